@@ -1,0 +1,1 @@
+"""Half-price answers from Claude for every row of a DataFrame."""

@@ -1,0 +1,128 @@
+"""The frozen state that every view draws from.
+
+A view never touches the network or the ledger: whoever shows a job takes a :class:`Snapshot` and hands it over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["BatchLine", "RequestCounts", "Snapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCounts:
+    """Requests of one or several batches by state, as the API's ``request_counts`` gives them.
+
+    The API reports zero in every finished count until a whole batch has ended; nothing here is interpolated.
+    """
+
+    processing: int = 0
+    succeeded: int = 0
+    errored: int = 0
+    canceled: int = 0
+    expired: int = 0
+
+    @property
+    def total(self) -> int:
+        """All requests, whatever their state."""
+        return self.processing + self.succeeded + self.errored + self.canceled + self.expired
+
+    def __add__(self, other: RequestCounts) -> RequestCounts:
+        return RequestCounts(
+            self.processing + other.processing,
+            self.succeeded + other.succeeded,
+            self.errored + other.errored,
+            self.canceled + other.canceled,
+            self.expired + other.expired,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLine:
+    """One batch of a job.
+
+    Parameters
+    ----------
+    id : str or None
+        The server's ``msgbatch_...``; None while the create call has not been answered.
+    state : str
+        ``submitting``, ``uncertain``, ``in_progress``, ``canceling`` or ``ended``.
+    counts : RequestCounts
+        As last reported by the server (all ``processing`` before the first report).
+    created_at, ended_at : float or None
+        Seconds since the epoch.
+    """
+
+    id: str | None
+    state: str
+    counts: RequestCounts
+    created_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a view may show of a job, at one instant.
+
+    Parameters
+    ----------
+    job_id, name, model : str
+        The job, its name, and the model asked.
+    status : str
+        ``submitting``, ``in_progress``, ``canceling`` or ``ended``.
+    rows : int
+        Rows of the frame.
+    outcomes : mapping of str to int
+        Rows by outcome: ``succeeded``, ``errored``, ``canceled``, ``expired``, ``missing``, ``invalid``, ``skipped``,
+        ``pending``. Sums to `rows`; outcomes with no row are absent.
+    unsent : int
+        Requests no batch holds yet.
+    reused : int
+        Rows whose answer an earlier job, or an equal row, had already bought.
+    batches : tuple of BatchLine
+        The batches that carry this job's requests, oldest first.
+    started_at, ended_at, now : float
+        Seconds since the epoch; `ended_at` is None while the job is open.
+    cost : float or None
+        Dollars spent on the answers so far; None where the model's price is unknown.
+    simulated : bool
+        Whether the answers come from the simulator.
+    note : str or None
+        What a person should know now: the last failed check, or what submitting waits for.
+    errors : tuple of (str, int)
+        Kinds of failure among the rows with their counts, most frequent first.
+    """
+
+    job_id: str
+    name: str
+    model: str
+    status: str
+    rows: int
+    started_at: float
+    now: float
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    unsent: int = 0
+    reused: int = 0
+    batches: tuple[BatchLine, ...] = ()
+    ended_at: float | None = None
+    cost: float | None = None
+    simulated: bool = False
+    note: str | None = None
+    errors: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def counts(self) -> RequestCounts:
+        """The five request counts over all batches sent."""
+        return sum((batch.counts for batch in self.batches), RequestCounts())
+
+    @property
+    def batches_ended(self) -> int:
+        """How many of the batches have ended."""
+        return sum(batch.state == "ended" for batch in self.batches)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the start to the end, or to now."""
+        return max(0.0, (self.now if self.ended_at is None else self.ended_at) - self.started_at)

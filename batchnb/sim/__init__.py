@@ -1,1 +1,23 @@
-"""A simulator of the Message Batches API: a real HTTP server on loopback. Imports nothing else of batchnb."""
+"""A simulator of the Message Batches API: a real HTTP server on loopback. Imports nothing else of batchnb.
+
+Use it from Python by `Simulator`, or from a shell by ``python -m batchnb.sim``.
+"""
+
+from batchnb.sim.app import Call
+from batchnb.sim.batches import Limits, Recorded
+from batchnb.sim.faults import KINDS, Fault
+from batchnb.sim.responder import Reply, count_tokens, respond
+from batchnb.sim.server import Simulator, StateInUseError
+
+__all__ = [
+    "KINDS",
+    "Call",
+    "Fault",
+    "Limits",
+    "Recorded",
+    "Reply",
+    "Simulator",
+    "StateInUseError",
+    "count_tokens",
+    "respond",
+]

@@ -1,0 +1,366 @@
+"""The Message Batches API as batchnb needs it: the only module that imports ``anthropic``.
+
+The SDK keeps authentication, base URL, proxies, TLS and time-outs. Five things are done differently from its own batch
+methods, each for a reason measured against anthropic 2.12.0:
+
+- no retries by the SDK on create: the call has no idempotency key, so a retry can make the batch twice;
+- results are read from the base URL by batch id: ``results_url`` would be followed, key and all, to any host;
+- redirects are not followed, for the same reason;
+- result lines are given as raw bytes: the SDK's decoder loses whole lines already received when a connection drops;
+- every answer is checked for the simulator's header, so that a simulated answer cannot be taken for a real one.
+
+Every failure leaves here as an :class:`~batchnb.errors.ApiError` or :class:`~batchnb.errors.CredentialsError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import ipaddress
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from batchnb.errors import AmbiguousError, ApiError, CredentialsError, InputError, NotFoundError, RefusedError
+
+if TYPE_CHECKING:
+    import anthropic
+    import httpx2
+
+__all__ = ["Api", "BatchInfo", "message_fields", "scope_of"]
+
+BATCHES = "/v1/messages/batches"
+SIMULATOR_HEADER = "batchnb-simulator"
+
+#: Statuses after which nothing was made by a create (platform.claude.com documentation, "Errors"). 408 and every
+#: other 5xx leave it open.
+REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 422, 429, 529})
+
+#: What count_tokens takes and what decides whether a request is well formed; it refuses the other message fields.
+COUNT_TOKENS_FIELDS = frozenset({"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"})
+
+NO_CREDENTIALS = (
+    "No Anthropic API key was found. Either set the environment variable ANTHROPIC_API_KEY (keys are made at "
+    "platform.claude.com), or call batchnb.simulate() first to work on the built-in simulator without a key. "
+    "Nothing was sent."
+)
+
+
+class BatchInfo(msgspec.Struct, frozen=True):
+    """A MessageBatch as the API describes it; times are RFC 3339 strings on the wire."""
+
+    id: str
+    processing_status: str = "in_progress"
+    request_counts: dict[str, int] = {}
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    ended_at: datetime | None = None
+    cancel_initiated_at: datetime | None = None
+    archived_at: datetime | None = None
+    results_url: str | None = None
+
+    @property
+    def total(self) -> int:
+        """How many requests the batch holds, in whatever state."""
+        return sum(self.request_counts.values())
+
+
+class _Page(msgspec.Struct, frozen=True):
+    data: list[BatchInfo]
+    has_more: bool = False
+    last_id: str | None = None
+
+
+class _TokenCount(msgspec.Struct, frozen=True):
+    input_tokens: int
+
+
+class Api:
+    """A connection to the API, made when first used.
+
+    Parameters
+    ----------
+    client : anthropic.Anthropic, optional
+        The client to use; without it one is made from the environment, as the SDK does.
+    simulator : str, optional
+        The simulator's id that every answer must carry. None: no answer may carry one.
+    """
+
+    def __init__(self, client: anthropic.Anthropic | None = None, *, simulator: str | None = None) -> None:
+        self._given = client
+        self.simulator = simulator
+
+    @functools.cached_property
+    def _client(self) -> anthropic.Anthropic:
+        import anthropic
+
+        client = self._given
+        if client is None:
+            client = anthropic.Anthropic()
+        if not isinstance(client, anthropic.Anthropic):
+            kind = type(client).__name__
+            raise InputError(f"Workspace(client=...) takes an anthropic.Anthropic client, not {kind}.")
+        return client
+
+    @functools.cached_property
+    def base_url(self) -> str:
+        """Where calls go, without user info, query and trailing slash."""
+        return _plain_url(str(self._client.base_url))
+
+    def require_credentials(self) -> None:
+        """Raise CredentialsError, naming both ways out, where there is no key. Touches no network."""
+        client = self._client
+        headers = {name.lower() for name in client.default_headers}
+        if not (client.api_key or client.auth_token or client.credentials or headers & {"authorization", "x-api-key"}):
+            raise CredentialsError(NO_CREDENTIALS)
+
+    def close(self) -> None:
+        """Close the connections of a client made here; a client that was given is left open."""
+        if self._given is None and "_client" in self.__dict__:
+            self._client.close()
+
+    # Batches
+
+    def create_batch(self, body: bytes, betas: Sequence[str] = ()) -> BatchInfo:
+        """Make a batch from a prebuilt JSON `body`: one attempt, never repeated here.
+
+        Raises
+        ------
+        RefusedError
+            Nothing was made.
+        AmbiguousError
+            The batch may or may not have been made: ask `list_batches`.
+        """
+        headers = {"content-type": "application/json"}
+        if betas:
+            headers["anthropic-beta"] = ",".join(betas)
+        response = self._call("POST", BATCHES, content=body, headers=headers)
+        try:
+            return msgspec.json.decode(response.content, type=BatchInfo)
+        except msgspec.MsgspecError as error:
+            message = f"The server accepted a batch but its answer could not be read: {error}"
+            raise AmbiguousError(message, status=response.status_code) from error
+
+    def retrieve_batch(self, batch_id: str) -> BatchInfo:
+        """Ask the state of a batch."""
+        return self._decode(self._call("GET", f"{BATCHES}/{batch_id}"), BatchInfo)
+
+    def list_batches(self, *, page_size: int = 100) -> Iterator[BatchInfo]:
+        """Give the workspace's batches, newest first, page by page."""
+        after: str | None = None
+        while True:
+            query: dict[str, object] = {"limit": page_size} | ({"after_id": after} if after else {})
+            page = self._decode(self._call("GET", BATCHES, query=query), _Page)
+            yield from page.data
+            # A page that names no way on, or the same one again, must not become an endless loop.
+            if not page.has_more or not page.data or page.last_id in (None, after):
+                return
+            after = page.last_id
+
+    def cancel_batch(self, batch_id: str) -> BatchInfo:
+        """Ask the server to cancel a batch; what is running may still succeed."""
+        return self._decode(self._call("POST", f"{BATCHES}/{batch_id}/cancel"), BatchInfo)
+
+    def delete_batch(self, batch_id: str) -> None:
+        """Delete an ended batch and its results from the server."""
+        self._call("DELETE", f"{BATCHES}/{batch_id}")
+
+    @contextlib.contextmanager
+    def results(self, batch_id: str) -> Iterator[Iterator[bytes]]:
+        """Open the results of an ended batch as chunks of raw JSONL; errors while reading are AmbiguousError."""
+        response = self._call("GET", f"{BATCHES}/{batch_id}/results", stream=True)
+        try:
+            yield self._chunks(response)
+        finally:
+            response.close()
+
+    @staticmethod
+    def _chunks(response: httpx2.Response) -> Iterator[bytes]:
+        import httpx2
+
+        try:
+            yield from response.iter_bytes()
+        except httpx2.HTTPError as error:
+            raise AmbiguousError(f"The results broke off: {type(error).__name__}") from error
+
+    # Neighbours
+
+    def count_tokens(self, params: Mapping[str, Any], betas: Sequence[str] = (), *, timeout: float = 10.0) -> int:
+        """Ask the free count_tokens endpoint, with the fields of `params` that it takes.
+
+        The endpoint refuses most malformed requests and unknown models, so it doubles as a check of the request.
+        """
+        body = msgspec.json.encode({name: value for name, value in params.items() if name in COUNT_TOKENS_FIELDS})
+        headers = {"content-type": "application/json"} | ({"anthropic-beta": ",".join(betas)} if betas else {})
+        response = self._call("POST", "/v1/messages/count_tokens", content=body, headers=headers, timeout=timeout)
+        return self._decode(response, _TokenCount).input_tokens
+
+    # The one place that calls
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, object] | None = None,
+        timeout: float | None = None,
+        stream: bool = False,
+    ) -> httpx2.Response:
+        import anthropic
+        import httpx2
+
+        self.require_credentials()
+        options: dict[str, Any] = {"max_retries": 0, "follow_redirects": False, "headers": dict(headers or {})}
+        if query:
+            options["params"] = dict(query)
+        if timeout is not None:
+            options["timeout"] = timeout
+        arguments: dict[str, Any] = {"cast_to": httpx2.Response, "options": options}
+        if stream:
+            # A raw httpx2.Response is returned before the stream class is used; the SDK only asks that there be one.
+            arguments |= {"stream": True, "stream_cls": anthropic.Stream[bytes]}
+        if content is not None:
+            arguments["content"] = content
+        verb: Any = {"GET": self._client.get, "POST": self._client.post, "DELETE": self._client.delete}[method]
+        try:
+            response: httpx2.Response = verb(path, **arguments)
+        except anthropic.APIStatusError as error:
+            self._check_simulated(error.response)
+            raise _from_status(error) from error
+        except anthropic.APIConnectionError as error:
+            raise _from_connection(error, self.base_url) from error
+        except anthropic.AnthropicError as error:  # credentials that could not be resolved or exchanged
+            raise CredentialsError(f"{error} Nothing was sent.") from error
+        self._check_simulated(response)
+        return response
+
+    def _check_simulated(self, response: httpx2.Response) -> None:
+        found = response.headers.get(SIMULATOR_HEADER)
+        if found == self.simulator:
+            return
+        response.close()
+        if found is not None:
+            raise RefusedError(
+                f"{self.base_url} is a batchnb simulator, but this workspace keeps "
+                + ("another simulator's answers" if self.simulator else "real answers")
+                + ". Simulated and real answers are never mixed: restart the kernel with ANTHROPIC_BASE_URL set "
+                "before batchnb is first used, or give the workspace that address from the start.",
+                status=response.status_code,
+                type="simulated",
+            )
+        raise RefusedError(
+            f"{self.base_url} no longer answers as the batchnb simulator this workspace was made for. Run "
+            "batchnb.simulate() again.",
+            status=response.status_code,
+            type="simulated",
+        )
+
+    @staticmethod
+    def _decode(response: httpx2.Response, kind: type[_T]) -> _T:
+        try:
+            return msgspec.json.decode(response.content, type=kind)
+        except msgspec.MsgspecError as error:
+            message = f"The server's answer is not what the API documents: {error}"
+            raise AmbiguousError(message, status=response.status_code) from error
+
+
+_T = typing.TypeVar("_T")
+
+
+def _from_status(error: anthropic.APIStatusError) -> ApiError:
+    status = error.status_code
+    message = error.api_message or _first_line(error.response.text) or f"HTTP {status}"
+    retry_after = _seconds(error.response.headers.get("retry-after"))
+    kind: type[ApiError] = AmbiguousError
+    if status == 404:
+        kind = NotFoundError
+    elif status in REFUSALS or 300 <= status < 400:
+        kind = RefusedError
+    return kind(message, status=status, type=error.type, retry_after=retry_after)
+
+
+def _from_connection(error: anthropic.APIConnectionError, base_url: str) -> ApiError:
+    import httpx2
+
+    cause = error.__cause__
+    never_sent = httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.UnsupportedProtocol
+    if isinstance(cause, never_sent):
+        return RefusedError(f"{base_url} could not be reached ({type(cause).__name__}).", type="unreachable")
+    return AmbiguousError(f"No answer came from {base_url} ({type(cause or error).__name__}).", type="no_answer")
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0][:200]
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return None if header is None else max(0.0, float(header))
+    except ValueError:  # an HTTP date is allowed there too; the caller's own pace serves as well
+        return None
+
+
+def _plain_url(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if ":" in host:
+        host = f"[{host}]"
+    netloc = host + (f":{parts.port}" if parts.port else "")
+    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
+
+
+def scope_of(base_url: str) -> tuple[str, str | None]:
+    """Tell whose answers come from `base_url`: a scope for the ledger, and the simulator's id if it is one.
+
+    Touches the network only for an address on this machine, where a simulator may listen: one request, without the
+    user's key, and two seconds at most.
+
+    Returns
+    -------
+    tuple of str and (str or None)
+        ``("simulator:<id>", "<id>")`` or ``(base_url, None)``.
+    """
+    import anthropic
+    import httpx2
+
+    plain = _plain_url(base_url)
+    if not _is_loopback(urlsplit(plain).hostname or ""):
+        return plain, None
+    with anthropic.Anthropic(api_key="none", base_url=plain, max_retries=0, timeout=2.0) as probe:
+        try:
+            options: Any = {"params": {"limit": 1}, "follow_redirects": False}
+            headers = probe.get("/v1/models", cast_to=httpx2.Response, options=options).headers
+        except anthropic.APIStatusError as error:
+            headers = error.response.headers
+        except anthropic.APIConnectionError:
+            return plain, None
+    simulator = headers.get(SIMULATOR_HEADER)
+    return (f"simulator:{simulator}", simulator) if simulator else (plain, None)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@functools.cache
+def message_fields(*, beta: bool) -> frozenset[str]:
+    """Names a request's params may have, read from the SDK's own types."""
+    if beta:
+        from anthropic.types.beta.message_create_params import MessageCreateParamsNonStreaming as Params
+    else:
+        from anthropic.types.message_create_params import (  # type: ignore[assignment]
+            MessageCreateParamsNonStreaming as Params,
+        )
+    # Two headers of the SDK's method are listed among the body's fields.
+    return frozenset(typing.get_type_hints(Params)) - {"betas", "workspace_id"}

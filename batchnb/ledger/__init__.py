@@ -1,0 +1,59 @@
+"""The ledger: what was asked, what was sent, what came back. The only package that knows SQL.
+
+One SQLite file per scope, so that answers of different servers, and simulated and real ones, cannot meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from batchnb.ledger.batches import LIVE, Batches, BatchRecord
+from batchnb.ledger.jobs import JobRecord, Jobs, NewJob, Row, RowAnswer
+from batchnb.ledger.owners import Owner
+from batchnb.ledger.store import Store, make_private_folder
+
+__all__ = ["LIVE", "BatchRecord", "JobRecord", "Ledger", "NewJob", "Row", "RowAnswer"]
+
+
+class Ledger:
+    """The ledger of one scope.
+
+    Parameters
+    ----------
+    home : Path
+        The folder that holds the ledgers (``BATCHNB_HOME``).
+    scope : str
+        Whose answers these are: a base URL, ``simulator:<id>``, or a name of the user's own.
+
+    Attributes
+    ----------
+    jobs : Jobs
+    batches : Batches
+    owner : Owner
+        The name under which batches are claimed, by which other processes can tell whether this one lives.
+    """
+
+    def __init__(self, home: Path, scope: str) -> None:
+        self.home = make_private_folder(home)
+        self.scope = scope
+        self.path = home / "ledgers" / f"{_file_name(scope)}.sqlite"
+        self._store = Store(self.path, {"scope": scope})
+        self.owner = Owner(home)
+        self.jobs = Jobs(self._store)
+        self.batches = Batches(self._store)
+
+    def foreign_revision(self) -> int:
+        """Give a value that differs whenever another process has written since."""
+        return self._store.foreign_revision()
+
+    def close(self) -> None:
+        """Close the file and give up what is still claimed."""
+        self._store.close()
+        self.owner.release()
+
+
+def _file_name(scope: str) -> str:
+    readable = re.sub(r"[^a-zA-Z0-9.-]+", "-", scope.removeprefix("https://")).strip("-")[:60]
+    return f"{readable}-{hashlib.blake2b(scope.encode(), digest_size=4).hexdigest()}"

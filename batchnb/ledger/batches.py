@@ -1,0 +1,276 @@
+"""Batches in the ledger: claims, intents, states, and the answers they bring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+
+import msgspec
+
+from batchnb.errors import LedgerError
+from batchnb.ledger.jobs import UNSENT
+from batchnb.ledger.store import Store
+from batchnb.requests import BODY_END, BODY_START, item_size
+from batchnb.results import Answer, refused_result
+from batchnb.schemas import Reply, reply_from_spec
+
+__all__ = ["LIVE", "BatchRecord", "Batches"]
+
+#: States in which a batch may still bring answers, or may turn out to.
+LIVE = ("submitting", "uncertain", "in_progress", "canceling", "ended")
+
+COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
+
+#: Write one answer, unless a paid one stands there.
+RECORD = """
+    INSERT INTO answers SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM requests WHERE digest = ? AND batch = ?
+    ON CONFLICT (request) DO UPDATE SET
+        batch = excluded.batch, outcome = excluded.outcome, error = excluded.error, model = excluded.model,
+        input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
+        cache_read = excluded.cache_read, cache_write_5m = excluded.cache_write_5m,
+        cache_write_1h = excluded.cache_write_1h, result = excluded.result
+    WHERE answers.outcome NOT IN ('succeeded', 'invalid')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """A batch as the ledger knows it; see ``migrations.py`` for the states."""
+
+    id: int
+    server_id: str | None
+    state: str
+    owner: str
+    requests: int
+    bytes: int
+    intended_at: float
+    failed_at: float | None
+    created_at: float | None
+    expires_at: float | None
+    ended_at: float | None
+    checked_at: float | None
+    processing: int
+    succeeded: int
+    errored: int
+    canceled: int
+    expired: int
+    cancel_asked: int
+    note: str | None
+
+
+_COLUMNS = ", ".join(field.name for field in fields(BatchRecord))
+
+
+class Batches:
+    """Batches and what they bring."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # Reading
+
+    def get(self, number: int) -> BatchRecord:
+        """Give the batch of that number."""
+        return self._select("WHERE id = ?", number)[0]
+
+    def by_server_id(self, server_id: str) -> BatchRecord | None:
+        """Give the batch the server calls so, or None."""
+        return next(iter(self._select("WHERE server_id = ?", server_id)), None)
+
+    def of_job(self, job: int) -> list[BatchRecord]:
+        """Give the batches that carry a job's requests, oldest first; refused ones are left out."""
+        clause = "WHERE id IN (SELECT batch FROM job_batches WHERE job = ?) AND state <> 'refused' ORDER BY id"
+        return self._select(clause, job)
+
+    def live_of_open_jobs(self) -> list[BatchRecord]:
+        """Give the batches that open jobs wait for, oldest first."""
+        states = ", ".join(f"'{state}'" for state in LIVE)
+        return self._select(
+            f"WHERE state IN ({states}) AND id IN (SELECT batch FROM job_batches AS jb JOIN jobs AS j"
+            " ON j.number = jb.job WHERE j.state <> 'ended') ORDER BY id"
+        )
+
+    def _select(self, clause: str, *values: object) -> list[BatchRecord]:
+        with self._store.read() as db:
+            found = db.execute(f"SELECT {_COLUMNS} FROM batches {clause}", values).fetchall()
+        return [BatchRecord(*row) for row in found]
+
+    def known_server_ids(self) -> set[str]:
+        """Give the ids of all batches the ledger knows."""
+        with self._store.read() as db:
+            return {row[0] for row in db.execute("SELECT server_id FROM batches WHERE server_id IS NOT NULL")}
+
+    def items(self, number: int) -> Iterator[tuple[str, bytes, bytes, bytes, bytes]]:
+        """Read the requests of a batch as (label, digest, head, content, tail)."""
+        query = """
+            SELECT r.label, r.digest, e.head, r.content, e.tail
+            FROM requests AS r JOIN envelopes AS e ON e.id = r.envelope WHERE r.batch = ? ORDER BY r.id
+        """
+        with self._store.read() as db:
+            yield from db.execute(query, (number,))
+
+    def betas(self, number: int) -> tuple[str, ...]:
+        """Give the beta headers the batch's requests were asked under."""
+        with self._store.read() as db:
+            found = db.execute(
+                "SELECT e.betas FROM requests AS r JOIN envelopes AS e ON e.id = r.envelope WHERE r.batch = ? LIMIT 1",
+                (number,),
+            ).fetchone()
+        return tuple(msgspec.json.decode(found[0])) if found else ()
+
+    def replies(self, number: int) -> dict[bytes, Reply]:
+        """Give the digests of a batch's requests, each with the reply it was asked for."""
+        with self._store.read() as db:
+            rows = db.execute("SELECT r.digest, r.envelope FROM requests AS r WHERE r.batch = ?", (number,)).fetchall()
+            specs = dict(db.execute("SELECT id, reply FROM envelopes").fetchall())
+        replies = {envelope: reply_from_spec(msgspec.json.decode(spec)) for envelope, spec in specs.items()}
+        return {digest: replies[envelope] for digest, envelope in rows}
+
+    def unanswered(self, number: int) -> int:
+        """Count the requests of a batch that have no answer."""
+        query = """
+            SELECT COUNT(*) FROM requests AS r WHERE r.batch = ?
+            AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
+        """
+        with self._store.read() as db:
+            return int(db.execute(query, (number,)).fetchone()[0])
+
+    # Writing
+
+    def claim(self, job: int, *, owner: str, now: float, max_requests: int, max_bytes: int) -> BatchRecord | None:
+        """Record the intent to send a batch of a job's unsent requests, before any byte is sent.
+
+        In one durable transaction the batch is written (``submitting``) and takes its requests, so that no other
+        process can take them. Fewer than `max_requests` are taken where the body would exceed `max_bytes`, but at
+        least one. None where nothing is unsent.
+        """
+        query = f"""
+            SELECT DISTINCT r.id, length(r.label), length(e.head) + length(r.content) + length(e.tail)
+            {UNSENT.replace("WHERE", "JOIN envelopes AS e ON e.id = r.envelope WHERE", 1)}
+            ORDER BY j.position LIMIT :limit
+        """
+        with self._store.transaction(durable=True) as db:
+            size = len(BODY_START) + len(BODY_END)
+            taken: list[int] = []
+            for request, label_length, params_length in db.execute(query, {"job": job, "limit": max_requests}):
+                added = item_size(label_length, params_length)
+                if taken and size + added > max_bytes:
+                    break
+                taken.append(request)
+                size += added
+            if not taken:
+                return None
+            number = db.execute(
+                "INSERT INTO batches (state, owner, requests, bytes, intended_at, processing)"
+                " VALUES ('submitting', ?, ?, ?, ?, ?)",
+                (owner, len(taken), size, now, len(taken)),
+            ).lastrowid
+            assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
+            claimed = db.executemany(
+                "UPDATE requests SET batch = ? WHERE id = ? AND batch IS NULL", [(number, request) for request in taken]
+            ).rowcount
+            if claimed != len(taken):
+                raise LedgerError(f"The ledger {self._store.path} changed inside a transaction. Nothing was sent.")
+            db.execute("INSERT INTO job_batches VALUES (?, ?)", (job, number))
+        return self.get(number)
+
+    def accepted(self, number: int, server_id: str, *, state: str, times: Mapping[str, float | None]) -> None:
+        """Record the server's answer to a create call: durable, since it is a purchase."""
+        with self._store.transaction(durable=True) as db:
+            db.execute(
+                "UPDATE batches SET server_id = ?, state = ?, failed_at = NULL, note = NULL, created_at = ?,"
+                " expires_at = ? WHERE id = ?",
+                (server_id, state, times.get("created_at"), times.get("expires_at"), number),
+            )
+
+    def uncertain(self, number: int, *, now: float, note: str) -> None:
+        """Record that a create call got no usable answer, or that its owner died before one was recorded."""
+        with self._store.transaction(durable=True) as db:
+            db.execute(
+                "UPDATE batches SET state = 'uncertain', failed_at = ?, note = ? WHERE id = ? AND server_id IS NULL",
+                (now, note, number),
+            )
+
+    def let_go(self, number: int) -> None:
+        """Give a batch's requests back, to be sent again: the server has made nothing of it."""
+        with self._store.transaction(durable=True) as db:
+            db.execute("UPDATE requests SET batch = NULL WHERE batch = ?", (number,))
+            db.execute("UPDATE batches SET state = 'refused', processing = 0 WHERE id = ?", (number,))
+
+    def refuse(self, number: int, *, error_type: str, message: str) -> None:
+        """Give every request of a batch the server's refusal as its outcome; no batch holds them any more."""
+        result = refused_result(error_type, message)
+        with self._store.transaction(durable=True) as db:
+            db.execute(
+                "INSERT INTO answers SELECT id, NULL, 'errored', ?, '', 0, 0, 0, 0, 0, ? FROM requests WHERE batch = ?",
+                (error_type, result, number),
+            )
+            self.let_go(number)
+
+    def lose(self, number: int, note: str) -> None:
+        """Set a batch aside that can be neither found nor ruled out: its rows wait for a decision."""
+        with self._store.transaction(durable=True) as db:
+            db.execute("UPDATE batches SET state = 'lost', note = ? WHERE id = ?", (note, number))
+
+    def checked(
+        self, number: int, *, state: str, counts: Mapping[str, int], times: Mapping[str, float | None], now: float
+    ) -> None:
+        """Record what the server says of a batch."""
+        with self._store.transaction() as db:
+            db.execute(
+                f"UPDATE batches SET state = ?, {' = ?, '.join(COUNTS)} = ?,"
+                " ended_at = ?, expires_at = COALESCE(?, expires_at), checked_at = ?, note = NULL"
+                " WHERE id = ? AND state IN ('in_progress', 'canceling', 'ended', 'lost')",
+                (state, *(counts.get(name, 0) for name in COUNTS), times.get("ended_at"), times.get("expires_at"), now,
+                 number),
+            )  # fmt: skip
+
+    def note(self, number: int, note: str | None) -> None:
+        """Keep what a person should know of a batch now, such as a status check that failed."""
+        with self._store.transaction() as db:
+            db.execute("UPDATE batches SET note = ? WHERE id = ?", (note, number))
+
+    def record(self, number: int, answers: Iterable[Answer]) -> None:
+        """Write answers of a batch. Writing them again changes nothing; a paid answer is never overwritten."""
+        with self._store.transaction() as db:
+            db.executemany(
+                RECORD,
+                [
+                    (number, a.outcome, a.error, a.model, a.usage.input_tokens, a.usage.output_tokens,
+                     a.usage.cache_read, a.usage.cache_write_5m, a.usage.cache_write_1h, a.result, a.digest, number)
+                    for a in answers
+                ],
+            )  # fmt: skip
+
+    def collected(self, number: int) -> int:
+        """Close a batch whose results have all been read; requests without one are ``missing``. Count those."""
+        with self._store.transaction(durable=True) as db:
+            missing = db.execute(
+                "INSERT INTO answers SELECT id, ?, 'missing', 'missing', '', 0, 0, 0, 0, 0, ? FROM requests AS r"
+                " WHERE batch = ? AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)",
+                (number, b'{"type":"missing"}', number),
+            ).rowcount
+            db.execute("UPDATE batches SET state = 'collected', note = NULL WHERE id = ?", (number,))
+            return missing
+
+    def cancel(self, job: int) -> None:
+        """Cancel a job: nothing more of it is sent, and batches that no other open job needs are to be canceled."""
+        mine = "SELECT request FROM job_rows WHERE job = :job AND request IS NOT NULL"
+        others = (
+            "SELECT request FROM job_rows AS o JOIN jobs AS k ON k.number = o.job"
+            " WHERE k.state = 'open' AND k.number <> :job AND request IS NOT NULL"
+        )
+        with self._store.transaction(durable=True) as db:
+            db.execute("UPDATE jobs SET state = 'canceling' WHERE number = :job AND state = 'open'", {"job": job})
+            db.execute(
+                "INSERT INTO answers SELECT id, NULL, 'canceled', 'canceled', '', 0, 0, 0, 0, 0, :result"
+                f" FROM requests WHERE batch IS NULL AND id IN ({mine}) AND id NOT IN ({others})"
+                " AND id NOT IN (SELECT request FROM answers)",
+                {"job": job, "result": b'{"type":"canceled"}'},
+            )
+            db.execute(
+                "UPDATE batches SET cancel_asked = 1 WHERE id IN (SELECT batch FROM job_batches WHERE job = :job)"
+                " AND state IN ('submitting', 'uncertain', 'in_progress')"
+                f" AND id NOT IN (SELECT batch FROM requests WHERE batch IS NOT NULL AND id IN ({others}))",
+                {"job": job},
+            )

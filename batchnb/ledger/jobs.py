@@ -1,0 +1,349 @@
+"""Jobs and their rows in the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from batchnb.errors import JobNotFoundError
+from batchnb.ledger.store import Store
+from batchnb.pricing import Usage
+from batchnb.requests import Content, Envelope
+from batchnb.results import RETRYABLE_ERRORS
+
+__all__ = ["JobRecord", "Jobs", "NewJob", "Row", "RowAnswer"]
+
+#: Rows written or read at a time, so that no step holds them all.
+CHUNK = 5_000
+
+#: Requests of a job (:job) that wait to be put into a batch.
+UNSENT = """
+    FROM job_rows AS j JOIN requests AS r ON r.id = j.request
+    WHERE j.job = :job AND r.batch IS NULL AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
+"""
+
+_RETRYABLE = ", ".join(f"'{error}'" for error in sorted(RETRYABLE_ERRORS))
+
+#: Which failed answers may be asked again, by who asks.
+RELEASES = {
+    # By itself: what passes, as long as the job has retries left.
+    "auto": f"(a.outcome = 'expired' OR a.outcome = 'errored' AND a.error IN ({_RETRYABLE})) AND r.attempts < :retries",
+    # By running the cell again: what no batch ever held (a bad key, no credit) and was not the request's own fault.
+    "rerun": "a.outcome = 'errored' AND a.batch IS NULL AND a.error <> 'invalid_request_error'",
+    # By retry(): everything unpaid that may turn out otherwise.
+    "retry": "a.outcome IN ('errored', 'expired', 'canceled', 'missing') AND a.error <> 'invalid_request_error'",
+    # By retry(all=True).
+    "all": "a.outcome IN ('errored', 'expired', 'canceled', 'missing')",
+}
+
+
+class Row(NamedTuple):
+    """A row of a frame as it enters the ledger: a question, or the reason why there is none."""
+
+    digest: bytes | None
+    content: Content | None
+    envelope: int
+    label: str
+    key: str | None
+    note: str | None
+
+
+class RowAnswer(NamedTuple):
+    """A row of a job as it is read back. `result` is None while there is no answer."""
+
+    position: int
+    digest: bytes | None
+    key: str | None
+    note: str | None
+    batch_id: str | None
+    batch_note: str | None
+    result: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job about to be recorded. `recipe` is JSON-like and tells all that is needed to ask the same again."""
+
+    id: str
+    name: str
+    recipe: dict[str, Any]
+    envelopes: tuple[tuple[Envelope, tuple[str, ...], dict[str, Any]], ...]
+    batch_size: int
+    max_bytes: int
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as the ledger knows it."""
+
+    number: int
+    id: str
+    name: str
+    state: str
+    recipe: dict[str, Any]
+    rows: int
+    reused: int
+    batch_size: int
+    max_bytes: int
+    retries: int
+    created_at: float
+    ended_at: float | None
+    note: str | None
+
+
+class Jobs:
+    """Jobs and their rows."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # Reading
+
+    def get(self, job_id: str) -> JobRecord:
+        """Give a job, or raise JobNotFoundError."""
+        found = self.find(job_id)
+        if found is None:
+            raise JobNotFoundError(f"There is no job {job_id!r} in this ledger. batchnb.jobs() lists those there are.")
+        return found
+
+    def find(self, job_id: str) -> JobRecord | None:
+        """Give a job, or None."""
+        return next(self._select("WHERE id = ?", job_id), None)
+
+    def by_number(self, number: int) -> JobRecord:
+        """Give the job of that number."""
+        return next(self._select("WHERE number = ?", number))
+
+    def all(self) -> list[JobRecord]:
+        """Give all jobs, newest first."""
+        return list(self._select("ORDER BY number DESC"))
+
+    def open(self) -> list[JobRecord]:
+        """Give the jobs that have not ended, oldest first."""
+        return list(self._select("WHERE state <> 'ended' ORDER BY number"))
+
+    def _select(self, clause: str, *values: object) -> Iterator[JobRecord]:
+        columns = (
+            "number, id, name, state, recipe, rows, reused, batch_size, max_bytes, retries, created_at, ended_at, note"
+        )
+        with self._store.read() as db:
+            found = db.execute(f"SELECT {columns} FROM jobs {clause}", values).fetchall()
+        for number, job_id, name, state, recipe, *rest in found:
+            yield JobRecord(number, job_id, name, state, msgspec.json.decode(recipe), *rest)
+
+    def first_unsent(self, digests: Iterable[bytes]) -> int | None:
+        """Give the index of the first digest nobody has asked yet, or None."""
+        query = """
+            SELECT 1 FROM requests AS r LEFT JOIN answers AS a ON a.request = r.id
+            WHERE r.digest = ? AND (r.batch IS NOT NULL OR a.request IS NOT NULL)
+        """
+        with self._store.read() as db:
+            for index, digest in enumerate(digests):
+                if db.execute(query, (digest,)).fetchone() is None:
+                    return index
+        return None
+
+    def outcomes(self, number: int) -> dict[str, int]:
+        """Count a job's rows by outcome."""
+        query = """
+            SELECT CASE WHEN j.request IS NULL THEN 'skipped' ELSE COALESCE(a.outcome, 'pending') END, COUNT(*)
+            FROM job_rows AS j LEFT JOIN answers AS a ON a.request = j.request WHERE j.job = ? GROUP BY 1
+        """
+        with self._store.read() as db:
+            return dict(db.execute(query, (number,)).fetchall())
+
+    def errors(self, number: int) -> list[tuple[str, int]]:
+        """Count a job's failed rows by kind, most frequent first."""
+        query = """
+            SELECT a.error, COUNT(*) FROM job_rows AS j JOIN answers AS a ON a.request = j.request
+            WHERE j.job = ? AND a.error IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
+        """
+        with self._store.read() as db:
+            return db.execute(query, (number,)).fetchall()
+
+    def usage(self, number: int) -> dict[str, Usage]:
+        """Sum the tokens of a job's answers by model; an answer that serves several rows counts once."""
+        query = """
+            SELECT model, SUM(input_tokens), SUM(output_tokens), SUM(cache_read), SUM(cache_write_5m),
+                   SUM(cache_write_1h), COUNT(*)
+            FROM answers WHERE model <> '' AND request IN (SELECT request FROM job_rows WHERE job = ?) GROUP BY model
+        """
+        with self._store.read() as db:
+            return {model: Usage(*sums) for model, *sums in db.execute(query, (number,))}
+
+    def count_unsent(self, number: int) -> int:
+        """Count the requests of a job that wait to be put into a batch."""
+        with self._store.read() as db:
+            found = db.execute(f"SELECT COUNT(DISTINCT r.id) {UNSENT}", {"job": number})
+            return int(found.fetchone()[0])
+
+    def answers(self, number: int) -> Iterator[RowAnswer]:
+        """Read a job's rows with their answers, in the order of its frame, a chunk at a time."""
+        query = """
+            SELECT j.position, r.digest, j.key, j.note, b.server_id, b.note, a.result
+            FROM job_rows AS j
+            LEFT JOIN requests AS r ON r.id = j.request
+            LEFT JOIN batches AS b ON b.id = r.batch
+            LEFT JOIN answers AS a ON a.request = j.request
+            WHERE j.job = ? AND j.position >= ? ORDER BY j.position LIMIT ?
+        """
+        start = 0
+        while True:
+            with self._store.read() as db:
+                rows = db.execute(query, (number, start, CHUNK)).fetchall()
+            yield from map(RowAnswer._make, rows)
+            if len(rows) < CHUNK:
+                return
+            start = rows[-1][0] + 1
+
+    def answers_to(self, digests: Sequence[bytes | None]) -> Iterator[bytes | None]:
+        """Look up the results of questions, in the order given; None where there is no answer."""
+        query = "SELECT a.result FROM requests AS r JOIN answers AS a ON a.request = r.id WHERE r.digest = ?"
+        with self._store.read() as db:
+            for digest in digests:
+                found = None if digest is None else db.execute(query, (digest,)).fetchone()
+                yield found[0] if found else None
+
+    # Writing
+
+    def create(self, job: NewJob, rows: Iterable[Row], now: float) -> JobRecord:
+        """Record a job, its rows, and the questions nobody has asked yet, in one durable transaction.
+
+        A job of the same id is given back as it is: two kernels running one cell share it.
+        """
+        with self._store.transaction(durable=True) as db:
+            found = self.find(job.id)
+            if found is not None:
+                return found
+            number = db.execute(
+                "INSERT INTO jobs (id, name, state, recipe, rows, reused, batch_size, max_bytes, retries, created_at)"
+                " VALUES (?, ?, 'open', ?, 0, 0, ?, ?, ?, ?)",
+                (job.id, job.name, msgspec.json.encode(job.recipe).decode(), job.batch_size, job.max_bytes,
+                 job.retries, now),
+            ).lastrowid  # fmt: skip
+            assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
+            envelopes = [self._envelope(*envelope) for envelope in job.envelopes]
+            total = asked = new = 0
+            for chunk in _chunks(rows):
+                new += self._ask(chunk, envelopes)
+                db.executemany(
+                    "INSERT INTO job_rows SELECT ?, ?, (SELECT id FROM requests WHERE digest = ?), ?, ?",
+                    [(number, total + i, row.digest, row.key, row.note) for i, row in enumerate(chunk)],
+                )
+                total += len(chunk)
+                asked += sum(row.digest is not None for row in chunk)
+            db.execute("UPDATE jobs SET rows = ?, reused = ? WHERE number = ?", (total, asked - new, number))
+            self._link(number)
+        return self.by_number(number)
+
+    def _envelope(self, envelope: Envelope, betas: tuple[str, ...], reply: dict[str, Any]) -> int:
+        parts = (envelope.head, envelope.tail, msgspec.json.encode(betas), msgspec.json.encode(reply))
+        digest = hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).digest()
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO envelopes (digest, head, tail, betas, reply) VALUES (?, ?, ?, ?, ?)",
+                (digest, parts[0], parts[1], parts[2].decode(), parts[3].decode()),
+            )
+            return int(db.execute("SELECT id FROM envelopes WHERE digest = ?", (digest,)).fetchone()[0])
+
+    def _ask(self, rows: Sequence[Row], envelopes: Sequence[int]) -> int:
+        """Record the questions that are new, and count them."""
+        with self._store.transaction() as db:
+            return db.executemany(
+                "INSERT OR IGNORE INTO requests (digest, envelope, label, content) VALUES (?, ?, ?, ?)",
+                [
+                    (row.digest, envelopes[row.envelope], row.label, row.content.sent)
+                    for row in rows
+                    if row.digest is not None and row.content is not None
+                ],
+            ).rowcount
+
+    def _link(self, number: int) -> None:
+        """Note which batches already carry requests of a job."""
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO job_batches SELECT DISTINCT ?, r.batch FROM job_rows AS j"
+                " JOIN requests AS r ON r.id = j.request WHERE j.job = ? AND r.batch IS NOT NULL",
+                (number, number),
+            )
+
+    def settle(self, number: int, now: float) -> bool:
+        """End a job that has no row left to wait for; tell whether it has ended.
+
+        Rows of a lost batch stay ``pending`` but are not waited for: they need a decision. Batches that other jobs, or
+        other kernels, have made of shared requests in the meantime are noted too.
+        """
+        waiting = """
+            SELECT 1 FROM job_rows AS j JOIN requests AS r ON r.id = j.request LEFT JOIN batches AS b ON b.id = r.batch
+            WHERE j.job = ? AND b.state IS NOT 'lost' AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
+            LIMIT 1
+        """
+        with self._store.transaction() as db:
+            if db.execute(waiting, (number,)).fetchone():
+                self._link(number)
+                return False
+            db.execute(
+                "UPDATE jobs SET state = 'ended', ended_at = ? WHERE number = ? AND state <> 'ended'", (now, number)
+            )
+            return True
+
+    def release(self, number: int, rule: str) -> int:
+        """Let failed requests of a job be sent again, and count them.
+
+        Parameters
+        ----------
+        rule : {"auto", "rerun", "retry", "all"}
+            Which, see ``RELEASES``. Paid answers are never among them.
+        """
+        job = self.by_number(number)
+        values = {"job": number, "retries": job.retries}
+        with self._store.transaction(durable=True) as db:
+            chosen = db.execute(
+                "SELECT DISTINCT r.id FROM job_rows AS j JOIN requests AS r ON r.id = j.request"
+                " JOIN answers AS a ON a.request = r.id LEFT JOIN batches AS b ON b.id = a.batch"
+                # While a batch's results are still being read, its answers are not final.
+                f" WHERE j.job = :job AND (b.id IS NULL OR b.state = 'collected') AND ({RELEASES[rule]})",
+                values if rule == "auto" else {"job": number},
+            ).fetchall()
+            if chosen:
+                db.executemany("DELETE FROM answers WHERE request = ?", chosen)
+                db.executemany("UPDATE requests SET batch = NULL, attempts = attempts + 1 WHERE id = ?", chosen)
+                db.execute("UPDATE jobs SET state = 'open', ended_at = NULL, note = NULL WHERE number = ?", (number,))
+            return len(chosen)
+
+    def note(self, number: int, note: str | None) -> None:
+        """Keep what a person should know of a job now."""
+        with self._store.transaction() as db:
+            db.execute("UPDATE jobs SET note = ? WHERE number = ?", (note, number))
+
+    def limit_batches(self, number: int, *, max_bytes: int) -> None:
+        """Make a job's further batches smaller: the server has refused one for its size."""
+        with self._store.transaction() as db:
+            db.execute("UPDATE jobs SET max_bytes = ? WHERE number = ?", (max_bytes, number))
+
+    def delete(self, number: int) -> None:
+        """Remove a job, and the requests and answers no other job has."""
+        with self._store.transaction(durable=True) as db:
+            orphans = db.execute(
+                "SELECT DISTINCT request FROM job_rows WHERE job = :job AND request IS NOT NULL AND request NOT IN"
+                " (SELECT request FROM job_rows WHERE job <> :job AND request IS NOT NULL)",
+                {"job": number},
+            ).fetchall()
+            db.execute("DELETE FROM jobs WHERE number = ?", (number,))
+            db.executemany("DELETE FROM answers WHERE request = ?", orphans)
+            db.executemany("DELETE FROM requests WHERE id = ?", orphans)
+            db.execute("DELETE FROM batches WHERE id NOT IN (SELECT batch FROM job_batches) AND id NOT IN"
+                       " (SELECT batch FROM requests WHERE batch IS NOT NULL) AND id NOT IN"
+                       " (SELECT batch FROM answers WHERE batch IS NOT NULL)")  # fmt: skip
+
+
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    rows = iter(rows)
+    while chunk := list(itertools.islice(rows, CHUNK)):
+        yield chunk

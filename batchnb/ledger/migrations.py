@@ -1,0 +1,106 @@
+"""The ledger's schema, as the steps that led to it. The one place that describes it.
+
+Each step is applied and recorded (``PRAGMA user_version``) in one transaction. A step that has been released is never
+changed; a new one is added below it.
+"""
+
+from __future__ import annotations
+
+__all__ = ["STEPS"]
+
+STEPS: tuple[str, ...] = (
+    """
+    -- What this file is: its scope, and the id of the simulator whose answers it keeps, if any.
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+    -- What the rows of a recipe share, once: the JSON around the row's own part, the beta headers, the reply asked for.
+    CREATE TABLE envelopes (
+        id INTEGER PRIMARY KEY,
+        digest BLOB NOT NULL UNIQUE,
+        head BLOB NOT NULL, tail BLOB NOT NULL, betas TEXT NOT NULL, reply TEXT NOT NULL
+    );
+
+    -- A batch, from the intent to make it (no server_id yet) to its last result. Times are seconds since the epoch.
+    -- state: submitting  the create call is being made by the owner
+    --        uncertain   no usable answer came; it may or may not exist
+    --        refused     nothing was made; its requests have been let go
+    --        in_progress, canceling   as the server says
+    --        ended       as the server says; results not all read yet
+    --        collected   every request has its answer
+    --        lost        the server no longer knows it, or it could not be settled; waits for a decision
+    CREATE TABLE batches (
+        id INTEGER PRIMARY KEY,
+        server_id TEXT UNIQUE,
+        state TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        intended_at REAL NOT NULL,
+        failed_at REAL,
+        created_at REAL, expires_at REAL, ended_at REAL, checked_at REAL,
+        processing INTEGER NOT NULL DEFAULT 0, succeeded INTEGER NOT NULL DEFAULT 0,
+        errored INTEGER NOT NULL DEFAULT 0, canceled INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0,
+        cancel_asked INTEGER NOT NULL DEFAULT 0,
+        note TEXT
+    );
+
+    -- A question, asked once whatever the job. batch: the one that holds it or held it last; NULL: never in a batch, or
+    -- let go to be sent again. An integer rowid with a unique digest index measured faster than clustering by digest.
+    CREATE TABLE requests (
+        id INTEGER PRIMARY KEY,
+        digest BLOB NOT NULL UNIQUE,
+        envelope INTEGER NOT NULL REFERENCES envelopes (id),
+        label TEXT NOT NULL,
+        content BLOB NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        batch INTEGER REFERENCES batches (id)
+    );
+    CREATE INDEX requests_batch ON requests (batch) WHERE batch IS NOT NULL;
+
+    -- The outcome of a request. result is the API's own JSON. batch NULL: no batch ever held it (refused, canceled).
+    CREATE TABLE answers (
+        request INTEGER PRIMARY KEY REFERENCES requests (id),
+        batch INTEGER REFERENCES batches (id),
+        outcome TEXT NOT NULL,
+        error TEXT,
+        model TEXT NOT NULL,
+        input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_read INTEGER NOT NULL,
+        cache_write_5m INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL,
+        result BLOB NOT NULL
+    );
+
+    -- state: open, canceling (waiting for the server to let go) or ended.
+    CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        state TEXT NOT NULL,
+        recipe TEXT NOT NULL,
+        rows INTEGER NOT NULL,
+        reused INTEGER NOT NULL,
+        batch_size INTEGER NOT NULL,
+        max_bytes INTEGER NOT NULL,
+        retries INTEGER NOT NULL,
+        created_at REAL NOT NULL,
+        ended_at REAL,
+        note TEXT
+    );
+
+    -- A row of a job's frame. request NULL: nothing to send, for the reason in note.
+    CREATE TABLE job_rows (
+        job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        request INTEGER REFERENCES requests (id),
+        key TEXT,
+        note TEXT,
+        PRIMARY KEY (job, position)
+    ) WITHOUT ROWID;
+
+    -- Which batches carry a job's requests, also those another job sent.
+    CREATE TABLE job_batches (
+        job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
+        batch INTEGER NOT NULL REFERENCES batches (id),
+        PRIMARY KEY (job, batch)
+    ) WITHOUT ROWID;
+    """,
+)

@@ -1,0 +1,174 @@
+"""The ledger's file: opening, permissions, migrations, transactions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from batchnb.errors import LedgerError
+from batchnb.ledger.migrations import STEPS
+
+__all__ = ["Store", "make_private_folder"]
+
+BUSY_SECONDS = 30.0
+
+
+def make_private_folder(path: Path) -> Path:
+    """Make a folder that only its owner can enter."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o700)
+    except OSError as error:
+        raise LedgerError(
+            f"The folder {path} cannot be made ({error.strerror}). Set BATCHNB_HOME to a folder you can write to."
+        ) from error
+    return path
+
+
+class Store:
+    """One SQLite file and the one connection to it, shared by this process's threads under a lock.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made, with mode 0600, if it does not exist.
+    identity : dict of str to str
+        What the file must be for: compared with what it says of itself, or written into a new one.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, str]) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._depth = 0
+        make_private_folder(path.parent)
+        with self._errors():
+            # SQLite gives its -wal and -shm files the mode of the database.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._db = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+        try:
+            self._prepare(identity)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self, identity: dict[str, str]) -> None:
+        with self._errors():
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk there
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(STEPS):
+            raise LedgerError(
+                f"The ledger {self.path} was written by a newer batchnb (schema {version}, this one knows "
+                f"{len(STEPS)}). Nothing was changed. Upgrade: pip install --upgrade batchnb"
+            )
+        with self.transaction(durable=True):
+            # Read again inside the transaction: another process may have migrated in the meantime.
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            for number, step in enumerate(STEPS[version:], version + 1):
+                for statement in _statements(step):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {number}")
+            self._identify(identity)
+
+    def _identify(self, identity: dict[str, str]) -> None:
+        found = dict(self._db.execute("SELECT name, value FROM meta").fetchall())
+        for name, value in identity.items():
+            if found.setdefault(name, value) != value:
+                raise LedgerError(
+                    f"The ledger {self.path} keeps answers of {found[name]!r}, not of {value!r}; it was left alone. "
+                    "Give this workspace a home of its own: Workspace(home=...)."
+                )
+        self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", identity.items())
+
+    @contextlib.contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """Run a write transaction; one inside another is part of it.
+
+        Parameters
+        ----------
+        durable : bool
+            Whether the commit must survive a power cut (``synchronous=FULL``): intents and batch ids must, results may
+            be read again.
+        """
+        with self._lock, self._errors():
+            if self._depth:
+                yield self._db
+                return
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._db.execute("BEGIN IMMEDIATE")
+            self._depth += 1
+            try:
+                yield self._db
+            except BaseException:
+                if self._db.in_transaction:  # SQLite rolls back by itself on a full disk
+                    self._db.execute("ROLLBACK")
+                raise
+            else:
+                self._db.execute("COMMIT")
+            finally:
+                self._depth -= 1
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """Hold the connection for reading."""
+        with self._lock, self._errors():
+            yield self._db
+
+    def foreign_revision(self) -> int:
+        """Give a value that differs whenever another process has written since."""
+        with self.read() as db:
+            return int(db.execute("PRAGMA data_version").fetchone()[0])
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise LedgerError(f"The ledger {self.path}: {_advice(error)}") from error
+        except OSError as error:
+            if error.filename is not None and Path(error.filename) == self.path:
+                raise LedgerError(f"The ledger {self.path} cannot be opened: {error.strerror}.") from error
+            raise
+
+    def close(self) -> None:
+        """Close the file. Further use is an error."""
+        with self._lock:
+            self._db.close()
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Cut a script into statements: ``executescript`` would commit the transaction it runs in."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _advice(error: sqlite3.DatabaseError) -> str:
+    text = str(error)
+    for part, advice in (
+        (
+            "locked",
+            f"another process has locked it for {BUSY_SECONDS:.0f} s. Try again when that has finished.",
+        ),
+        (
+            "disk is full",
+            "the disk is full. What was not recorded was not sent; free space and run the cell again.",
+        ),
+        ("readonly", "it cannot be written to. Make it writable, or set BATCHNB_HOME to a folder you can write to."),
+        ("malformed", "the file is damaged. Keep a copy of it, move it away, and run the cell again."),
+        ("not a database", "the file is not a ledger, or is damaged. Move it away, or set BATCHNB_HOME elsewhere."),
+    ):
+        if part in text:
+            return advice
+    return f"{text}. Nothing that could not be recorded was sent."

@@ -1,0 +1,198 @@
+"""From prompts to requests: params, identity, custom_id, and batches by count and by bytes. Pure.
+
+A request's identity is a digest of the question it asks: its params in canonical form, the beta headers, and the
+replicate. How it is delivered (``cache_control``, a file inline or uploaded, which batch) is no part of it. The ledger
+finds earlier answers by this digest, so its value must not change from one release to the next.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from batchnb.errors import InputError
+
+__all__ = ["Content", "Envelope", "canonical", "custom_id", "digest_in", "item_size", "join_items", "label_of"]
+
+DIGEST_BYTES = 16
+
+#: A custom_id is ``^[a-zA-Z0-9_-]{1,64}$`` (anthropic 2.12.0): a label of at most 31 characters, "-" and 32 hex digits.
+LABEL_LENGTH = 31
+_NOT_IN_CUSTOM_ID = re.compile(r"[^a-zA-Z0-9_-]")
+_OURS = re.compile(r"-([0-9a-f]{32})\Z")
+
+BODY_START, BODY_END = b'{"requests":[', b"]}"
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def canonical(value: Any) -> Any:
+    """Reduce params to the question they ask.
+
+    ``cache_control`` markers are dropped, and a file sent inline as base64 is replaced by its media type and the
+    SHA-256 of its bytes, so that caching or uploading it later asks nothing again.
+    """
+    if isinstance(value, Mapping):
+        if value.get("type") == "base64" and isinstance(value.get("data"), str):
+            return {"media_type": value.get("media_type"), "sha256": _sha256_of_base64(value["data"]), "type": "file"}
+        return {
+            name: canonical(item)
+            for name, item in value.items()
+            # A tool's input may well have a property of that name; a marker is told by its value.
+            if not (name == "cache_control" and isinstance(item, Mapping) and item.get("type") == "ephemeral")
+        }
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    return value
+
+
+def _sha256_of_base64(data: str) -> str:
+    try:
+        return hashlib.sha256(base64.b64decode(data, validate=True)).hexdigest()
+    except binascii.Error as error:
+        raise InputError(f"A content block of type base64 holds data that is not base64: {error}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What varies from row to row, as JSON: as it is sent, and as it is digested."""
+
+    sent: bytes
+    asked: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The JSON around a row's own part: all that the rows of a recipe share, encoded once.
+
+    Parameters
+    ----------
+    head, tail : bytes
+        What is sent before and after the row's part. Empty where the row's part is the whole of the params.
+    asked_head, asked_tail : bytes
+        The same in canonical form, followed by the beta headers and the replicate: what is digested.
+    """
+
+    head: bytes
+    tail: bytes
+    asked_head: bytes
+    asked_tail: bytes
+
+    @classmethod
+    def around(
+        cls, shared: Mapping[str, Any], slot: str, *, betas: Sequence[str] = (), replicate: str = ""
+    ) -> Envelope:
+        """Make the envelope for rows that vary in their `slot`.
+
+        Parameters
+        ----------
+        shared : mapping
+            Params every row has. Without ``messages``, unless `slot` is ``"params"``.
+        slot : {"content", "messages", "params"}
+            What a row gives: the content of one user message, all messages, or the whole params.
+        betas : sequence of str
+            Beta headers; their order does not matter.
+        replicate : str
+            Tells repeated askings of one question apart; empty for the first.
+        """
+        if slot == "params":
+            head = tail = asked_head = asked_tail = b""
+        else:
+            head, tail = _split(shared, slot)
+            asked_head, asked_tail = _split(canonical(shared), slot)
+        suffix = b"\n" + _encode({"betas": sorted(set(betas)), "replicate": replicate})
+        return cls(head, tail, asked_head, asked_tail + suffix)
+
+    def digests(self, contents: Iterable[Content]) -> Iterator[bytes]:
+        """Give the digest (16 bytes) of each row's question."""
+        start = hashlib.blake2b(self.asked_head, digest_size=DIGEST_BYTES, person=b"batchnb/1")
+        for content in contents:
+            digest = start.copy()
+            digest.update(content.asked)
+            digest.update(self.asked_tail)
+            yield digest.digest()
+
+    def params(self, content: Content) -> dict[str, Any]:
+        """Give the params of one row's request, as they are sent."""
+        params: dict[str, Any] = msgspec.json.decode(self.head + content.sent + self.tail)
+        return params
+
+
+def _split(shared: Mapping[str, Any], slot: str) -> tuple[bytes, bytes]:
+    """Encode `shared` with sorted names, cut open where the row's messages go."""
+    before = _encode({name: value for name, value in shared.items() if name < "messages"})
+    after = _encode({name: value for name, value in shared.items() if name > "messages"})
+    around = (b'[{"content":', b',"role":"user"}]') if slot == "content" else (b"", b"")
+    head = before[:-1] + (b"," if len(before) > 2 else b"") + b'"messages":' + around[0]
+    tail = around[1] + (b"," + after[1:] if len(after) > 2 else b"}")
+    return head, tail
+
+
+def content_of(value: Any) -> Content:
+    """Encode what varies in a row: text, content blocks, messages or params.
+
+    Raises
+    ------
+    InputError
+        The value cannot be written as JSON; the caller says of which row.
+    """
+    try:
+        sent = _encode(value)
+    except (TypeError, ValueError, UnicodeEncodeError) as error:  # ValueError: integers beyond 64 bits
+        raise InputError(f"it cannot be written as JSON ({error})") from error
+    if isinstance(value, str):
+        return Content(sent, sent)
+    return Content(sent, _encode(canonical(value)))
+
+
+def label_of(key: object) -> str:
+    """Make the readable part of a custom_id from a row's key or position."""
+    return _NOT_IN_CUSTOM_ID.sub("_", str(key))[:LABEL_LENGTH] or "_"
+
+
+def custom_id(label: str, digest: bytes) -> str:
+    """Join the readable part and the digest; only the digest is ever matched."""
+    return f"{label}-{digest.hex()}"
+
+
+def digest_in(identifier: str) -> bytes | None:
+    """Read the digest out of a custom_id; None for one that batchnb did not write."""
+    found = _OURS.search(identifier)
+    return bytes.fromhex(found[1]) if found else None
+
+
+# Bodies. An item is {"custom_id":"<id>","params":<params>}; its size is known without building it.
+
+_ITEM_START, _ITEM_MIDDLE, _ITEM_END = b'{"custom_id":"', b'","params":', b"}"
+_ITEM_FIXED = len(_ITEM_START) + len(_ITEM_MIDDLE) + len(_ITEM_END) + 1 + 2 * DIGEST_BYTES
+
+
+def item_size(label_length: int, params_length: int) -> int:
+    """Tell the exact bytes one request adds to a body, its comma included."""
+    return _ITEM_FIXED + label_length + params_length + 1
+
+
+def join_items(items: Iterable[tuple[str, bytes, bytes, bytes, bytes]]) -> bytes:
+    """Write the body of a create call from (label, digest, head, content, tail) of each request.
+
+    The pieces go into one buffer, which is handed over without being copied.
+    """
+    body = io.BytesIO()
+    write = body.write
+    write(BODY_START)
+    comma = b""
+    for label, digest, head, content, tail in items:
+        write(comma + _ITEM_START + custom_id(label, digest).encode() + _ITEM_MIDDLE + head)
+        write(content)
+        write(tail + _ITEM_END)
+        comma = b","
+    write(BODY_END)
+    return body.getvalue()

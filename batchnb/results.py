@@ -1,0 +1,215 @@
+"""From result lines to outcomes, and from outcomes to values. Pure.
+
+A result line is ``{"custom_id": ..., "result": {"type": "succeeded" | "errored" | "canceled" | "expired", ...}}``
+(anthropic 2.12.0). The ledger keeps the ``result`` as it came; everything else here is read from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from batchnb.pricing import Usage
+from batchnb.requests import digest_in
+from batchnb.schemas import MisfitError, Reply
+
+__all__ = ["OUTCOMES", "PAID", "RETRYABLE_ERRORS", "Answer", "lines", "parse_line", "read_result", "refused_result"]
+
+#: Every row has exactly one of these.
+OUTCOMES = ("succeeded", "errored", "canceled", "expired", "missing", "invalid", "skipped", "pending")
+
+#: Outcomes that were paid for: never asked again by themselves, never overwritten.
+PAID = frozenset({"succeeded", "invalid"})
+
+#: Inner error types that pass, so that asking again makes sense.
+RETRYABLE_ERRORS = frozenset({"api_error", "overloaded_error", "timeout_error", "rate_limit_error"})
+
+#: Why a succeeded message is not an answer all the same (stop reasons of anthropic 2.12.0).
+UNFINISHED = {
+    "refusal": "the model refused to answer",
+    "max_tokens": "the reply was cut at max_tokens",
+    "model_context_window_exceeded": "the reply was cut at the end of the model's context window",
+    "pause_turn": "the model paused its turn and did not finish",
+}
+
+
+class _Line(msgspec.Struct):
+    custom_id: str
+    result: msgspec.Raw
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    name: str | None = None
+
+
+class _Message(msgspec.Struct):
+    content: list[_Block] = []
+    model: str = ""
+    stop_reason: str | None = None
+    usage: dict[str, Any] = {}
+
+
+class _Error(msgspec.Struct):
+    type: str = "unknown_error"
+    message: str = ""
+
+
+class _ErrorEnvelope(msgspec.Struct):
+    error: _Error | None = None
+
+
+class _Result(msgspec.Struct):
+    type: str
+    message: _Message | None = None
+    error: _ErrorEnvelope | None = None
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_result = msgspec.json.Decoder(_Result).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One request's outcome, as the ledger keeps it.
+
+    Parameters
+    ----------
+    digest : bytes
+        Of the request that was asked.
+    outcome : str
+        ``succeeded``, ``invalid``, ``errored``, ``canceled``, ``expired`` or ``missing``.
+    error : str or None
+        Kind of failure: the API's inner error type, a stop reason, or ``misfit``.
+    model : str
+        That answered.
+    usage : Usage
+        Tokens used.
+    result : bytes
+        The result as it came, in the API's own JSON.
+    """
+
+    digest: bytes
+    outcome: str
+    error: str | None
+    model: str
+    usage: Usage
+    result: bytes
+
+
+NOTHING = Usage()
+
+
+def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut a stream of bytes into lines, whatever the chunks; blank lines and CRLF are accepted.
+
+    Whole lines are given even when the stream breaks later; an unfinished last line is given too and will not parse.
+    """
+    rest = b""
+    for chunk in chunks:
+        first, newline, remainder = chunk.partition(b"\n")
+        if not newline:
+            rest += chunk
+            continue
+        yield from filter(None, [(rest + first).strip()])
+        *whole, rest = remainder.split(b"\n")
+        yield from filter(None, (line.strip() for line in whole))
+    if rest.strip():
+        yield rest.strip()
+
+
+def parse_line(line: bytes, replies: dict[bytes, Reply]) -> Answer | None:
+    """Read one result line.
+
+    Parameters
+    ----------
+    line : bytes
+        JSON of one result.
+    replies : dict
+        Digest of each request of the batch, with the reply it was asked for.
+
+    Returns
+    -------
+    Answer or None
+        None for a custom_id that is none of the batch's requests.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        The line is not a result: it was cut, or is not JSON.
+    """
+    parsed = _decode_line(line)
+    digest = digest_in(parsed.custom_id)
+    if digest is None or digest not in replies:
+        return None
+    raw = bytes(parsed.result)
+    result = _decode_result(raw)
+    outcome, error, _, _ = _judge(result, replies[digest])
+    message = result.message
+    if message is None:
+        return Answer(digest, outcome, error, "", NOTHING, raw)
+    return Answer(digest, outcome, error, message.model, Usage.from_message(message.usage), raw)
+
+
+def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | None]:
+    """Read a kept result for a frame.
+
+    Returns
+    -------
+    tuple
+        Outcome; value (None where there is none); what went wrong, in words, or None; the reply's text or None.
+    """
+    result = _decode_result(raw)
+    outcome, error, value, said = _judge(result, reply)
+    text = _text_of(result.message) if result.message else None
+    return outcome, value, said if error else None, text
+
+
+def _judge(result: _Result, reply: Reply) -> tuple[str, str | None, Any, str | None]:
+    """Give outcome, kind of failure, value, and the failure in words."""
+    if result.type == "succeeded" and result.message is not None:
+        return _judge_message(result.message, reply)
+    if result.type == "errored":
+        error = (result.error and result.error.error) or _Error()
+        return "errored", error.type, None, f"{error.type}: {error.message}" if error.message else error.type
+    if result.type in ("canceled", "expired", "missing"):
+        return result.type, result.type, None, WORDS[result.type]
+    return "errored", "unknown_result", None, f"the server gave a result of unknown type {result.type[:40]!r}"
+
+
+WORDS = {
+    "canceled": "canceled before it was answered",
+    "expired": "not answered within the 24 hours a batch has",
+    "missing": "the batch ended without a result for this row",
+}
+
+
+def _judge_message(message: _Message, reply: Reply) -> tuple[str, str | None, Any, str | None]:
+    text = _text_of(message)
+    unfinished = UNFINISHED.get(message.stop_reason or "")
+    if unfinished:
+        # Free text that was cut or refused is shown in its column: what there is of it is what was paid for.
+        return "invalid", message.stop_reason, text if reply.output_format() is None else None, unfinished
+    if text is None:
+        kinds = ", ".join(sorted({block.type for block in message.content})) or "nothing"
+        return "invalid", "no_text", None, f"the reply holds no text (it holds: {kinds})"
+    try:
+        return "succeeded", None, reply.read(text), None
+    except MisfitError as error:
+        return "invalid", "misfit", None, str(error)
+
+
+def _text_of(message: _Message) -> str | None:
+    """Join the text blocks; thinking and tool blocks may stand before, between and after them."""
+    texts = [block.text for block in message.content if block.type == "text" and block.text is not None]
+    return "".join(texts) if texts else None
+
+
+def refused_result(error_type: str, message: str) -> bytes:
+    """Write a result, in the API's own form, for a request the server refused together with its batch."""
+    inner = {"type": error_type, "message": message}
+    return msgspec.json.encode({"type": "errored", "error": {"type": "error", "error": inner}})

@@ -1,0 +1,71 @@
+"""The simulator on the command line: ``python -m batchnb simulate`` and ``python -m batchnb.sim``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from batchnb.sim.server import Simulator, StateInUseError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the simulator's options to a parser."""
+    parser.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--state", metavar="DIR", help="where the batches are kept (default: a temporary folder)")
+    parser.add_argument(
+        "--delay",
+        type=float,
+        nargs=2,
+        default=(1.0, 5.0),
+        metavar=("LO", "HI"),
+        help="a batch takes between LO and HI seconds (default: 1 5)",
+    )
+    parser.add_argument("--speed", type=float, default=1.0, help="divides the delay (default: 1)")
+    parser.add_argument("--seed", type=int, help="decides everything random about answers and delays")
+    parser.add_argument(
+        "--sdk-tests", action="store_true", help="answer unknown ids as if they existed, for the SDK's own tests"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit status. Opens a port, writes to the state folder, prints."""
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    try:
+        simulator = Simulator(
+            args.state,
+            port=args.port,
+            delay=tuple(args.delay),
+            speed=args.speed,
+            seed=args.seed,
+            sdk_tests=args.sdk_tests,
+        ).start()
+    except (OSError, ValueError, StateInUseError) as problem:
+        sys.stderr.write(f"the simulator cannot start: {problem}\n")
+        return 1
+    with simulator:
+        sys.stdout.write(
+            f"Simulator of the Message Batches API at {simulator.url}"
+            f" - point a client at it: ANTHROPIC_BASE_URL={simulator.url} ANTHROPIC_API_KEY=simulated\n"
+        )
+        sys.stdout.flush()
+        stopped.wait()
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse a command line and serve; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m batchnb.sim", description="A simulator of the Message Batches API on 127.0.0.1."
+    )
+    add_arguments(parser)
+    return run(parser.parse_args(argv))

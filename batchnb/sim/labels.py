@@ -1,0 +1,181 @@
+"""Chooses among given labels by the words of a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from batchnb.sim.lexicon import Evidence
+from batchnb.sim.prompts import Question
+from batchnb.sim.wordlists import LABEL_ROLES, LANGUAGE_NAMES, NOISE_WORDS, TOPIC_CUES
+
+__all__ = ["choose", "script_language"]
+
+#: Less difference than this between good and bad words is no evidence for either.
+_UNDECIDED = 0.75
+#: Beyond this the text is "very" positive or negative, where the labels make that difference.
+_STRONG = 3.0
+
+_SEPARATORS = re.compile(r"[\s_/\-]+")
+_WORD = re.compile(r"[^\W_]+")
+_LEADING_NUMBER = re.compile(r"-?\d+")
+_VERY = {"very", "strongly", "extremely", "highly", "매우", "아주", "非常", "很"}
+_YES = {"yes", "true", "y", "예", "네", "是", "对"}
+_NO = {"no", "false", "n", "아니요", "아니오", "否", "不是"}
+_NOTHING = {"other", "others", "unknown", "none", "na", "n a", "general", "unclear", "misc", "기타", "其他", "未知"}
+_ASKS_FOR_GOOD = re.compile(r"positive|recommend|satisf|happy|favou?rable|like[sd]? |긍정|추천|만족|正面|积极|推荐|满意", re.I)
+_ASKS_FOR_BAD = re.compile(r"negative|complain|unhappy|angry|dissatisf|problem|refund|부정|불만|负面|消极|不满|投诉", re.I)
+_HANGUL = re.compile(r"[\uac00-\ud7a3]")
+_KANA = re.compile(r"[\u3040-\u30ff]")
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+_CYRILLIC = re.compile(r"[\u0400-\u04ff]")
+_ARABIC = re.compile(r"[\u0600-\u06ff]")
+
+
+def choose(options: Sequence[str], question: Question) -> int:
+    """Return the position of the option that fits a question best.
+
+    Labels that read like sentiment are weighed by the lexicon, scales (``1`` to ``5``) too; ``yes`` and ``no`` by what
+    the instruction asks; names of languages by script; all others by the words they share with the text, with
+    their description in the instruction as further words. Without any evidence: ``other`` or its like, else the first.
+    """
+    known = tuple(options)
+    if roles := _sentiment_roles(known):
+        return _by_sentiment(roles, question.evidence)
+    if scale := _scale(known):
+        return scale[round((question.evidence.balance + 1) / 2 * (len(scale) - 1))]
+    plain = [_plain(option) for option in known]
+    if len(plain) > 1 and set(plain) & _YES and set(plain) & _NO:
+        return _by_answer(plain, question)
+    if any(name in LANGUAGE_NAMES for name in plain):
+        language = script_language(question.passage)
+        for position, name in enumerate(plain):
+            if LANGUAGE_NAMES.get(name) == language:
+                return position
+    return _by_overlap(plain, question)
+
+
+def script_language(text: str) -> str:
+    """Return the language (``en``, ``ko``, ``zh``, ``ja``, ``ru``, ``ar``) that a text's script suggests."""
+    if text.isascii():
+        return "en"
+    scripts = (("ko", _HANGUL), ("ja", _KANA), ("zh", _HAN), ("ru", _CYRILLIC), ("ar", _ARABIC))
+    counts = {language: len(script.findall(text)) for language, script in scripts}
+    if counts["ja"] and counts["zh"]:
+        counts["ja"] += counts["zh"]
+    language = max(counts, key=lambda name: counts[name])
+    # A latin word is about five letters, a word in the other scripts two or three.
+    return language if counts[language] * 4 >= len(text) / 2 else "en"
+
+
+def _plain(label: str) -> str:
+    return _SEPARATORS.sub(" ", label.casefold()).strip(" .")
+
+
+@lru_cache(maxsize=256)
+def _sentiment_roles(options: tuple[str, ...]) -> dict[str, int]:
+    """Return role -> position for labels that read like sentiment; empty for labels that do not."""
+    roles: dict[str, int] = {}
+    for position, option in enumerate(options):
+        if role := _role(_plain(option)):
+            roles.setdefault(role, position)
+    stems = {role.removeprefix("very ") for role in roles}
+    return roles if {"positive", "negative"} <= stems or (len(options) > 1 and len(roles) == len(options)) else {}
+
+
+def _role(label: str) -> str | None:
+    if label in LABEL_ROLES:
+        return LABEL_ROLES[label]
+    words = label.split()
+    found = {LABEL_ROLES[word] for word in words if word in LABEL_ROLES}
+    if len(found) != 1:
+        return None
+    role = found.pop()
+    return f"very {role}" if _VERY & set(words) and role in ("positive", "negative") else role
+
+
+def _by_sentiment(roles: dict[str, int], evidence: Evidence) -> int:
+    wanted = list(_wanted_roles(evidence, undecided=_UNDECIDED if {"neutral", "mixed"} & roles.keys() else 0.0))
+    for role in (*wanted, "neutral", "mixed", "positive", "very positive"):
+        if role in roles:
+            return roles[role]
+    return 0
+
+
+def _wanted_roles(evidence: Evidence, undecided: float) -> Iterator[str]:
+    """Yield the roles that evidence speaks for, best first."""
+    difference = evidence.positive - evidence.negative
+    weaker = min(evidence.positive, evidence.negative)
+    if weaker >= 1.5 and abs(difference) < weaker:
+        yield "mixed"
+    if abs(difference) <= undecided:
+        yield from ("mixed", "neutral") if weaker >= 1 else ("neutral", "mixed")
+    side = "positive" if difference > 0 else "negative"
+    if difference:
+        if abs(difference) >= _STRONG:
+            yield f"very {side}"
+        yield side
+        yield f"very {side}"
+
+
+@lru_cache(maxsize=256)
+def _scale(options: tuple[str, ...]) -> tuple[int, ...]:
+    """Return positions from the lowest to the highest value when every option is a number ("4", "4 stars")."""
+    numbers = [match for option in options if (match := _LEADING_NUMBER.match(option.strip()))]
+    if len(numbers) != len(options) or len(options) < 2:
+        return ()
+    return tuple(sorted(range(len(options)), key=lambda position: int(numbers[position][0])))
+
+
+def _by_answer(plain: Sequence[str], question: Question) -> int:
+    difference = question.evidence.positive - question.evidence.negative
+    if _ASKS_FOR_BAD.search(question.instruction):
+        yes = difference < 0
+    elif _ASKS_FOR_GOOD.search(question.instruction):
+        yes = difference > 0
+    else:
+        asked = _content_words(question.instruction)
+        yes = len(asked & _content_words(question.passage)) > 0
+    wanted = _YES if yes else _NO
+    return next(position for position, name in enumerate(plain) if name in wanted)
+
+
+def _by_overlap(plain: Sequence[str], question: Question) -> int:
+    passage = question.passage.casefold()
+    words = _content_words(passage)
+    scores = [_overlap(name, words, passage, question.instruction) for name in plain]
+    best = max(scores)
+    if best == 0:
+        return next((position for position, name in enumerate(plain) if name in _NOTHING), 0)
+    return scores.index(best)
+
+
+def _overlap(label: str, words: set[str], passage: str, instruction: str) -> float:
+    names = _content_words(label)
+    score = 3.0 * len(names & words) + (2.0 if label and label in passage else 0.0)
+    for name in names:
+        score += sum(1.0 for cue in TOPIC_CUES.get(name, ()) if (cue in words if cue.isascii() else cue in passage))
+    return score + len(_content_words(_description(label, instruction)) & words)
+
+
+def _description(label: str, instruction: str) -> str:
+    """Return what the instruction says of a label on a line of its own ("- billing: invoices and refunds")."""
+    for line in instruction.splitlines():
+        head, colon, rest = line.partition(":")
+        if colon and _plain(head.strip(" -*#\"'`•")) == label:
+            return rest
+    return ""
+
+
+def _content_words(text: str) -> set[str]:
+    return {_stem(word) for word in _WORD.findall(text.casefold()) if word not in NOISE_WORDS and len(word) > 1}
+
+
+def _stem(word: str) -> str:
+    """Cut the commonest English endings, so that ``shipping`` meets ``shipped``."""
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            word = word[: -len(ending)]
+            break
+    return word[:-1] if len(word) > 4 and word[-1] == word[-2] else word.removesuffix("e")

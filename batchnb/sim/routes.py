@@ -1,0 +1,298 @@
+"""What each endpoint answers, apart from HTTP: a call in, JSON or a stream of bytes out.
+
+Source: platform.claude.com documentation and anthropic 2.12.0 (paths, query parameters, shapes).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from batchnb.sim import catalogue, faults
+from batchnb.sim.answers import Answerer, events, message
+from batchnb.sim.batches import Batches
+from batchnb.sim.caching import Cache
+from batchnb.sim.execution import decode_params
+from batchnb.sim.faults import Fault
+from batchnb.sim.responder import count_tokens
+from batchnb.sim.store import BatchRow
+from batchnb.sim.validation import check
+from batchnb.sim.wire import ApiError, new_id
+
+_BATCHES = "/v1/messages/batches"
+_ID = r"(?P<id>[^/]+)"
+
+_TABLE = [
+    (re.compile(pattern), methods)
+    for pattern, methods in (
+        (_BATCHES, {"POST": "create", "GET": "list"}),
+        (f"{_BATCHES}/{_ID}", {"GET": "retrieve", "DELETE": "delete"}),
+        (f"{_BATCHES}/{_ID}/cancel", {"POST": "cancel"}),
+        (f"{_BATCHES}/{_ID}/results", {"GET": "results"}),
+        ("/v1/messages", {"POST": "messages"}),
+        ("/v1/messages/count_tokens", {"POST": "count_tokens"}),
+        ("/v1/models", {"GET": "models"}),
+        (f"/v1/models/{_ID}", {"GET": "model"}),
+    )
+]
+
+
+def match(method: str, path: str) -> tuple[str, str]:
+    """Return the route of a call and the id in its path (empty where there is none).
+
+    Raises
+    ------
+    ApiError
+        404 for an unknown path, 405 for a method that it does not take.
+    """
+    for pattern, methods in _TABLE:
+        found = pattern.fullmatch(path)
+        if found is None or found.groupdict().get("id") == "count_tokens":
+            continue
+        if method not in methods:
+            raise ApiError("invalid_request_error", "Method Not Allowed", status=405)
+        return methods[method], found.groupdict().get("id", "")
+    raise ApiError("not_found_error", "Not Found")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A call, as far as its answer depends on it. The key is not among it.
+
+    Parameters
+    ----------
+    route, id
+        What `match` returned.
+    query
+        The query parameters, each with all its values.
+    body
+        The body.
+    version, beta
+        The ``anthropic-version``, and whether the beta namespace was used.
+    origin
+        Scheme and host as the client calls them.
+    faults
+        The faults that strike this call.
+    """
+
+    route: str
+    id: str = ""
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    body: bytes = b""
+    version: str = ""
+    beta: bool = False
+    origin: str = ""
+    faults: Sequence[Fault] = ()
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An answer sent piece by piece.
+
+    Parameters
+    ----------
+    media_type
+        Its ``content-type``.
+    pieces
+        The body.
+    framed
+        Whether the body says where it ends; if not, only the closing of the connection does.
+    complete
+        Whether the body is properly ended; if not, the connection drops.
+    """
+
+    media_type: str
+    pieces: Iterator[bytes]
+    framed: bool = True
+    complete: bool = True
+
+
+class Service:
+    """Answers calls. Its methods run in worker threads, several at a time.
+
+    Parameters
+    ----------
+    batches
+        The batches.
+    answerer
+        What answers messages.
+    cache
+        The simulated prompt cache.
+    """
+
+    def __init__(self, batches: Batches, answerer: Answerer, cache: Cache) -> None:
+        self._batches = batches
+        self._answerer = answerer
+        self._cache = cache
+        self._handlers: dict[str, Callable[[Ask], dict[str, Any] | Stream]] = {
+            "create": self.create,
+            "retrieve": self.retrieve,
+            "list": self.page,
+            "cancel": self.cancel,
+            "delete": self.delete,
+            "results": self.results,
+            "messages": self.messages,
+            "count_tokens": self.count_tokens,
+            "models": self.models,
+            "model": self.model,
+        }
+
+    def answer(self, ask: Ask) -> dict[str, Any] | Stream:
+        """Answer a call.
+
+        Raises
+        ------
+        ApiError
+            Where the API refuses it.
+        """
+        return self._handlers[ask.route](ask)
+
+    def age(self, route: str, batch_id: str) -> float | None:
+        """Return the age of a batch for `FaultPlan.take`."""
+        return self._batches.age(batch_id, since_end=route == "results") if batch_id else None
+
+    def create(self, ask: Ask) -> dict[str, Any]:
+        """``POST /v1/messages/batches``."""
+        return self._shown(
+            self._batches.create(ask.body, version=ask.version, beta=ask.beta, faults=_stage(ask, "batch")), ask
+        )
+
+    def retrieve(self, ask: Ask) -> dict[str, Any]:
+        """``GET /v1/messages/batches/{id}``."""
+        return self._shown(self._batches.retrieve(ask.id), ask)
+
+    def page(self, ask: Ask) -> dict[str, Any]:
+        """``GET /v1/messages/batches``."""
+        found, more = self._batches.page(_limit(ask), _one(ask, "after_id"), _one(ask, "before_id"))
+        return _page([self._shown(batch, ask) for batch in found], more)
+
+    def cancel(self, ask: Ask) -> dict[str, Any]:
+        """``POST /v1/messages/batches/{id}/cancel``."""
+        return self._shown(self._batches.cancel(ask.id), ask)
+
+    def delete(self, ask: Ask) -> dict[str, Any]:
+        """``DELETE /v1/messages/batches/{id}``."""
+        self._batches.delete(ask.id)
+        return {"id": ask.id, "type": "message_batch_deleted"}
+
+    def results(self, ask: Ask) -> Stream:
+        """``GET /v1/messages/batches/{id}/results``."""
+        total, lines = self._batches.results(ask.id)
+        chosen = _stage(ask, "body")
+        kinds = {fault.kind for fault in chosen}
+        if chosen:
+            lines = faults.distort(lines, total, chosen, random.Random(total))  # noqa: S311 - a simulation
+        return Stream("application/x-jsonl", _blocks(lines), framed="truncate" not in kinds, complete="cut" not in kinds)
+
+    def messages(self, ask: Ask) -> dict[str, Any] | Stream:
+        """``POST /v1/messages``, whole or streamed."""
+        params = self._checked(ask, "messages")
+        try:
+            reply = self._answerer.reply(params, "")
+        except Exception as problem:
+            raise ApiError("api_error", f"The responder raised {type(problem).__name__}: {problem}") from problem
+        whole = message(reply, params, tier="standard", cache=self._cache, request_seed=0.0)
+        if params.get("stream"):
+            return Stream("text/event-stream; charset=utf-8", events(whole))
+        return whole
+
+    def count_tokens(self, ask: Ask) -> dict[str, Any]:
+        """``POST /v1/messages/count_tokens``."""
+        return {"input_tokens": count_tokens(self._checked(ask, "count_tokens"))}
+
+    def models(self, ask: Ask) -> dict[str, Any]:
+        """``GET /v1/models``: active and deprecated ones, or those in the stages asked for."""
+        wanted = _all(ask, "lifecycle") or ("active", "deprecated")
+        for stage in wanted:
+            if stage not in ("active", "deprecated", "retired"):
+                raise ApiError("invalid_request_error", "lifecycle: Input should be 'active', 'deprecated' or 'retired'")
+        shown = [model.info() for model in catalogue.MODELS if model.lifecycle in wanted]
+        limit, after, before = _limit(ask), self._place(shown, ask, "after_id"), self._place(shown, ask, "before_id")
+        if before is not None:
+            start = max(0, before - limit)
+            return _page(shown[start:before], start > 0)
+        start = 0 if after is None else after + 1
+        return _page(shown[start : start + limit], start + limit < len(shown))
+
+    def model(self, ask: Ask) -> dict[str, Any]:
+        """``GET /v1/models/{id}``; an alias is answered with the model that it stands for."""
+        found = catalogue.find(ask.id)
+        if found is None:
+            raise ApiError("not_found_error", f"model: {ask.id}")
+        return found.info()
+
+    def _checked(self, ask: Ask, endpoint: str) -> Mapping[str, Any]:
+        params = decode_params(ask.body)
+        check(params, endpoint, version=ask.version, beta=ask.beta)
+        checked: Mapping[str, Any] = params
+        return checked
+
+    def _shown(self, batch: BatchRow, ask: Ask) -> dict[str, Any]:
+        return faults.overlay(self._batches.describe(batch, ask.origin), _stage(ask, "object"))
+
+    def _place(self, shown: list[dict[str, Any]], ask: Ask, name: str) -> int | None:
+        cursor = _one(ask, name)
+        if cursor is None:
+            return None
+        for place, model in enumerate(shown):
+            if model["id"] == cursor:
+                return place
+        raise ApiError("invalid_request_error", f"{name}: model {cursor} not found")
+
+
+def _stage(ask: Ask, stage: str) -> list[Fault]:
+    return [fault for fault in ask.faults if fault.stage == stage]
+
+
+def _all(ask: Ask, name: str) -> tuple[str, ...]:
+    """Return every value of a list in the query, in whichever of the usual ways it is written."""
+    values = [*ask.query.get(name, ()), *ask.query.get(f"{name}[]", ())]
+    return tuple(part for value in values for part in value.split(",") if part)
+
+
+def _one(ask: Ask, name: str) -> str | None:
+    values = ask.query.get(name, ())
+    return values[-1] if values and values[-1] else None
+
+
+def _limit(ask: Ask) -> int:
+    text = _one(ask, "limit")
+    if text is None:
+        return 20
+    try:
+        limit = int(text)
+    except ValueError:
+        problem = "limit: Input should be a valid integer, unable to parse string as an integer"
+        raise ApiError("invalid_request_error", problem) from None
+    if limit < 1:
+        raise ApiError("invalid_request_error", "limit: Input should be greater than or equal to 1")
+    if limit > 1000:
+        raise ApiError("invalid_request_error", "limit: Input should be less than or equal to 1000")
+    return limit
+
+
+def _page(data: list[dict[str, Any]], more: bool) -> dict[str, Any]:
+    return {
+        "data": data,
+        "has_more": more,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+    }
+
+
+def _blocks(lines: Iterator[bytes], size: int = 1 << 16) -> Iterator[bytes]:
+    """Join lines into larger pieces: each piece costs a change of threads."""
+    held, length = [], 0
+    for line in lines:
+        held.append(line)
+        length += len(line)
+        if length >= size:
+            yield b"".join(held)
+            held, length = [], 0
+    if held:
+        yield b"".join(held)

@@ -1,0 +1,336 @@
+"""Builds a value that fits a JSON schema, filled from the text that a request is about."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from batchnb.sim.labels import choose, script_language
+from batchnb.sim.prompts import Question
+
+__all__ = ["build"]
+
+#: Deeper than this only what a schema insists on is built, so that a recursive one comes to an end.
+_DEEP = 6
+#: A schema that insists on endless depth has no value; stop before Python does.
+_BOTTOM = 40
+_EXTRACT_CHARS = 120
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
+_WORD = re.compile(r"[^\W\d_][\w'’-]*")
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
+_RANGE = re.compile(r"(-?\d+(?:\.\d+)?)\s*(?:-|–|to|and|~|and up to|through|out of)\s*(-?\d+(?:\.\d+)?)")
+_RATING = re.compile(r"rating|stars?\b|score|sentiment|polarity|satisfaction|stars|점수|별점|评分|星", re.IGNORECASE)
+_POLARITY = re.compile(r"sentiment|polarity|valence", re.IGNORECASE)
+_CERTAINTY = re.compile(r"confidence|probab|certainty|likelihood", re.IGNORECASE)
+_GOOD = re.compile(r"positiv|recommend|satisf|happy|like[sd]?\b|would_|favou?r|good", re.IGNORECASE)
+_BAD = re.compile(r"negativ|complain|unhappy|angry|dissatisf|problem|refund|issue|urgent|bad", re.IGNORECASE)
+_FORMATS: dict[str, tuple[re.Pattern[str], str]] = {
+    "date": (re.compile(r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])\b"), "2026-01-15"),
+    "date-time": (re.compile(r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T[01]\d:[0-5]\d:[0-5]\dZ"), "2026-01-15T09:30:00Z"),
+    "time": (re.compile(r"\b[01]\d:[0-5]\d:[0-5]\dZ"), "09:30:00Z"),
+    "duration": (re.compile(r"\bP\d+D\b"), "P1D"),
+    "email": (re.compile(r"\b[a-z0-9]+@[a-z0-9]+\.[a-z]{2,6}\b"), "reader@example.com"),
+    "hostname": (re.compile(r"\b[a-z0-9]+\.(?:com|org|net)\b"), "example.com"),
+    "ipv4": (re.compile(r"\b192\.0\.2\.\d\b"), "192.0.2.1"),
+    "ipv6": (re.compile(r"\b2001:db8::\d\b"), "2001:db8::1"),
+    "uri": (re.compile(r"\bhttps?://[a-z0-9.]+[a-z0-9](?:/[a-z0-9]+)*\b"), "https://example.com/"),
+    "uuid": (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"), "00000000-0000-4000-8000-000000000000"),
+}  # fmt: skip
+
+
+def build(schema: Any, question: Question) -> Any:
+    """Return a value that fits `schema`.
+
+    Parameters
+    ----------
+    schema : mapping or bool
+        A JSON schema. Understood: ``type`` (also a list), ``properties``, ``required``, ``enum``, ``const``, ``anyOf``,
+        ``oneOf``, ``allOf``, ``items``, ``prefixItems``, ``$ref`` within the document, ``format``, and bounds on
+        numbers and lengths. Not understood, and ignored: ``pattern``, ``not``, conditions.
+    question : Question
+        What the value is about: enums are chosen, numbers rated and strings cut from its passage.
+    """
+    return _Builder(schema, question).value(schema, "", 0)
+
+
+class _Builder:
+    def __init__(self, root: Any, question: Question) -> None:
+        self.root = root
+        self.question = question
+
+    def value(self, schema: Any, name: str, depth: int) -> Any:
+        if not isinstance(schema, Mapping) or depth > _BOTTOM:
+            return None
+        if "$ref" in schema or "allOf" in schema:
+            schema = self.flat(schema)
+        if "const" in schema:
+            return schema["const"]
+        options = schema.get("enum")
+        if isinstance(options, Sequence) and options:
+            return self.pick(options, schema)
+        branches = schema.get("anyOf") or schema.get("oneOf")
+        if isinstance(branches, Sequence) and branches:
+            return self.branch(schema, branches, name, depth)
+        return self.typed(schema, name, depth)
+
+    def typed(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
+        kind = schema.get("type")
+        if isinstance(kind, Sequence) and not isinstance(kind, str):
+            kind = next((k for k in kind if k != "null"), "null")
+        if kind is None:
+            kind = next((k for key, k in _TELLING.items() if key in schema), "string")
+        make = _MAKERS.get(kind)
+        return make(self, schema, name, depth) if make else None
+
+    def flat(self, schema: Mapping[str, Any], hops: int = 0) -> Mapping[str, Any]:
+        """Return a schema with its reference followed and its ``allOf`` parts merged into it."""
+        if hops > _BOTTOM:
+            return {}
+        parts = [part for part in schema.get("allOf", ()) if isinstance(part, Mapping)]
+        if isinstance(reference := schema.get("$ref"), str):
+            parts.append(self.resolve(reference))
+        merged = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
+        for part in parts:
+            inner = self.flat(part, hops + 1) if "$ref" in part or "allOf" in part else part
+            for key, value in inner.items():
+                merged[key] = _both(key, merged[key], value) if key in merged else value
+        return merged
+
+    def resolve(self, reference: str) -> Mapping[str, Any]:
+        """Follow a reference within the document (``#``, ``#/$defs/Name``); any other resolves to nothing."""
+        if not reference.startswith("#"):
+            return {}
+        target = self.root
+        for step in reference[1:].split("/")[1:]:
+            step = step.replace("~1", "/").replace("~0", "~")
+            if isinstance(target, Mapping):
+                target = target.get(step)
+            elif isinstance(target, list) and step.isdecimal() and int(step) < len(target):
+                target = target[int(step)]
+        return target if isinstance(target, Mapping) else {}
+
+    def pick(self, options: Sequence[Any], schema: Mapping[str, Any]) -> Any:
+        usable = [option for option in options if _may_be(option, schema.get("type"))] or list(options)
+        said = [option for option in usable if option is not None] or usable
+        names = [option if isinstance(option, str) else str(option) for option in said]
+        return said[choose(names, self.question)]
+
+    def branch(self, schema: Mapping[str, Any], branches: Sequence[Any], name: str, depth: int) -> Any:
+        """Take the first alternative that says something; deep down the shallowest one, lest it never ends."""
+        outer = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf", "$defs", "definitions")}
+        told = [self.flat(branch) for branch in branches if isinstance(branch, Mapping)]
+        if not told:
+            return self.typed(outer, name, depth)
+        if depth > _DEEP:
+            chosen = min(told, key=_weight)
+        else:
+            chosen = next((branch for branch in told if branch.get("type") != "null"), told[0])
+        if outer:
+            chosen = self.flat({**outer, "allOf": [chosen]})
+        return self.value(chosen, name, depth + 1)
+
+    def object_(self, schema: Mapping[str, Any], _name: str, depth: int) -> dict[str, Any]:
+        properties = schema.get("properties")
+        properties = properties if isinstance(properties, Mapping) else {}
+        required = [key for key in schema.get("required", ()) if isinstance(key, str)]
+        wanted = required if depth > _DEEP else [*properties, *(key for key in required if key not in properties)]
+        extra = schema.get("additionalProperties")
+        return {key: self.value(properties.get(key, extra), key, depth + 1) for key in wanted}
+
+    def array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
+        first = [self.value(part, name, depth + 1) for part in schema.get("prefixItems", ())]
+        items = schema.get("items", {})
+        fewest = int(schema.get("minItems", 0))
+        most = int(schema.get("maxItems", max(fewest, 3)))
+        if items is False:
+            return first
+        flat = self.flat(items) if isinstance(items, Mapping) else {}
+        if flat.get("type") == "string" and not {"enum", "const", "format", "anyOf", "oneOf"} & flat.keys():
+            rest = self.keywords(flat, max(fewest, min(most, 3)) - len(first), fewest - len(first))
+        else:
+            count = fewest if depth > _DEEP else max(fewest, min(most, 1))
+            rest = [self.value(items, name, depth + 1) for _ in range(count - len(first))]
+        if schema.get("uniqueItems") and len(rest) > 1:
+            rest = self.distinct(flat, rest)
+        return first + rest
+
+    def keywords(self, schema: Mapping[str, Any], most: int, fewest: int) -> list[str]:
+        """Return the longest words of the passage, in its order: short, and recognisably from it."""
+        seen = dict.fromkeys(word.casefold() for word in _WORD.findall(self.question.passage[:600]))
+        longest = set(sorted(seen, key=len, reverse=True)[: max(most, 0)])
+        words = [word for word in seen if word in longest]
+        words += [f"item {number}" for number in range(len(words), fewest)]
+        return [_fit_length(word, schema) for word in words]
+
+    def distinct(self, schema: Mapping[str, Any], values: list[Any]) -> list[Any]:
+        """Make repeated values differ where that is simple: other members of an enum, counted numbers."""
+        options = schema.get("enum")
+        if isinstance(options, list):
+            return [*values[:1], *[option for option in options if option != values[0]]][: len(values)]
+        if schema.get("type") in ("integer", "number"):
+            step = schema.get("multipleOf", 1)
+            lowest = _bounds(schema, -math.inf, math.inf)[0]
+            start = lowest if math.isfinite(lowest) else values[0]
+            return [start + step * position for position in range(len(values))]
+        if schema.get("type") == "string":
+            return [value if value not in values[:at] else f"{value} {at}" for at, value in enumerate(values)]
+        return values
+
+    def string(self, schema: Mapping[str, Any], name: str, _depth: int) -> str:
+        passage = self.question.passage
+        form = schema.get("format")
+        if isinstance(form, str) and form in _FORMATS:
+            pattern, otherwise = _FORMATS[form]
+            found = pattern.search(passage)
+            return found[0] if found else otherwise
+        words = name.casefold()
+        if words in ("sentiment", "label", "polarity"):
+            text = ("positive", "negative", "neutral")[choose(("positive", "negative", "neutral"), self.question)]
+        elif words in ("language", "lang"):
+            text = script_language(passage)
+        else:
+            text = extract(passage)
+        return _fit_length(text, schema)
+
+    def number(self, schema: Mapping[str, Any], name: str, _depth: int) -> float:
+        whole = schema.get("type") == "integer"
+        about = f"{name} {schema.get('description', '')}"
+        value = self.measure(schema, about, whole)
+        low, high = _bounds(schema, -math.inf, math.inf)
+        step = schema.get("multipleOf", 1 if whole else None)
+        if not step:
+            # A round figure reads best, but must not leave the bounds.
+            return _clamped(round(value, 2), low, high)
+        lowest, highest = math.ceil(low / step) if math.isfinite(low) else -math.inf, math.inf
+        if math.isfinite(high):
+            highest = math.floor(high / step)
+        multiple = _clamped(round(value / step), lowest, highest)
+        return int(multiple * step) if whole else multiple * step
+
+    def measure(self, schema: Mapping[str, Any], about: str, whole: bool) -> float:
+        """Return a number for a field by its name: a rating, a certainty, or the first number in the text."""
+        evidence = self.question.evidence
+        if _CERTAINTY.search(about):
+            share = 0.5 + 0.49 * abs(evidence.balance)
+            low, high = _bounds(schema, 0.0, 100.0 if whole else 1.0)
+            return low + share * (high - low)
+        if _RATING.search(about):
+            told = _RANGE.search(about)
+            usual = (-1.0, 1.0) if _POLARITY.search(about) and not whole else (1.0, 5.0)
+            low, high = (float(told[1]), float(told[2])) if told else usual
+            low, high = _bounds(schema, low, high)
+            return low + (evidence.balance + 1) / 2 * (high - low)
+        found = _NUMBER.search(self.question.passage[:2000])
+        return float(found[0]) if found else 0.0
+
+    def boolean(self, schema: Mapping[str, Any], name: str, _depth: int) -> bool:
+        about = f"{name} {schema.get('description', '')}"
+        difference = self.question.evidence.positive - self.question.evidence.negative
+        if _BAD.search(about):
+            return difference < 0
+        if _GOOD.search(about):
+            return difference > 0
+        passage = self.question.passage.casefold()
+        return any(word in passage for word in re.split(r"[_\W]+", name.casefold()) if len(word) > 3)
+
+    def null(self, _schema: Mapping[str, Any], _name: str, _depth: int) -> None:
+        return None
+
+
+_MAKERS: dict[str, Callable[[_Builder, Mapping[str, Any], str, int], Any]] = {
+    "object": _Builder.object_,
+    "array": _Builder.array,
+    "string": _Builder.string,
+    "integer": _Builder.number,
+    "number": _Builder.number,
+    "boolean": _Builder.boolean,
+    "null": _Builder.null,
+}
+#: The type that a keyword gives away where none is stated.
+_TELLING = {
+    "properties": "object",
+    "required": "object",
+    "items": "array",
+    "prefixItems": "array",
+    "minimum": "number",
+    "maximum": "number",
+}
+
+
+def extract(text: str) -> str:
+    """Return the first sentence of a text, cut at a word to about 120 characters."""
+    head = " ".join(_SENTENCE_END.split(text[:600].strip(), maxsplit=1)[0].split())
+    if len(head) <= _EXTRACT_CHARS:
+        return head
+    cut = head.rfind(" ", 0, _EXTRACT_CHARS)
+    return head[: cut if cut > _EXTRACT_CHARS // 2 else _EXTRACT_CHARS] + "…"
+
+
+def _both(key: str, first: Any, second: Any) -> Any:
+    """Join what two merged schemas say under one keyword; where they cannot be joined the outer one holds."""
+    if key in ("properties", "$defs", "definitions"):
+        return {**second, **first}
+    if key == "required":
+        return [*first, *(name for name in second if name not in first)]
+    if key == "enum":
+        return [option for option in first if option in second] or first
+    if key in ("minimum", "exclusiveMinimum", "minLength", "minItems"):
+        return max(first, second)
+    if key in ("maximum", "exclusiveMaximum", "maxLength", "maxItems"):
+        return min(first, second)
+    return first
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+def _may_be(value: Any, kind: Any) -> bool:
+    kinds = [kind] if isinstance(kind, str) else kind
+    if not isinstance(kinds, Sequence):
+        return True
+    if isinstance(value, bool):
+        return "boolean" in kinds
+    return any(isinstance(value, _TYPES.get(name, ())) for name in kinds)
+
+
+def _weight(schema: Mapping[str, Any]) -> int:
+    """Return how deep an alternative is likely to lead."""
+    if "const" in schema or "enum" in schema:
+        return 0
+    return {"null": 0, "object": 3, "array": 2, None: 4}.get(schema.get("type"), 1)  # type: ignore[arg-type]
+
+
+def _bounds(schema: Mapping[str, Any], low: float, high: float) -> tuple[float, float]:
+    """Return the lowest and the highest number allowed, where a schema says so, else the usual ones."""
+    whole = schema.get("type") == "integer"
+    if "minimum" in schema:
+        low = schema["minimum"]
+    if "maximum" in schema:
+        high = schema["maximum"]
+    if isinstance(above := schema.get("exclusiveMinimum"), (int, float)) and not isinstance(above, bool):
+        low = max(low, math.floor(above) + 1) if whole else max(low, math.nextafter(above, math.inf))
+    if isinstance(below := schema.get("exclusiveMaximum"), (int, float)) and not isinstance(below, bool):
+        high = min(high, math.ceil(below) - 1) if whole else min(high, math.nextafter(below, -math.inf))
+    return low, max(low, high) if math.isinf(low) or math.isinf(high) else high
+
+
+def _clamped(value: float, low: float, high: float) -> float:
+    return max(low, min(value, high))
+
+
+def _fit_length(text: str, schema: Mapping[str, Any]) -> str:
+    fewest, most = schema.get("minLength"), schema.get("maxLength")
+    if isinstance(fewest, int) and len(text) < fewest:
+        text += "." * (fewest - len(text))
+    return text[:most] if isinstance(most, int) else text

@@ -1,0 +1,79 @@
+"""The mode in which the SDK's own API tests pass: every id exists, every cursor is known, nothing is validated.
+
+Those tests cancel, read and delete batches that never existed, and list with both cursors at once, for they are
+written against a server that answers from the API's description alone. Off by default.
+
+Source: the ``tests`` folder in the source distribution of anthropic 2.12.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from batchnb.sim import catalogue
+from batchnb.sim.execution import decode_params
+from batchnb.sim.routes import Ask, Service
+from batchnb.sim.wire import ApiError, rfc3339
+
+_EPOCH = rfc3339(0)
+
+
+class SdkTestService(Service):
+    """Answers as `Service` does, and as if it existed where it would answer that something does not."""
+
+    def retrieve(self, ask: Ask) -> dict[str, Any]:
+        """Return the batch, or a made-up one."""
+        return self._or_invented(super().retrieve, ask)
+
+    def cancel(self, ask: Ask) -> dict[str, Any]:
+        """Cancel the batch, or return a made-up one."""
+        return self._or_invented(super().cancel, ask)
+
+    def delete(self, ask: Ask) -> dict[str, Any]:
+        """Say that the batch is deleted, whether or not it existed."""
+        return self._or_invented(super().delete, ask, id=ask.id, type="message_batch_deleted")
+
+    def page(self, ask: Ask) -> dict[str, Any]:
+        """List without looking at cursors."""
+        return super().page(_without_cursors(ask))
+
+    def models(self, ask: Ask) -> dict[str, Any]:
+        """List without looking at cursors."""
+        return super().models(_without_cursors(ask))
+
+    def model(self, ask: Ask) -> dict[str, Any]:
+        """Return the model, or the first there is."""
+        return (catalogue.find(ask.id) or catalogue.MODELS[0]).info()
+
+    def _checked(self, ask: Ask, endpoint: str) -> Mapping[str, Any]:
+        params: Mapping[str, Any] = decode_params(ask.body)
+        return params
+
+    def _or_invented(self, handler: Any, ask: Ask, **answer: Any) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = handler(ask)
+        except ApiError:
+            return answer or _invented(ask.id)
+        return found
+
+
+def _without_cursors(ask: Ask) -> Ask:
+    return replace(ask, query={name: ask.query[name] for name in ask.query if name not in ("after_id", "before_id")})
+
+
+def _invented(batch_id: str) -> dict[str, Any]:
+    counts = dict.fromkeys(("processing", "succeeded", "errored", "canceled", "expired"), 0)
+    return {
+        "id": batch_id,
+        "type": "message_batch",
+        "processing_status": "in_progress",
+        "request_counts": counts,
+        "ended_at": None,
+        "created_at": _EPOCH,
+        "expires_at": _EPOCH,
+        "archived_at": None,
+        "cancel_initiated_at": None,
+        "results_url": None,
+    }

@@ -1,0 +1,272 @@
+"""The simulator as an object: a server in a daemon thread, its state on disk, its faults and its record."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from filelock import FileLock, Timeout
+
+from batchnb.sim.answers import Answerer, Responder
+from batchnb.sim.app import App, Call
+from batchnb.sim.batches import Batches, Limits, Recorded
+from batchnb.sim.caching import Cache
+from batchnb.sim.execution import Executor
+from batchnb.sim.faults import Fault, FaultPlan
+from batchnb.sim.routes import Service
+from batchnb.sim.sdk_tests import SdkTestService
+from batchnb.sim.store import Store, make_private, new_identity
+from batchnb.sim.transport import Protocol
+from batchnb.sim.wire import Clock
+
+_HOST = "127.0.0.1"
+
+
+class StateInUseError(RuntimeError):
+    """Another simulator, in this process or another, is using the state folder."""
+
+
+class Simulator:
+    """A server on 127.0.0.1 that behaves like the Message Batches API, without a model and without cost.
+
+    Any client of the API works against it: give it `url` as its base URL and any key that is not empty.
+    Making one touches nothing; `start` opens a port and writes to the state folder.
+
+    Parameters
+    ----------
+    state : str or Path, optional
+        The folder that keeps the batches, so that a later simulator finds them. By default a temporary folder,
+        removed by `stop`.
+    port : int
+        The port; 0 means a free one.
+    responder : callable, optional
+        Takes a request's params and returns its answer: a text, a dict (sent as JSON text) or a `Reply`. An exception
+        makes the row err. It is called in worker threads, once for each row. By default `respond`.
+    delay : tuple of float
+        A batch takes between so many seconds.
+    speed : float
+        Time for batches passes faster by this factor.
+    seed : int, optional
+        Decides everything random about answers and delays. By default chosen once for a state folder.
+    faults : iterable of Fault
+        What goes wrong; more may be added by `inject`.
+    sdk_tests : bool
+        Answer unknown ids as if they existed and check no parameters, as the SDK's own tests need.
+    limits : Limits
+        The API's limits.
+    clock : Clock, optional
+        Another source of time, for tests.
+
+    Examples
+    --------
+    >>> with Simulator(delay=(0.05, 0.1)) as simulator:
+    ...     client = anthropic.Anthropic(base_url=simulator.url, api_key="simulated")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        state: str | Path | None = None,
+        *,
+        port: int = 0,
+        responder: Responder | None = None,
+        delay: tuple[float, float] = (1.0, 5.0),
+        speed: float = 1.0,
+        seed: int | None = None,
+        faults: Iterable[Fault] = (),
+        sdk_tests: bool = False,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if not 0 <= delay[0] <= delay[1]:
+            raise ValueError(f"delay is (shortest, longest) in seconds, not {delay!r}")
+        if speed <= 0:
+            raise ValueError(f"speed is a positive factor, not {speed!r}")
+        self.calls: list[Call] = []
+        self.faults = FaultPlan(faults)
+        self._given_state = None if state is None else Path(state).expanduser()
+        self._port = port
+        self._responder = responder
+        self._delay, self._speed = delay, speed
+        self._seed = seed
+        self._sdk_tests = sdk_tests
+        self._limits = limits or Limits()
+        self._clock = clock or Clock()
+        self._running: _Running | None = None
+
+    @property
+    def url(self) -> str:
+        """The base URL, such as ``"http://127.0.0.1:40123"``."""
+        return f"http://{_HOST}:{self._up().port}"
+
+    @property
+    def id(self) -> str:
+        """The id of the state folder, which every response carries in the header ``batchnb-simulator``."""
+        return self._up().identity
+
+    @property
+    def state(self) -> Path:
+        """The folder that keeps the batches."""
+        return self._up().folder
+
+    def start(self) -> Self:
+        """Open the port and the state folder; return at once when that is done already.
+
+        Raises
+        ------
+        StateInUseError
+            When another simulator uses the folder.
+        OSError
+            When the port is taken.
+        """
+        if self._running is None:
+            self._running = self._launch()
+        return self
+
+    def stop(self) -> None:
+        """Close the port and the state folder; a temporary one is removed. Does nothing when not running."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.stop()
+
+    def inject(self, *faults: Fault) -> None:
+        """Let faults happen from now on."""
+        for fault in faults:
+            self.faults.add(fault)
+
+    def record(self) -> list[Recorded]:
+        """Return every request that was accepted, in order: what was asked and whether it was executed.
+
+        Reads the state folder. Batches whose time has come are settled first; deleted ones are included.
+        """
+        return self._up().batches.record()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _up(self) -> _Running:
+        if self._running is None:
+            raise RuntimeError("the simulator is not running; call start() first, or use it in a with statement")
+        return self._running
+
+    def _launch(self) -> _Running:
+        temporary = self._given_state is None
+        folder = Path(tempfile.mkdtemp(prefix="batchnb-sim-")) if self._given_state is None else self._given_state
+        make_private(folder)
+        lock = _hold(folder)
+        store: Store | None = None
+        try:
+            listener = _listen(self._port)
+            store = Store(folder)
+            return self._serve(folder, temporary, lock, store, listener)
+        except BaseException:
+            if store is not None:
+                store.close()
+            lock.release()
+            if temporary:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _serve(
+        self, folder: Path, temporary: bool, lock: FileLock, store: Store, listener: socket.socket
+    ) -> _Running:
+        identity = store.remember("id", new_identity())
+        seed = self._seed if self._seed is not None else int(store.remember("seed", str(secrets.randbits(32))))
+        cache, answerer = Cache(), Answerer(self._responder, seed)
+        batches = Batches(
+            store,
+            Executor(answerer, seed, cache),
+            clock=self._clock,
+            delay=self._delay,
+            speed=self._speed,
+            limits=self._limits,
+            seed=seed,
+        )
+        service = (SdkTestService if self._sdk_tests else Service)(batches, answerer, cache)
+        app = App(
+            service, self.faults, identity, max_bytes=self._limits.bytes, clock=self._clock, calls=self.calls
+        )
+        config = uvicorn.Config(
+            app,
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+        )
+        return _Running(folder, temporary, lock, store, batches, identity, config, listener)
+
+
+class _Running:
+    """What exists while a simulator runs."""
+
+    def __init__(
+        self,
+        folder: Path,
+        temporary: bool,
+        lock: FileLock,
+        store: Store,
+        batches: Batches,
+        identity: str,
+        config: uvicorn.Config,
+        listener: socket.socket,
+    ) -> None:
+        self.folder, self.batches, self.identity = folder, batches, identity
+        self.port = int(listener.getsockname()[1])
+        self._temporary, self._lock, self._store = temporary, lock, store
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="batchnb-simulator", daemon=True
+        )
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            time.sleep(0.002)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
+        self.batches.close()
+        self._store.close()
+        self._lock.release()
+        if self._temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _hold(folder: Path) -> FileLock:
+    lock = FileLock(folder / "simulator.lock", mode=0o600, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StateInUseError(
+            f"another simulator is using {folder}; stop it first, or give this one another state folder"
+        ) from None
+    return lock
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((_HOST, port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener

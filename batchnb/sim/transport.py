@@ -1,0 +1,60 @@
+"""Endings that HTTP does not foresee: a reset, a close without an answer, a body that nobody framed.
+
+ASGI has no word for these, so the protocol passes its transport along in ``scope["state"]``, which is where servers
+may leave things for applications.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import Any, cast
+
+from starlette.types import Receive, Scope
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_KEY = "batchnb_transport"
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class Protocol(H11Protocol):
+    """uvicorn's HTTP protocol, with the connection's transport in ``scope["state"]``."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
+        """Keep the transport where `hang_up` finds it."""
+        self.app_state = {**self.app_state, _KEY: transport}
+        super().connection_made(transport)
+
+
+def _transport(scope: Scope) -> asyncio.Transport:
+    return cast(asyncio.Transport, scope["state"][_KEY])
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the server knows that the connection is closed, so that it does not answer by itself."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def reset(scope: Scope, receive: Receive) -> None:
+    """Reset the connection (RST): the client gets "connection reset by peer"."""
+    transport = _transport(scope)
+    connection: Any = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
+    await _gone(receive)
+
+
+async def hang_up(scope: Scope, receive: Receive) -> None:
+    """Send what was written and close the connection: the client gets an end where it expected more."""
+    _transport(scope).close()
+    await _gone(receive)
+
+
+async def write_raw(scope: Scope, data: bytes) -> None:
+    """Write bytes past the HTTP machinery, waiting while the connection is backed up."""
+    transport = _transport(scope)
+    transport.write(data)
+    while transport.get_write_buffer_size() and not transport.is_closing():
+        await asyncio.sleep(0.001)

@@ -1,0 +1,252 @@
+"""What the API refuses in the parameters of a message, and in which words.
+
+One validator serves ``POST /v1/messages`` and ``count_tokens`` (where a refusal is a 400) and the rows of a batch
+(where it is an ``errored`` row once the batch has ended).
+
+Sources: platform.claude.com documentation and anthropic 2.12.0 for the rules; the wording follows messages seen in
+the field where there are any, and is unverified elsewhere. Rules that cannot be confirmed are left out: the simulator
+would rather let a doubtful request pass than teach a false rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from batchnb.sim import catalogue, parameters, schemas
+from batchnb.sim.content import check_messages, check_system, count_breakpoints
+from batchnb.sim.wire import ApiError
+
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_TOOL_CHOICES = ("auto", "any", "tool", "none")
+_THINKING = ("enabled", "disabled", "adaptive", "between_tools")
+_MIN_THINKING_BUDGET = 1024
+_MAX_BREAKPOINTS = 4
+
+
+def check(params: object, endpoint: str, *, version: str, beta: bool = False) -> None:
+    """Raise the error that the API would give for these parameters; return quietly when it would take them.
+
+    Parameters
+    ----------
+    params
+        The decoded JSON: a request's body, or a batch row's ``params``.
+    endpoint
+        ``"messages"``, ``"batch"`` or ``"count_tokens"``.
+    version
+        The ``anthropic-version`` that the client named.
+    beta
+        Whether the client used the beta namespace, which takes more parameters.
+
+    Raises
+    ------
+    ApiError
+        With the API's type and message.
+    """
+    if not isinstance(params, Mapping):
+        raise _invalid("Input should be an object")
+    _check_names(params, endpoint, parameters.allowed(endpoint, version=version, beta=beta))
+    model = _check_model(params["model"])
+    if endpoint != "count_tokens":
+        _check_max_tokens(params["max_tokens"], model, endpoint)
+        _check_sampling(params)
+    check_messages(params["messages"], prefill=model.prefill)
+    if params.get("system") is not None:
+        check_system(params["system"])
+    if len(params) > 3:  # model, messages and max_tokens have been seen
+        _check_options(params, endpoint)
+
+
+def _invalid(message: str) -> ApiError:
+    return ApiError("invalid_request_error", message)
+
+
+def _check_names(params: Mapping[str, Any], endpoint: str, allowed: frozenset[str]) -> None:
+    required = ("model", "messages") if endpoint == "count_tokens" else ("model", "messages", "max_tokens")
+    for name in required:
+        if name not in params:
+            raise _invalid(f"{name}: Field required")
+    for name in params:
+        if name not in allowed:
+            raise _invalid(f"{name}: Extra inputs are not permitted")
+
+
+def _check_model(name: object) -> catalogue.Model:
+    if not isinstance(name, str):
+        raise _invalid("model: Input should be a valid string")
+    if not name:
+        raise _invalid("model: String should have at least 1 character")
+    model = catalogue.find(name)
+    if model is None or model.lifecycle == "retired":
+        raise ApiError("not_found_error", f"model: {name}")
+    return model
+
+
+def _check_max_tokens(value: object, model: catalogue.Model, endpoint: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _invalid("max_tokens: Input should be a valid integer")
+    least = 1 if endpoint == "batch" else 0  # zero only fills the cache, and is not taken in a batch
+    if value < least:
+        raise _invalid(f"max_tokens: Input should be greater than or equal to {least}")
+    if value > model.output:
+        raise _invalid(
+            f"max_tokens: {value} > {model.output}, which is the maximum allowed number of output tokens for {model.id}"
+        )
+
+
+def _check_sampling(params: Mapping[str, Any]) -> None:
+    for name in ("temperature", "top_p"):
+        value = params.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _invalid(f"{name}: Input should be a valid number")
+        if not 0 <= value <= 1:
+            raise _invalid(f"{name}: range: 0..1")
+
+
+def _check_options(params: Mapping[str, Any], endpoint: str) -> None:
+    if params.get("stream") is not None:
+        _check_stream(params["stream"], endpoint)
+    if params.get("speed") is not None:
+        _check_speed(params["speed"], endpoint)
+    if params.get("stop_sequences") is not None:
+        _check_stop_sequences(params["stop_sequences"])
+    if params.get("thinking") is not None:
+        _check_thinking(params["thinking"], params.get("max_tokens"))
+    if params.get("output_config") is not None:
+        _check_output_config(params["output_config"])
+    if params.get("tools") is not None:
+        _check_tools(params["tools"])
+    if params.get("tool_choice") is not None:
+        _check_tool_choice(params["tool_choice"], params.get("tools") or ())
+    if (found := count_breakpoints(params)) > _MAX_BREAKPOINTS:
+        raise _invalid(f"A maximum of {_MAX_BREAKPOINTS} blocks with cache_control may be provided. Found {found}.")
+    if params.get("service_tier") not in (None, "auto", "standard_only"):
+        raise _invalid("service_tier: Input should be 'auto' or 'standard_only'")
+    _check_metadata(params.get("metadata"))
+
+
+def _check_stream(value: object, endpoint: str) -> None:
+    if not isinstance(value, bool):
+        raise _invalid("stream: Input should be a valid boolean")
+    if value and endpoint == "batch":
+        raise _invalid("stream: Streaming is not supported in the Message Batches API")
+
+
+def _check_speed(value: object, endpoint: str) -> None:
+    if value not in ("standard", "fast"):
+        raise _invalid("speed: Input should be 'standard' or 'fast'")
+    if value == "fast" and endpoint == "batch":
+        raise _invalid("speed: 'fast' is not supported in the Message Batches API")
+
+
+def _check_stop_sequences(value: object) -> None:
+    if not isinstance(value, list):
+        raise _invalid("stop_sequences: Input should be a valid array")
+    for i, text in enumerate(value):
+        if not isinstance(text, str):
+            raise _invalid(f"stop_sequences.{i}: Input should be a valid string")
+        if not text.strip():
+            raise _invalid("stop_sequences: each stop sequence must contain non-whitespace")
+
+
+def _check_thinking(value: object, max_tokens: object) -> None:
+    kind = _tag(value, "thinking", _THINKING)
+    if kind != "enabled":
+        return
+    budget = value.get("budget_tokens") if isinstance(value, Mapping) else None
+    if budget is None:
+        raise _invalid("thinking.enabled.budget_tokens: Field required")
+    if isinstance(budget, bool) or not isinstance(budget, int):
+        raise _invalid("thinking.enabled.budget_tokens: Input should be a valid integer")
+    if budget < _MIN_THINKING_BUDGET:
+        raise _invalid(
+            f"thinking.enabled.budget_tokens: Input should be greater than or equal to {_MIN_THINKING_BUDGET}"
+        )
+    if isinstance(max_tokens, int) and budget >= max_tokens:
+        raise _invalid("`max_tokens` must be greater than `thinking.budget_tokens`.")
+
+
+def _check_output_config(value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise _invalid("output_config: Input should be an object")
+    for name in value:
+        if name not in ("effort", "format", "task_budget"):
+            raise _invalid(f"output_config.{name}: Extra inputs are not permitted")
+    if value.get("effort") not in (None, *_EFFORTS):
+        raise _invalid("output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'")
+    layout = value.get("format")
+    if layout is None:
+        return
+    _tag(layout, "output_config.format", ("json_schema",))
+    if not isinstance(layout.get("schema"), Mapping):
+        raise _invalid("output_config.format.schema: Field required")
+    if complaint := schemas.complaint(layout["schema"]):
+        raise _invalid(f"output_config.format.schema: {complaint}")
+
+
+def _check_tools(tools: object) -> None:
+    if not isinstance(tools, list):
+        raise _invalid("tools: Input should be a valid array")
+    names: set[str] = set()
+    for i, tool in enumerate(tools):
+        if not isinstance(tool, Mapping):
+            raise _invalid(f"tools.{i}: Input should be an object")
+        if tool.get("type") in (None, "custom"):
+            _check_custom_tool(tool, f"tools.{i}.custom")
+        name = tool.get("name")
+        if isinstance(name, str):
+            if name in names:
+                raise _invalid("tools: Tool names must be unique.")
+            names.add(name)
+
+
+def _check_custom_tool(tool: Mapping[str, Any], where: str) -> None:
+    for field in ("name", "input_schema"):
+        if field not in tool:
+            raise _invalid(f"{where}.{field}: Field required")
+    schema = tool["input_schema"]
+    if not isinstance(schema, Mapping):
+        raise _invalid(f"{where}.input_schema: Input should be an object")
+    if "type" not in schema:
+        raise _invalid(f"{where}.input_schema.type: Field required")
+    if schema["type"] != "object":
+        raise _invalid(f"{where}.input_schema.type: Input should be 'object'")
+    if tool.get("strict") and (complaint := schemas.complaint(schema)):
+        raise _invalid(f"{where}.input_schema: {complaint}")
+
+
+def _check_tool_choice(value: object, tools: object) -> None:
+    kind = _tag(value, "tool_choice", _TOOL_CHOICES)
+    if kind in ("any", "tool") and not tools:
+        raise _invalid("tool_choice: `tool_choice` may only be specified while providing `tools`.")
+    if kind == "tool" and isinstance(value, Mapping) and isinstance(tools, list):
+        name = value.get("name")
+        if name not in [tool.get("name") for tool in tools]:
+            raise _invalid(f"Tool '{name}' not found in provided tools")
+
+
+def _check_metadata(value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise _invalid("metadata: Input should be an object")
+    for name in value:
+        if name != "user_id":
+            raise _invalid(f"metadata.{name}: Extra inputs are not permitted")
+
+
+def _tag(value: object, where: str, tags: tuple[str, ...]) -> str:
+    """Return the ``type`` of a tagged object, which must be one of the tags."""
+    if not isinstance(value, Mapping):
+        raise _invalid(f"{where}: Input should be an object")
+    if "type" not in value:
+        raise _invalid(f"{where}: Unable to extract tag using discriminator 'type'")
+    kind = value["type"]
+    if kind not in tags:
+        expected = ", ".join(f"'{tag}'" for tag in tags)
+        raise _invalid(
+            f"{where}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {expected}"
+        )
+    return str(kind)

@@ -1,0 +1,100 @@
+"""What every part of the simulator writes on the wire: errors in the API's envelope, ids and timestamps.
+
+Sources: platform.claude.com documentation (error types and their statuses), anthropic 2.12.0 (field shapes).
+"""
+
+from __future__ import annotations
+
+import random
+import string
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+_ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_system = random.SystemRandom()
+
+STATUS_OF = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "conflict_error": 409,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+
+DEFAULT_MESSAGES = {
+    "api_error": "Internal server error",
+    "timeout_error": "Request timed out",
+    "overloaded_error": "Overloaded",
+    "rate_limit_error": "This request would exceed your organization's rate limit. Please try again later.",
+    "not_found_error": "Not found",
+    "billing_error": "Your credit balance is too low to access the Anthropic API.",
+    "permission_error": "Your API key does not have permission to use the specified resource.",
+    "authentication_error": "invalid x-api-key",
+    "invalid_request_error": "The request was invalid.",
+    "conflict_error": "The resource is in conflict with another request.",
+    "request_too_large": "Request exceeds the maximum size",
+}
+
+
+class ApiError(Exception):
+    """A refusal in the API's own terms.
+
+    Parameters
+    ----------
+    kind
+        The API's error type, such as ``"invalid_request_error"``.
+    message
+        The text of the error; by default the usual one of its type.
+    status
+        The HTTP status, where it is not the usual one of the type.
+    headers
+        Response headers to add, such as ``retry-after``.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        message: str | None = None,
+        *,
+        status: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.message = DEFAULT_MESSAGES[kind] if message is None else message
+        self.status = STATUS_OF[kind] if status is None else status
+        self.headers = headers or {}
+        super().__init__(self.message)
+
+
+def envelope(kind: str, message: str, request_id: str | None) -> dict[str, Any]:
+    """Return the body of an error response, or the error of an ``errored`` row (which nests it once more)."""
+    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
+
+
+def new_id(prefix: str, rng: random.Random = _system) -> str:
+    """Return an id of the API's form: the prefix, ``_01`` and 22 letters and digits."""
+    return f"{prefix}_01{''.join(rng.choices(_ALPHABET, k=22))}"
+
+
+def rfc3339(seconds: float) -> str:
+    """Return a time since the epoch as the API writes it: RFC 3339, UTC, microseconds, ``Z``."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Clock:
+    """Wall-clock time in seconds since the epoch: the one source of time in the simulator.
+
+    Tests replace it by an object with the same `now`.
+    """
+
+    def now(self) -> float:
+        """Return the time in seconds since the epoch."""
+        return time.time()

@@ -1,1 +1,125 @@
-"""Half-price answers from Claude for every row of a DataFrame."""
+"""Half-price answers from Claude for every row of a DataFrame, from a notebook.
+
+Importing this module registers ``df.batch`` and ``s.batch``; it opens no file and touches no network. ``anthropic`` and
+``ipywidgets`` are loaded when they are first needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from batchnb.accessor import register as _register
+from batchnb.errors import (
+    AmbiguousError,
+    ApiError,
+    BatchnbError,
+    CredentialsError,
+    InputError,
+    JobNotFoundError,
+    JobStateError,
+    LedgerError,
+    NotFoundError,
+    RefusedError,
+    ResultTimeoutError,
+    TemplateError,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from batchnb.current import simulate
+    from batchnb.job import Job
+    from batchnb.workspace import Workspace
+
+__all__ = [
+    "AmbiguousError",
+    "ApiError",
+    "BatchnbError",
+    "CredentialsError",
+    "InputError",
+    "Job",
+    "JobNotFoundError",
+    "JobStateError",
+    "LedgerError",
+    "NotFoundError",
+    "RefusedError",
+    "ResultTimeoutError",
+    "TemplateError",
+    "Workspace",
+    "attach",
+    "batches",
+    "jobs",
+    "simulate",
+]
+
+__version__ = "0.1.0"
+
+_LAZY = {"Job": "batchnb.job", "Workspace": "batchnb.workspace", "simulate": "batchnb.current"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'batchnb' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def jobs(workspace: Workspace | None = None) -> pd.DataFrame:
+    """List the jobs of the ledger, newest first: id, name, time, model, rows, status, cost. Touches no network.
+
+    Parameters
+    ----------
+    workspace : Workspace, optional
+        Default: the one of the environment, or of ``simulate()``.
+    """
+    return _workspace(workspace).jobs()
+
+
+def attach(id: str, *, progress: bool = True, workspace: Workspace | None = None) -> Job:
+    """Pick up a job of the ledger, such as after a kernel restart, and show it; it goes on in the background.
+
+    Parameters
+    ----------
+    id : str
+        As ``jobs()`` lists it.
+    progress : bool
+        Whether to show the job.
+    workspace : Workspace, optional
+        Default: the one of the environment, or of ``simulate()``.
+
+    Raises
+    ------
+    JobNotFoundError
+        The ledger has no such job.
+    """
+    from batchnb.display import show
+
+    job = _workspace(workspace).attach(id)
+    show(job, progress=progress)
+    return job
+
+
+def batches(limit: int = 100, *, workspace: Workspace | None = None) -> pd.DataFrame:
+    """List the workspace's batches on the server, newest first, whoever made them. Touches the network; blocks.
+
+    Parameters
+    ----------
+    limit : int
+        How many at most.
+    workspace : Workspace, optional
+        Default: the one of the environment, or of ``simulate()``.
+    """
+    return _workspace(workspace).batches(limit)
+
+
+def _workspace(workspace: Workspace | None) -> Workspace:
+    from batchnb.current import default_workspace
+
+    return workspace or default_workspace()
+
+
+_register()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import anthropic
     import httpx2
 
-__all__ = ["Api", "BatchInfo", "message_fields", "scope_of"]
+__all__ = ["Api", "BatchInfo", "message_fields", "scope_of", "simulator_client"]
 
 BATCHES = "/v1/messages/batches"
 SIMULATOR_HEADER = "batchnb-simulator"
@@ -116,6 +116,8 @@ class Api:
         client = self._client
         headers = {name.lower() for name in client.default_headers}
         if not (client.api_key or client.auth_token or client.credentials or headers & {"authorization", "x-api-key"}):
+            if self._given is None:
+                del self._client  # made anew from the environment once there is a key
             raise CredentialsError(NO_CREDENTIALS)
 
     def close(self) -> None:
@@ -332,7 +334,7 @@ def scope_of(base_url: str) -> tuple[str, str | None]:
     plain = _plain_url(base_url)
     if not _is_loopback(urlsplit(plain).hostname or ""):
         return plain, None
-    with anthropic.Anthropic(api_key="none", base_url=plain, max_retries=0, timeout=2.0) as probe:
+    with _local_client(plain, "probe").with_options(max_retries=0, timeout=2.0) as probe:
         try:
             options: Any = {"params": {"limit": 1}, "follow_redirects": False}
             headers = probe.get("/v1/models", cast_to=httpx2.Response, options=options).headers
@@ -342,6 +344,18 @@ def scope_of(base_url: str) -> tuple[str, str | None]:
             return plain, None
     simulator = headers.get(SIMULATOR_HEADER)
     return (f"simulator:{simulator}", simulator) if simulator else (plain, None)
+
+
+def simulator_client(url: str) -> anthropic.Anthropic:
+    """Make a client for the simulator: with a dummy key, so that no real one can reach it."""
+    return _local_client(url, "simulated")
+
+
+def _local_client(url: str, key: str) -> anthropic.Anthropic:
+    import anthropic
+
+    # A proxy of the environment is for other machines.
+    return anthropic.Anthropic(api_key=key, base_url=url, http_client=anthropic.DefaultHttpxClient(trust_env=False))
 
 
 def _is_loopback(host: str) -> bool:

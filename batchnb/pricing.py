@@ -20,7 +20,10 @@ import msgspec
 
 from batchnb.errors import InputError
 
-__all__ = ["Price", "PriceTable", "Tier", "Usage", "format_dollars", "load_prices"]
+__all__ = ["LARGE_PROMPT", "Price", "PriceTable", "Tier", "Usage", "format_dollars", "load_prices"]
+
+#: The prompt size, in tokens, at which the tiers of every price begin: answers on the same side are priced alike.
+LARGE_PROMPT = 100_000
 
 _MILLION = 1_000_000
 _ONE = Decimal(1)
@@ -232,7 +235,7 @@ class PriceTable:
         self,
         model: str,
         *,
-        input: float | str | Decimal,  # noqa: A002 - the API's own word for it
+        input: float | str | Decimal,
         output: float | str | Decimal,
         cache_read: float | str | Decimal | None = None,
         cache_write_5m: float | str | Decimal | None = None,
@@ -319,7 +322,15 @@ def load_prices() -> PriceTable:
     text = resources.files("batchnb").joinpath("prices.json").read_bytes()
     file = msgspec.json.decode(text, type=_File)
     values = {name: multiplier.value for name, multiplier in file.multipliers.items()}
-    default = Price(input=Decimal(0), output=Decimal(0), **values)
+    default = Price(
+        input=Decimal(0),
+        output=Decimal(0),
+        cache_read=values["cache_read"],
+        cache_write_5m=values["cache_write_5m"],
+        cache_write_1h=values["cache_write_1h"],
+        batch=values["batch"],
+        geo_us=values["geo_us"],
+    )
     prices = {
         model: replace(
             default,

@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,14 +111,12 @@ class Envelope:
         suffix = b"\n" + _encode({"betas": sorted(set(betas)), "replicate": replicate})
         return cls(head, tail, asked_head, asked_tail + suffix)
 
-    def digests(self, contents: Iterable[Content]) -> Iterator[bytes]:
-        """Give the digest (16 bytes) of each row's question."""
-        start = hashlib.blake2b(self.asked_head, digest_size=DIGEST_BYTES, person=b"batchnb/1")
-        for content in contents:
-            digest = start.copy()
-            digest.update(content.asked)
-            digest.update(self.asked_tail)
-            yield digest.digest()
+    def digest(self, content: Content) -> bytes:
+        """Give the digest (16 bytes) of a row's question."""
+        digest = hashlib.blake2b(self.asked_head, digest_size=DIGEST_BYTES, person=b"batchnb/1")
+        digest.update(content.asked)
+        digest.update(self.asked_tail)
+        return digest.digest()
 
     def params(self, content: Content) -> dict[str, Any]:
         """Give the params of one row's request, as they are sent."""

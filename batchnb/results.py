@@ -16,7 +16,17 @@ from batchnb.pricing import Usage
 from batchnb.requests import digest_in
 from batchnb.schemas import MisfitError, Reply
 
-__all__ = ["OUTCOMES", "PAID", "RETRYABLE_ERRORS", "Answer", "lines", "parse_line", "read_result", "refused_result"]
+__all__ = [
+    "OUTCOMES",
+    "PAID",
+    "RETRYABLE_ERRORS",
+    "Answer",
+    "error_of",
+    "lines",
+    "parse_line",
+    "read_result",
+    "refused_result",
+]
 
 #: Every row has exactly one of these.
 OUTCOMES = ("succeeded", "errored", "canceled", "expired", "missing", "invalid", "skipped", "pending")
@@ -89,6 +99,8 @@ class Answer:
         That answered.
     usage : Usage
         Tokens used.
+    geo : str or None
+        Where it was computed, which may change its price.
     result : bytes
         The result as it came, in the API's own JSON.
     """
@@ -98,6 +110,7 @@ class Answer:
     error: str | None
     model: str
     usage: Usage
+    geo: str | None
     result: bytes
 
 
@@ -151,8 +164,9 @@ def parse_line(line: bytes, replies: dict[bytes, Reply]) -> Answer | None:
     outcome, error, _, _ = _judge(result, replies[digest])
     message = result.message
     if message is None:
-        return Answer(digest, outcome, error, "", NOTHING, raw)
-    return Answer(digest, outcome, error, message.model, Usage.from_message(message.usage), raw)
+        return Answer(digest, outcome, error, "", NOTHING, None, raw)
+    geo = message.usage.get("inference_geo")
+    return Answer(digest, outcome, error, message.model, Usage.from_message(message.usage), geo, raw)
 
 
 def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | None]:
@@ -167,6 +181,11 @@ def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | N
     outcome, error, value, said = _judge(result, reply)
     text = _text_of(result.message) if result.message else None
     return outcome, value, said if error else None, text
+
+
+def error_of(raw: bytes, reply: Reply) -> str | None:
+    """Give the kind of failure of a kept result, as :class:`Answer` has it; None for a good one."""
+    return _judge(_decode_result(raw), reply)[1]
 
 
 def _judge(result: _Result, reply: Reply) -> tuple[str, str | None, Any, str | None]:

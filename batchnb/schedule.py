@@ -126,9 +126,16 @@ def human_duration(seconds: float) -> str:
     if not math.isfinite(seconds):
         return "unknown"
     whole = max(0, round(seconds))
-    for unit, length, part, step in (("d", 86_400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        steps = round(whole / step)
-        if steps * step >= length:
-            first, rest = divmod(steps * step, length)
-            return f"{first} {unit}" + (f" {rest // step} {part}" if rest else "")
-    return f"{whole} s"
+    minutes, hours = round(whole / 60), round(whole / 3600)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return _two_units(whole, 60, "min", "s")
+    if minutes < 24 * 60:
+        return _two_units(minutes, 60, "h", "min")
+    return _two_units(hours, 24, "d", "h")
+
+
+def _two_units(count: int, size: int, large: str, small: str) -> str:
+    whole, rest = divmod(count, size)
+    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"

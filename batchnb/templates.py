@@ -116,7 +116,7 @@ class Template:
         return self._pattern.format(*[one.render(values[place]) for place, one in self._fields])
 
     def render_rows(self, columns_values: Sequence[Iterable[Any]]) -> Iterator[str]:
-        """Yield one prompt a row, lazily; equal to :meth:`render` on each row, at about 0.3 us a row.
+        """Yield one prompt a row, lazily; equal to :meth:`render` on each row, at well under 1 us a row of text.
 
         Parameters
         ----------
@@ -305,7 +305,7 @@ class _Reader:
     def _check_group(self, content: str, *, inside: bool) -> None:
         """Raise where a group that is no field only looks like literal text."""
         if not content.strip():
-            if not inside:  # in a JSON example it is an empty object
+            if not inside and not _LITERAL.search(content):  # in a JSON example it is an empty object
                 raise TemplateError("{} names no column. Write {column}; {{}} writes a literal {}.")
             return
         problem = self._problem(content)

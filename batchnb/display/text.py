@@ -6,15 +6,17 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from batchnb.display import words
+from batchnb.display.preview import cut_pieces, facts_words
 
 if TYPE_CHECKING:
-    from batchnb.display.snapshot import Snapshot
+    from batchnb.display.preview import Preview
+    from batchnb.snapshot import Snapshot
 
-__all__ = ["TextProgress", "line_text", "summary_text"]
+__all__ = ["TextProgress", "line_text", "preview_text", "summary_text"]
 
 
 def summary_text(snapshot: Snapshot) -> str:
-    """The job in a few lines of plain text, without control characters.
+    """Say the job in a few lines of plain text, without control characters.
 
     Parameters
     ----------
@@ -41,7 +43,7 @@ def summary_text(snapshot: Snapshot) -> str:
 
 
 def line_text(snapshot: Snapshot) -> str:
-    """The job in one line of plain text, for a log.
+    """Say the job in one line of plain text, for a log.
 
     Parameters
     ----------
@@ -58,6 +60,33 @@ def line_text(snapshot: Snapshot) -> str:
     if snapshot.status == "ended":
         parts.append(words.cost_words(snapshot))
     return f"{_lead(snapshot)}: " + " · ".join(parts)
+
+
+def preview_text(preview: Preview) -> str:
+    """Say what would be sent in plain text, with the filled-in parts between ``⟦`` and ``⟧``.
+
+    Parameters
+    ----------
+    preview : Preview
+        What would be sent.
+
+    Returns
+    -------
+    str
+        Lines without a trailing newline.
+    """
+    badge = words.badge(preview)
+    lines = [(f"[{badge}] " if badge else "") + f"Preview · {words.clean(preview.model, 80)}", *facts_words(preview)]
+    if preview.system:
+        lines += ["", "System", _indent(words.clean(preview.system, 1_000, lines=True))]
+    for row in preview.rows:
+        lines += ["", f"Row {words.clean(row.label, 40)}"]
+        if row.pieces is not None:
+            pieces = (f"⟦{text}⟧" if filled else text for text, filled in cut_pieces(row.pieces))
+            lines.append(_indent("".join(pieces)))
+        if row.note:
+            lines.append(_indent(f"({words.clean(row.note, 400)})"))
+    return "\n".join(lines)
 
 
 class TextProgress:
@@ -135,3 +164,7 @@ class TextProgress:
 def _lead(snapshot: Snapshot, limit: int = 80) -> str:
     badge = words.badge(snapshot)
     return (f"[{badge}] " if badge else "") + words.clean(snapshot.name, limit)
+
+
+def _indent(text: str) -> str:
+    return "\n".join("    " + line for line in text.split("\n"))

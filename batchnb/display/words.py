@@ -7,8 +7,9 @@ kinds) must pass through :func:`clean` before it is shown anywhere.
 from __future__ import annotations
 
 import re
+from typing import Protocol
 
-from batchnb.display.snapshot import Snapshot
+from batchnb.snapshot import Snapshot
 
 __all__ = [
     "SEGMENTS",
@@ -35,6 +36,12 @@ SEGMENTS = {
     "processing": "processing",
     "unsent": "not yet sent",
 }
+
+
+class _Simulable(Protocol):
+    @property
+    def simulated(self) -> bool: ...
+
 
 _STATUS = {
     "submitting": "Submitting",
@@ -82,7 +89,7 @@ def clean(text: object, limit: int = 200, *, lines: bool = False) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span of time, in two units at most: ``"8 s"``, ``"4 min 05 s"``, ``"1 h 04 min"``, ``"2 d 03 h"``."""
+    """Say a span of time, in two units at most: ``"8 s"``, ``"4 min 05 s"``, ``"1 h 04 min"``, ``"2 d 03 h"``."""
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -94,27 +101,27 @@ def duration(seconds: float) -> str:
 
 
 def money(dollars: float) -> str:
-    """An amount that keeps small ones readable: ``"$12.40"``, ``"$0.0042"``, ``"under $0.0001"``."""
+    """Say an amount so that it stays readable when small: ``"$12.40"``, ``"$0.0042"``, ``"under $0.0001"``."""
     if dollars >= 0.1 or dollars == 0:
         return f"${dollars:,.2f}"
     return f"${dollars:.4f}" if dollars >= 0.0001 else "under $0.0001"
 
 
 def segments(snapshot: Snapshot) -> list[tuple[str, int]]:
-    """The parts of the bar that are not empty: ``(key of SEGMENTS, requests)``."""
+    """List the parts of the bar that are not empty: ``(key of SEGMENTS, requests)``."""
     counts = snapshot.counts
     found = ((key, snapshot.unsent if key == "unsent" else getattr(counts, key)) for key in SEGMENTS)
     return [(key, number) for key, number in found if number]
 
 
 def finished(snapshot: Snapshot) -> tuple[int, int]:
-    """Requests with a final count, and all requests: as reported by the server, nothing interpolated."""
+    """Count the requests with a final count, and all requests: as reported by the server, nothing interpolated."""
     counts = snapshot.counts
     return counts.total - counts.processing, counts.total + snapshot.unsent
 
 
 def counts_words(snapshot: Snapshot) -> str:
-    """The bar in words: ``"1,800 succeeded · 12 errored · 600 processing · 600 not yet sent"``."""
+    """Say the bar in words: ``"1,800 succeeded · 12 errored · 600 processing · 600 not yet sent"``."""
     found = segments(snapshot)
     if not found:
         return "nothing was sent" if snapshot.status == "ended" else "nothing sent yet"
@@ -122,7 +129,7 @@ def counts_words(snapshot: Snapshot) -> str:
 
 
 def status_words(snapshot: Snapshot) -> str:
-    """The state of the job in words; ended is not success, so an end says what it left open."""
+    """Say the state of the job; ended is not success, so an end says what it left open."""
     word = _STATUS.get(snapshot.status, clean(snapshot.status, 40))
     if snapshot.status != "ended":
         return word
@@ -136,7 +143,7 @@ def status_words(snapshot: Snapshot) -> str:
 
 
 def batches_words(snapshot: Snapshot) -> str:
-    """``"3 of 10 batches ended"``, of the batches sent so far."""
+    """Say ``"3 of 10 batches ended"``, of the batches sent so far."""
     sent = len(snapshot.batches)
     if not sent:
         return "no batch sent" if snapshot.status == "ended" else "no batch sent yet"
@@ -144,16 +151,15 @@ def batches_words(snapshot: Snapshot) -> str:
 
 
 def cost_words(snapshot: Snapshot) -> str:
-    """What the answers cost, or would have cost had they been real; an unknown price is said to be unknown."""
+    """Say what the answers cost, or would have cost had they been real; an unknown price is said to be unknown."""
     if snapshot.cost is None:
         return "unknown price"
-    if snapshot.simulated:
-        return f"would have cost {money(snapshot.cost)}"
-    return f"cost {money(snapshot.cost)}" if snapshot.status == "ended" else f"cost so far {money(snapshot.cost)}"
+    so_far = "" if snapshot.status == "ended" else " so far"
+    return f"{'would have cost' if snapshot.simulated else 'cost'} {money(snapshot.cost)}{so_far}"
 
 
 def rows_words(snapshot: Snapshot) -> str:
-    """What became of the rows. While the job is open only what the request counts do not say; at its end everything."""
+    """Say what became of the rows: while the job is open only what the counts do not say, at its end everything."""
     ended = snapshot.status == "ended"
     named = _OUTCOMES if ended else ("invalid", "missing", "skipped")
     parts = [
@@ -170,7 +176,7 @@ def rows_words(snapshot: Snapshot) -> str:
 
 
 def error_words(snapshot: Snapshot, limit: int = 8) -> list[str]:
-    """Kinds of failure with their counts, most frequent first, at most `limit` of them."""
+    """List kinds of failure with their counts, most frequent first, at most `limit` of them."""
     said = [f"{number:,} × {clean(kind, 120)}" for kind, number in snapshot.errors[:limit]]
     rest = snapshot.errors[limit:]
     if rest:
@@ -178,9 +184,9 @@ def error_words(snapshot: Snapshot, limit: int = 8) -> list[str]:
     return said
 
 
-def badge(snapshot: Snapshot) -> str:
-    """``"SIMULATED"`` for simulated answers, else nothing."""
-    return "SIMULATED" if snapshot.simulated else ""
+def badge(shown: _Simulable) -> str:
+    """Return ``"SIMULATED"`` for simulated answers, else nothing."""
+    return "SIMULATED" if shown.simulated else ""
 
 
 def _count(number: int, noun: str, plural: str = "s") -> str:

@@ -23,12 +23,12 @@ COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 
 #: Write one answer, unless a paid one stands there.
 RECORD = """
-    INSERT INTO answers SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM requests WHERE digest = ? AND batch = ?
+    INSERT INTO answers SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM requests WHERE digest = ? AND batch = ?
     ON CONFLICT (request) DO UPDATE SET
         batch = excluded.batch, outcome = excluded.outcome, error = excluded.error, model = excluded.model,
         input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
         cache_read = excluded.cache_read, cache_write_5m = excluded.cache_write_5m,
-        cache_write_1h = excluded.cache_write_1h, result = excluded.result
+        cache_write_1h = excluded.cache_write_1h, geo = excluded.geo, result = excluded.result
     WHERE answers.outcome NOT IN ('succeeded', 'invalid')
 """
 
@@ -73,22 +73,10 @@ class Batches:
         """Give the batch of that number."""
         return self._select("WHERE id = ?", number)[0]
 
-    def by_server_id(self, server_id: str) -> BatchRecord | None:
-        """Give the batch the server calls so, or None."""
-        return next(iter(self._select("WHERE server_id = ?", server_id)), None)
-
     def of_job(self, job: int) -> list[BatchRecord]:
         """Give the batches that carry a job's requests, oldest first; refused ones are left out."""
         clause = "WHERE id IN (SELECT batch FROM job_batches WHERE job = ?) AND state <> 'refused' ORDER BY id"
         return self._select(clause, job)
-
-    def live_of_open_jobs(self) -> list[BatchRecord]:
-        """Give the batches that open jobs wait for, oldest first."""
-        states = ", ".join(f"'{state}'" for state in LIVE)
-        return self._select(
-            f"WHERE state IN ({states}) AND id IN (SELECT batch FROM job_batches AS jb JOIN jobs AS j"
-            " ON j.number = jb.job WHERE j.state <> 'ended') ORDER BY id"
-        )
 
     def _select(self, clause: str, *values: object) -> list[BatchRecord]:
         with self._store.read() as db:
@@ -202,7 +190,8 @@ class Batches:
         result = refused_result(error_type, message)
         with self._store.transaction(durable=True) as db:
             db.execute(
-                "INSERT INTO answers SELECT id, NULL, 'errored', ?, '', 0, 0, 0, 0, 0, ? FROM requests WHERE batch = ?",
+                "INSERT INTO answers SELECT id, NULL, 'errored', ?, '', 0, 0, 0, 0, 0, NULL, ? FROM requests"
+                " WHERE batch = ?",
                 (error_type, result, number),
             )
             self.let_go(number)
@@ -237,7 +226,8 @@ class Batches:
                 RECORD,
                 [
                     (number, a.outcome, a.error, a.model, a.usage.input_tokens, a.usage.output_tokens,
-                     a.usage.cache_read, a.usage.cache_write_5m, a.usage.cache_write_1h, a.result, a.digest, number)
+                     a.usage.cache_read, a.usage.cache_write_5m, a.usage.cache_write_1h, a.geo, a.result,
+                     a.digest, number)
                     for a in answers
                 ],
             )  # fmt: skip
@@ -246,12 +236,35 @@ class Batches:
         """Close a batch whose results have all been read; requests without one are ``missing``. Count those."""
         with self._store.transaction(durable=True) as db:
             missing = db.execute(
-                "INSERT INTO answers SELECT id, ?, 'missing', 'missing', '', 0, 0, 0, 0, 0, ? FROM requests AS r"
+                "INSERT INTO answers SELECT id, ?, 'missing', 'missing', '', 0, 0, 0, 0, 0, NULL, ? FROM requests AS r"
                 " WHERE batch = ? AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)",
                 (number, b'{"type":"missing"}', number),
             ).rowcount
             db.execute("UPDATE batches SET state = 'collected', note = NULL WHERE id = ?", (number,))
             return missing
+
+    def resolve(self, job: int, *, send: bool) -> int:
+        """Let the requests of a job's lost batches be sent again, or give them up; count them."""
+        with self._store.transaction(durable=True) as db:
+            lost = [batch for batch in self.of_job(job) if batch.state == "lost"]
+            for batch in lost:
+                if send:
+                    self.let_go(batch.id)
+                else:
+                    self.collected(batch.id)
+            if lost:
+                db.execute("UPDATE jobs SET state = 'open', ended_at = NULL WHERE number = ?", (job,))
+            return sum(batch.requests for batch in lost)
+
+    def only_of_job(self, job: int) -> list[str]:
+        """Give the server's ids of the batches that carry requests of this job alone."""
+        query = """
+            SELECT server_id FROM batches WHERE server_id IS NOT NULL
+            AND id IN (SELECT batch FROM job_batches WHERE job = :job)
+            AND id NOT IN (SELECT batch FROM job_batches WHERE job <> :job)
+        """
+        with self._store.read() as db:
+            return [row[0] for row in db.execute(query, {"job": job})]
 
     def cancel(self, job: int) -> None:
         """Cancel a job: nothing more of it is sent, and batches that no other open job needs are to be canceled."""
@@ -263,7 +276,7 @@ class Batches:
         with self._store.transaction(durable=True) as db:
             db.execute("UPDATE jobs SET state = 'canceling' WHERE number = :job AND state = 'open'", {"job": job})
             db.execute(
-                "INSERT INTO answers SELECT id, NULL, 'canceled', 'canceled', '', 0, 0, 0, 0, 0, :result"
+                "INSERT INTO answers SELECT id, NULL, 'canceled', 'canceled', '', 0, 0, 0, 0, 0, NULL, :result"
                 f" FROM requests WHERE batch IS NULL AND id IN ({mine}) AND id NOT IN ({others})"
                 " AND id NOT IN (SELECT request FROM answers)",
                 {"job": job, "result": b'{"type":"canceled"}'},

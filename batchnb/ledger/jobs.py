@@ -12,7 +12,7 @@ import msgspec
 
 from batchnb.errors import JobNotFoundError
 from batchnb.ledger.store import Store
-from batchnb.pricing import Usage
+from batchnb.pricing import LARGE_PROMPT, Usage
 from batchnb.requests import Content, Envelope
 from batchnb.results import RETRYABLE_ERRORS
 
@@ -60,9 +60,18 @@ class RowAnswer(NamedTuple):
     digest: bytes | None
     key: str | None
     note: str | None
-    batch_id: str | None
+    batch_state: str | None
     batch_note: str | None
     result: bytes | None
+
+
+class UsageLine(NamedTuple):
+    """Tokens of answers that are priced alike. `prompt_tokens` is the size of the largest single prompt."""
+
+    model: str
+    geo: str | None
+    prompt_tokens: int
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +146,17 @@ class Jobs:
         for number, job_id, name, state, recipe, *rest in found:
             yield JobRecord(number, job_id, name, state, msgspec.json.decode(recipe), *rest)
 
-    def first_unsent(self, digests: Iterable[bytes]) -> int | None:
-        """Give the index of the first digest nobody has asked yet, or None."""
-        query = """
+    def unsent(self, digests: Iterable[bytes]) -> Iterator[bytes]:
+        """Pick the questions that would be sent: nobody has asked them, or no batch ever took them."""
+        query = f"""
             SELECT 1 FROM requests AS r LEFT JOIN answers AS a ON a.request = r.id
-            WHERE r.digest = ? AND (r.batch IS NOT NULL OR a.request IS NOT NULL)
+            WHERE r.digest = ? AND (r.batch IS NOT NULL OR a.request IS NOT NULL AND NOT ({RELEASES["rerun"]}))
         """
-        with self._store.read() as db:
-            for index, digest in enumerate(digests):
-                if db.execute(query, (digest,)).fetchone() is None:
-                    return index
-        return None
+        for digest in digests:
+            with self._store.read() as db:
+                found = db.execute(query, (digest,)).fetchone()
+            if found is None:
+                yield digest
 
     def outcomes(self, number: int) -> dict[str, int]:
         """Count a job's rows by outcome."""
@@ -167,15 +176,18 @@ class Jobs:
         with self._store.read() as db:
             return db.execute(query, (number,)).fetchall()
 
-    def usage(self, number: int) -> dict[str, Usage]:
-        """Sum the tokens of a job's answers by model; an answer that serves several rows counts once."""
-        query = """
-            SELECT model, SUM(input_tokens), SUM(output_tokens), SUM(cache_read), SUM(cache_write_5m),
-                   SUM(cache_write_1h), COUNT(*)
-            FROM answers WHERE model <> '' AND request IN (SELECT request FROM job_rows WHERE job = ?) GROUP BY model
+    def usage(self, number: int) -> list[UsageLine]:
+        """Sum the tokens of a job's answers by what decides their price; an answer for several rows counts once."""
+        prompt = "input_tokens + cache_read + cache_write_5m + cache_write_1h"
+        query = f"""
+            SELECT model, geo, MAX({prompt}), SUM(input_tokens), SUM(output_tokens), SUM(cache_read),
+                   SUM(cache_write_5m), SUM(cache_write_1h), COUNT(*)
+            FROM answers WHERE model <> '' AND request IN (SELECT request FROM job_rows WHERE job = ?)
+            GROUP BY model, geo, {prompt} > {LARGE_PROMPT}
         """
         with self._store.read() as db:
-            return {model: Usage(*sums) for model, *sums in db.execute(query, (number,))}
+            found = db.execute(query, (number,)).fetchall()
+        return [UsageLine(model, geo, largest, Usage(*sums)) for model, geo, largest, *sums in found]
 
     def count_unsent(self, number: int) -> int:
         """Count the requests of a job that wait to be put into a batch."""
@@ -186,7 +198,7 @@ class Jobs:
     def answers(self, number: int) -> Iterator[RowAnswer]:
         """Read a job's rows with their answers, in the order of its frame, a chunk at a time."""
         query = """
-            SELECT j.position, r.digest, j.key, j.note, b.server_id, b.note, a.result
+            SELECT j.position, r.digest, j.key, j.note, b.state, b.note, a.result
             FROM job_rows AS j
             LEFT JOIN requests AS r ON r.id = j.request
             LEFT JOIN batches AS b ON b.id = r.batch

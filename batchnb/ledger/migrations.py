@@ -65,7 +65,7 @@ STEPS: tuple[str, ...] = (
         error TEXT,
         model TEXT NOT NULL,
         input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cache_read INTEGER NOT NULL,
-        cache_write_5m INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL,
+        cache_write_5m INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL, geo TEXT,
         result BLOB NOT NULL
     );
 

@@ -7,6 +7,7 @@ minimum cacheable prefixes).
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from batchnb.sim.wire import new_id
 
 Responder = Callable[[Mapping[str, Any]], "str | dict[str, Any] | Reply"]
 
+_REFUSAL = {"type": "refusal", "category": None, "explanation": None}
 _TEXT_STEP = 24  # characters in one delta of a stream
 
 
@@ -46,7 +48,7 @@ class Answerer:
             Whatever a user's responder raises; TypeError when it returns something else than it may.
         """
         if self._responder is None:
-            return respond(params, random.Random(f"{self._seed}:{name}"))  # noqa: S311 - answers, not secrets
+            return respond(params, random.Random(zlib.crc32(f"{self._seed}:{name}".encode())))  # noqa: S311 - answers
         given = self._responder(params)
         if isinstance(given, dict):
             given = msgspec.json.encode(given).decode()
@@ -87,7 +89,7 @@ def message(
         "content": content,
         "stop_reason": stop_reason,
         "stop_sequence": stop_sequence,
-        "stop_details": {"type": "refusal", "category": None, "explanation": None} if stop_reason == "refusal" else None,
+        "stop_details": _REFUSAL if stop_reason == "refusal" else None,
         "container": None,
         "usage": _usage(reply, params, tier, cache, request_seed),
     }

@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from batchnb.sim import transport
 from batchnb.sim.faults import Fault, FaultPlan
 from batchnb.sim.routes import Ask, Service, Stream, match
 from batchnb.sim.wire import ApiError, Clock, envelope, new_id, rfc3339
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 _ORGANIZATION = "00000000-0000-4000-8000-000000000000"
 _RATE_LIMIT = 4000

@@ -59,16 +59,7 @@ def check_messages(messages: object, *, prefill: bool) -> None:
         raise _invalid("messages: at least one message is required")
     last = len(messages) - 1
     for i, message in enumerate(messages):
-        if not isinstance(message, Mapping):
-            raise _invalid(f"messages.{i}: Input should be an object")
-        for name in ("role", "content"):
-            if name not in message:
-                raise _invalid(f"messages.{i}.{name}: Field required")
-        for name in message:
-            if name not in ("role", "content"):
-                raise _invalid(f"messages.{i}.{name}: Extra inputs are not permitted")
-        if message["role"] not in ROLES:
-            raise _invalid(f"messages.{i}.role: Input should be 'user', 'assistant' or 'system'")
+        _check_fields(message, f"messages.{i}")
         final_assistant = i == last and message["role"] == "assistant"
         _check_content(message["content"], f"messages.{i}", may_be_empty=final_assistant)
     if messages[-1]["role"] == "assistant" and not prefill:
@@ -84,7 +75,7 @@ def check_system(system: object) -> None:
     if not isinstance(system, list):
         raise _invalid("system: Input should be a valid string or array")
     for i, block in enumerate(system):
-        if not isinstance(block, Mapping) or block.get("type") != "text":
+        if not isinstance(block, dict) or block.get("type") != "text":
             raise _invalid(f"system.{i}.type: Input should be 'text'")
         _check_text(block, f"system.{i}", "system")
 
@@ -106,7 +97,20 @@ def breakpoint_blocks(params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _blocks(part: object) -> Iterator[Mapping[str, Any]]:
     if isinstance(part, list):
-        yield from (block for block in part if isinstance(block, Mapping))
+        yield from (block for block in part if isinstance(block, dict))
+
+
+def _check_fields(message: object, where: str) -> None:
+    if not isinstance(message, dict):
+        raise _invalid(f"{where}: Input should be an object")
+    for name in ("role", "content"):
+        if name not in message:
+            raise _invalid(f"{where}.{name}: Field required")
+    for name in message:
+        if name not in ("role", "content"):
+            raise _invalid(f"{where}.{name}: Extra inputs are not permitted")
+    if message["role"] not in ROLES:
+        raise _invalid(f"{where}.role: Input should be 'user', 'assistant' or 'system'")
 
 
 def _check_content(content: object, where: str, *, may_be_empty: bool) -> None:
@@ -125,7 +129,7 @@ def _check_content(content: object, where: str, *, may_be_empty: bool) -> None:
 
 
 def _check_block(block: object, where: str) -> None:
-    if not isinstance(block, Mapping):
+    if not isinstance(block, dict):
         raise _invalid(f"{where}: Input should be an object")
     if "type" not in block:
         raise _invalid(f"{where}: Unable to extract tag using discriminator 'type'")
@@ -139,7 +143,7 @@ def _check_block(block: object, where: str) -> None:
         _check_text(block, where, "messages")
     elif kind in ("image", "document"):
         source = block.get("source")
-        if not isinstance(source, Mapping):
+        if not isinstance(source, dict):
             raise _invalid(f"{where}.{kind}.source: Field required")
         if source.get("type") not in _SOURCES:
             raise _invalid(f"{where}.{kind}.source: Input tag '{source.get('type')}' found using 'type' is not known")
@@ -162,7 +166,8 @@ def _check_text(block: Mapping[str, Any], where: str, root: str) -> None:
 
 
 def _empty(where: str) -> ApiError:
-    return _invalid(f"{where}: all messages must have non-empty content except for the optional final assistant message")
+    allowed = "except for the optional final assistant message"
+    return _invalid(f"{where}: all messages must have non-empty content {allowed}")
 
 
 def _invalid(message: str) -> ApiError:

@@ -52,8 +52,8 @@ KINDS: dict[str, Kind] = {
     "api_error": Kind("before", _ANY, "api_error", "500, and nothing was accepted"),
     "timeout": Kind("before", _ANY, "timeout_error", "504, and nothing was accepted"),
     "error": Kind("before", _ANY, does="the error of type `error_type`"),
-    "not_found": Kind("before", ("retrieve", *_ANY), "not_found_error", "404, as from a server that lags; with `seconds`, only for "
-                      "batches younger than that (on results: that ended less than that ago)"),
+    "not_found": Kind("before", ("retrieve", *_ANY), "not_found_error", "404, as by a lagging server; with `seconds`, "
+                      "only for batches younger than that (on results: that ended less than that ago)"),
     "slow": Kind("before", _ANY, does="the answer comes `seconds` late"),
     "redirect": Kind("before", _ANY, does="307 to the same path at `url`"),
     "lost_answer": Kind("after", _ANY, does="the call is carried out, then the connection closes without an answer"),
@@ -66,7 +66,7 @@ KINDS: dict[str, Kind] = {
     "errored": Kind("batch", ("create",), does="`share` of the rows err with `error_type`"),
     "vanish": Kind("batch", ("create",), does="the batch is accepted and 404 for ever after, and not listed"),
     "counts": Kind("object", ("create", "retrieve", "list", "cancel"), does="request_counts claim one success more"),
-    "results_url": Kind("object", ("create", "retrieve", "list", "cancel"), does="results_url is at another host, `url`"),
+    "results_url": Kind("object", ("create", "retrieve", "list", "cancel"), does="results_url is at another host"),
     "cut": Kind("body", ("results",), does="the connection drops in the middle of a line, after `share` of the rows"),
     "truncate": Kind("body", ("results",), does="an unframed body ends early, in silence, after `share` of the rows"),
     "missing": Kind("body", ("results",), does="`share` of the rows are left out"),

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
+from batchnb.sim.labelwords import LABEL_ROLES, LANGUAGE_NAMES, NOISE_WORDS, TOPIC_CUES
 from batchnb.sim.lexicon import Evidence
 from batchnb.sim.prompts import Question
-from batchnb.sim.wordlists import LABEL_ROLES, LANGUAGE_NAMES, NOISE_WORDS, TOPIC_CUES
 
 __all__ = ["choose", "script_language"]
 
@@ -24,8 +24,12 @@ _VERY = {"very", "strongly", "extremely", "highly", "매우", "아주", "非常"
 _YES = {"yes", "true", "y", "예", "네", "是", "对"}
 _NO = {"no", "false", "n", "아니요", "아니오", "否", "不是"}
 _NOTHING = {"other", "others", "unknown", "none", "na", "n a", "general", "unclear", "misc", "기타", "其他", "未知"}
-_ASKS_FOR_GOOD = re.compile(r"positive|recommend|satisf|happy|favou?rable|like[sd]? |긍정|추천|만족|正面|积极|推荐|满意", re.I)
-_ASKS_FOR_BAD = re.compile(r"negative|complain|unhappy|angry|dissatisf|problem|refund|부정|불만|负面|消极|不满|投诉", re.I)
+_ASKS_FOR_GOOD = re.compile(
+    r"positive|recommend|satisf|happy|favou?rable|like[sd]? |긍정|추천|만족|正面|积极|推荐|满意", re.I
+)
+_ASKS_FOR_BAD = re.compile(
+    r"negative|complain|unhappy|angry|dissatisf|problem|refund|부정|불만|负面|消极|不满|投诉", re.I
+)
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -155,7 +159,8 @@ def _overlap(label: str, words: set[str], passage: str, instruction: str) -> flo
     names = _content_words(label)
     score = 3.0 * len(names & words) + (2.0 if label and label in passage else 0.0)
     for name in names:
-        score += sum(1.0 for cue in TOPIC_CUES.get(name, ()) if (cue in words if cue.isascii() else cue in passage))
+        latin, other = _CUES.get(name, (frozenset(), ()))
+        score += len(latin & words) + sum(cue in passage for cue in other)
     return score + len(_content_words(_description(label, instruction)) & words)
 
 
@@ -179,3 +184,10 @@ def _stem(word: str) -> str:
             word = word[: -len(ending)]
             break
     return word[:-1] if len(word) > 4 and word[-1] == word[-2] else word.removesuffix("e")
+
+
+#: Topic -> stems of latin cues, and the cues in scripts that put no space between words.
+_CUES = {
+    _stem(topic): (frozenset(_stem(cue) for cue in cues if cue.isascii()), [cue for cue in cues if not cue.isascii()])
+    for topic, cues in TOPIC_CUES.items()
+}

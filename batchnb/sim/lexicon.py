@@ -13,6 +13,11 @@ from batchnb.sim.wordlists import CHINESE, EMOJI, ENGLISH, ENGLISH_PHRASES, HINT
 
 __all__ = ["Evidence", "weigh"]
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 #: How many words after it a negation reaches.
 _REACH = 3
 #: A negated good word is bad ("not good"); a negated bad one is only faintly good ("not terrible").
@@ -24,19 +29,19 @@ _WISHED = -0.3
 _TOKEN = re.compile(r"[a-z]+(?:['-][a-z]+)*|\d+/\d+|\d+|[.,!?;:()\n]")
 _STRETCHED = re.compile(r"([a-z])\1{2,}")
 _STOPS = frozenset(".!?;:()\n")
-_NEGATIONS = frozenset(
+_NEGATIONS = _words(
     "not no never neither nor without cannot nothing nobody none hardly barely scarcely isnt wasnt dont doesnt didnt"
     " wont cant couldnt wouldnt aint isn't wasn't aren't weren't don't doesn't didn't won't can't couldn't wouldn't"
-    " shouldn't hasn't haven't hadn't ain't".split()
+    " shouldn't hasn't haven't hadn't ain't"
 )
-_STRONGER = frozenset(
+_STRONGER = _words(
     "very so really extremely absolutely totally super highly incredibly truly completely such definitely quite"
-    " especially exceptionally utterly insanely".split()
+    " especially exceptionally utterly insanely"
 )
-_WEAKER = frozenset("slightly somewhat fairly bit little kinda sorta mostly almost rather partly relatively".split())
-_CONTRASTS = frozenset("but however except yet unfortunately sadly".split())
-_CONCESSIONS = frozenset("although though despite while".split())
-_WISHES = frozenset("wish hoped hoping expected expecting should supposed could".split())
+_WEAKER = _words("slightly somewhat fairly bit little kinda sorta mostly almost rather partly relatively")
+_CONTRASTS = _words("but however except yet unfortunately sadly")
+_CONCESSIONS = _words("although though despite while")
+_WISHES = _words("wish hoped hoping expected expecting should supposed could")
 
 _PHRASES: dict[str, list[tuple[tuple[str, ...], float]]] = {}
 for _phrase, _weight in sorted(ENGLISH_PHRASES.items(), key=lambda item: -item[0].count(" ")):
@@ -52,11 +57,17 @@ _HANGUL = re.compile(r"[\uac00-\ud7a3]")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _EMOJI = _alternatives(EMOJI)
 _KOREAN = _alternatives(KOREAN)
-_KOREAN_NEGATED_BEFORE = re.compile(r"(?:^|[\s,.])(?:안|못)\s?$|(?:전혀|하나도|별로)\s?$")
-_KOREAN_NEGATED_AFTER = re.compile(r"[\uac00-\ud7a3]{0,3}?지[는도를가]?(?:않|못|안)|[\uac00-\ud7a3]{0,2}?(?:이|은|는)?없|[도은는]아니")
+_KOREAN_NEGATED_BEFORE = re.compile(r"(?:^|[\s,.])(?:안|못)\s?$")
+_KOREAN_NEGATED_AFTER = re.compile(
+    r"[\uac00-\ud7a3]{0,3}?지[는도를가]?(?:않|못|안)"  # 좋지 않다, 만족스럽지 못하다
+    r"|[\uac00-\ud7a3]{0,2}?(?:이|은|는)?없|[도은는]아니"  # 불편함이 없다, 최고는 아니다
+)
 _KOREAN_CONTRAST = re.compile(r"지만|는데|은데|하지만|그런데|근데|그러나|다만|으나")
 _CHINESE = _alternatives(CHINESE)
-_CHINESE_NEGATED = re.compile(r"(?:不|没|没有|未|别|无|并非|毫无|谈不上|算不上)(?:是|太|很|怎么|那么|够|会|能|有|让我|让人|觉得|特别|什么|想象中|非常|多)*$")
+_CHINESE_NEGATED = re.compile(
+    r"(?:不|没|没有|未|别|无|并非|毫无|谈不上|算不上)"
+    r"(?:是|太|很|怎么|那么|够|会|能|有|让我|让人|觉得|特别|什么|想象中|非常|多)*$"
+)
 _CHINESE_CONTRAST = re.compile(r"但是?|可是|不过|然而|就是|只是|却")
 
 
@@ -159,22 +170,22 @@ class _Reader:
                 weight *= -0.3
         self.weights.append(weight * self.factor)
 
-    def control(self, token: str, position: int) -> None:
-        if token in _NEGATIONS:
+    def control(self, word: str, position: int) -> None:
+        if word in _NEGATIONS:
             self.negated_until = position + _REACH
-        elif token in _STOPS:
+        elif word in _STOPS:
             self.negated_until = self.wished_until = -1
             self.factor = 1.0
-        elif token == ",":
+        elif word == ",":
             if self.conceded:
                 self.conceded, self.factor = False, _AFTER_BUT
-        elif token in _CONTRASTS:
+        elif word in _CONTRASTS:
             self.negated_until = self.wished_until = -1
             self.weights[:] = [weight * _BEFORE_BUT for weight in self.weights]
             self.factor = _AFTER_BUT
-        elif token in _CONCESSIONS:
+        elif word in _CONCESSIONS:
             self.conceded, self.factor = True, _BEFORE_BUT
-        elif token in _WISHES:
+        elif word in _WISHES:
             self.wished_until = position + 5
 
 

@@ -21,22 +21,31 @@ _JUDGED_CHARS = 20_000
 #: Colons looked at before giving up: an instruction comes early.
 _COLONS = 12
 
-_NOUNS = (
-    r"review|text|comment|feedback|message|sentence|passage|tweet|post|input|document|article|e-?mail|ticket|content"
-    r"|excerpt|snippet|statement|transcript|response|answer|description|paragraph|headline|quote|below|following"
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_NOUN_WORDS = _words(
+    "review text comment feedback message sentence passage tweet post input document article email mail ticket content"
+    " excerpt snippet statement transcript response answer description paragraph headline quote below following"
 )
-_VERBS = (
-    r"classify|label|rate|judge|decide|determine|summari[sz]e|translate|extract|analy[sz]e|categori[sz]e|annotate|tag"
-    r"|assess|evaluate|identify|detect|score|predict|describe|list|tell|give|answer|reply|respond|return|choose|pick"
-    r"|select|output|write|read|say|assign|find|state"
+_VERB_WORDS = _words(
+    "classify label rate judge decide determine summarize summarise translate extract analyze analyse categorize"
+    " categorise annotate tag assess evaluate identify detect score predict describe list tell give answer reply"
+    " respond return choose pick select output write read say assign find state"
 )
-_CJK_ASKING = r"리뷰|후기|문장|텍스트|댓글|다음|분류|감정|판단|요약|번역|评论|文本|句子|内容|留言|下面|以下|评价|分类|判断|情感|总结|翻译"
+_NOUNS, _VERBS = "|".join(_NOUN_WORDS), "|".join(_VERB_WORDS)
 #: A clause that holds one of these, before a colon, introduces the data.
-_ASKING = re.compile(rf"\b(?:{_NOUNS}|{_VERBS})s?\b|sentiment|{_CJK_ASKING}", re.IGNORECASE)
+_ASKING = frozenset([*_NOUN_WORDS, *(f"{noun}s" for noun in _NOUN_WORDS), *_VERB_WORDS, "sentiment"])
+_CJK_ASKING = re.compile(
+    r"리뷰|후기|문장|텍스트|댓글|다음|분류|감정|판단|요약|번역"
+    r"|评论|文本|句子|内容|留言|下面|以下|评价|分类|判断|情感|总结|翻译"
+)
 #: ... unless it ends like this: then what follows is the list of labels, the format or an example.
 _LISTING = re.compile(
-    r"(?:labels?|categor(?:y|ies)|options?|class(?:es)?|choices?|one of|either|values?|formats?|examples?|tags|rules"
-    r"|these|output|answer|라벨|카테고리|중 하나|예시|标签|类别|选项|之一|例如|示例)(?: these)?\s*[*\"')\]]*$",
+    r"(?:labels?|categor(?:y|ies)|options?|class(?:es)?|choices?|one|one of|either|values?|formats?|examples?|tags"
+    r"|rules|these|output|answer|라벨|카테고리|중 하나|예시|标签|类别|选项|之一|例如|示例)(?: these)?\s*[*\"')\]]*$",
     re.IGNORECASE,
 )
 _STARTS_ASKING = re.compile(
@@ -45,7 +54,9 @@ _STARTS_ASKING = re.compile(
     r"|author|message|comment)\b))",
     re.IGNORECASE,
 )
-_COLON = re.compile(r"(?<![\d])[:：](?!//)\**[ \t]*\n*\s*|[:：](?=\n)\s*")
+_WORD = re.compile(r"[a-z]+")
+#: Neither a time of day ("10:30") nor an address ("https://").
+_COLON = re.compile(r"[:：](?!//|(?<=\d:)\d)\**\s*")
 _CLAUSE_START = re.compile(r"[\n。！？]|[.!?;](?=\s)")
 _ANSWER_CUE = re.compile(
     r"\W*(?:(?:the |your |overall )?(?:sentiment|label|answer|category|class|classification|rating|output|result"
@@ -56,6 +67,9 @@ _OPEN_TAG = re.compile(r"<([A-Za-z][\w-]{0,40})>")
 _DATA_TAG = re.compile(rf"(?:\w+[_-])?(?:{_NOUNS}|data|row|record|item|user|source)s?(?:[_-]\w+)?", re.IGNORECASE)
 _FENCE = re.compile(r'```[\w-]*\n?(.*?)```|"""(.*?)"""', re.DOTALL)
 _QUOTED = re.compile(r"\"([^\"\n]{2,4000})\"|“([^”]{2,4000})”|「([^」]{2,4000})」|'([^'\n]{12,4000})'")
+#: Data in the middle of a question: 'Is the review "..." positive?'
+_OPEN_QUOTE = re.compile(rf"\b(?:{_NOUNS})\s+[\"“]", re.IGNORECASE)
+_CLOSE_QUOTES = {'"': '"', "“": "”"}
 _FIRST_SENTENCE = re.compile(r"[.?!。？！](?=\s)\s*|[。？！]")
 
 _ITEM = r"[^\W\d_][\w-]{0,30}(?: (?!or\b|and\b)[\w-]{1,20})?"
@@ -64,9 +78,6 @@ _ENUMERATION = re.compile(
     rf"|{_ITEM}\s+(?:or|또는|或者?)\s+{_ITEM})"
 )
 _ENUM_SPLIT = re.compile(r"\s*[,/|、，]\s*(?:(?:or|and)\s+)?|\s+(?:or|and|또는|或者?|和)\s+")
-_ENUM_LEAD = re.compile(
-    r"(?:.*\b(?:as|into|is|one of|of|label|labels|with|either|answer|reply|choose|from|to)|the|a|an)\s+", re.IGNORECASE
-)
 _QUOTES = str.maketrans("", "", "\"'`“”‘’()[]*")
 
 
@@ -132,12 +143,13 @@ def _passage_span(prompt: str) -> tuple[int, int]:
         if span := find(prompt):
             return span
     end = _without_trailing_question(prompt)
+    asking = _STARTS_ASKING.match(prompt)
+    if asking and (span := _quoted_inside(prompt, end)):
+        return span
     start = _after_colon(prompt, end)
     if start is not None:
         return start, end
-    if _STARTS_ASKING.match(prompt):
-        return _after_question(prompt, end)
-    return 0, end
+    return _after_question(prompt, end) if asking else (0, end)
 
 
 def _tagged(prompt: str) -> tuple[int, int] | None:
@@ -163,6 +175,17 @@ def _fenced(prompt: str) -> tuple[int, int] | None:
     return match.span(match.lastindex or 0) if match else None
 
 
+def _quoted_inside(prompt: str, end: int) -> tuple[int, int] | None:
+    """Find data in quotation marks within the first line's question; it may hold such marks itself."""
+    if '"' not in prompt and "“" not in prompt:
+        return None
+    opening = _OPEN_QUOTE.search(prompt, 0, min(end, 400))
+    if not opening or _COLON.search(prompt, 0, opening.start()):
+        return None
+    close = prompt.rfind(_CLOSE_QUOTES[opening[0][-1]], opening.end(), end)
+    return (opening.end(), close) if close > 0 else None
+
+
 def _after_colon(prompt: str, end: int) -> int | None:
     """Return where the text after the introducing colon begins ("Classify this review: ...")."""
     clause_from = 0
@@ -173,15 +196,22 @@ def _after_colon(prompt: str, end: int) -> int | None:
         clause_from = match.end()
         pieces = _CLAUSE_START.split(clause)
         clause = pieces[-1]
-        if _LISTING.search(clause) or not _ASKING.search(clause):
+        if not _asks(clause) or _LISTING.search(clause, max(0, len(clause) - 40)):
             continue
         start = match.end()
-        if len(pieces) > 1 or match.start() < 24:  # a label on a line of its own may close a few examples: take the last
+        # "Review:" on a line of its own may come after examples of the same form: the last one is asked about.
+        if len(pieces) > 1 or match.start() < 24:
             again = prompt.rfind(f"\n{clause.strip()}{prompt[match.start()]}", start, end)
             if again >= 0:
                 start = again + len(clause.strip()) + 2
         return start
     return None
+
+
+def _asks(clause: str) -> bool:
+    if not _ASKING.isdisjoint(_WORD.findall(clause.lower())):
+        return True
+    return not clause.isascii() and _CJK_ASKING.search(clause) is not None
 
 
 def _after_question(prompt: str, end: int) -> tuple[int, int]:
@@ -221,9 +251,9 @@ def enumerated_labels(instruction: str) -> tuple[str, ...]:
     best: tuple[str, ...] = ()
     for match in _ENUMERATION.finditer(instruction[-4000:].translate(_QUOTES)):
         items = _ENUM_SPLIT.split(match[1])
-        items[0] = _ENUM_LEAD.sub("", items[0])
-        # The last item may drag the next word of the sentence along ("or neutral of this review").
-        longest = max(len(item.split()) for item in items[:-1])
+        # The first and the last may drag words of the sentence along ("sentiment positive, negative or neutral of").
+        longest = max((len(item.split()) for item in items[1:-1]), default=1)
+        items[0] = " ".join(items[0].split()[-longest:])
         items[-1] = " ".join(items[-1].split()[:longest])
         best = tuple(item for item in items if item)
     return best if len(best) > 1 else ()

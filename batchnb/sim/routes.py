@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from batchnb.sim import catalogue, faults
 from batchnb.sim.answers import Answerer, events, message
 from batchnb.sim.batches import Batches
@@ -22,7 +20,7 @@ from batchnb.sim.faults import Fault
 from batchnb.sim.responder import count_tokens
 from batchnb.sim.store import BatchRow
 from batchnb.sim.validation import check
-from batchnb.sim.wire import ApiError, new_id
+from batchnb.sim.wire import ApiError
 
 _BATCHES = "/v1/messages/batches"
 _ID = r"(?P<id>[^/]+)"
@@ -187,7 +185,9 @@ class Service:
         kinds = {fault.kind for fault in chosen}
         if chosen:
             lines = faults.distort(lines, total, chosen, random.Random(total))  # noqa: S311 - a simulation
-        return Stream("application/x-jsonl", _blocks(lines), framed="truncate" not in kinds, complete="cut" not in kinds)
+        return Stream(
+            "application/x-jsonl", _blocks(lines), framed="truncate" not in kinds, complete="cut" not in kinds
+        )
 
     def messages(self, ask: Ask) -> dict[str, Any] | Stream:
         """``POST /v1/messages``, whole or streamed."""
@@ -210,7 +210,8 @@ class Service:
         wanted = _all(ask, "lifecycle") or ("active", "deprecated")
         for stage in wanted:
             if stage not in ("active", "deprecated", "retired"):
-                raise ApiError("invalid_request_error", "lifecycle: Input should be 'active', 'deprecated' or 'retired'")
+                problem = "lifecycle: Input should be 'active', 'deprecated' or 'retired'"
+                raise ApiError("invalid_request_error", problem)
         shown = [model.info() for model in catalogue.MODELS if model.lifecycle in wanted]
         limit, after, before = _limit(ask), self._place(shown, ask, "after_id"), self._place(shown, ask, "before_id")
         if before is not None:

@@ -29,7 +29,10 @@ _GOOD = re.compile(r"positiv|recommend|satisf|happy|like[sd]?\b|would_|favou?r|g
 _BAD = re.compile(r"negativ|complain|unhappy|angry|dissatisf|problem|refund|issue|urgent|bad", re.IGNORECASE)
 _FORMATS: dict[str, tuple[re.Pattern[str], str]] = {
     "date": (re.compile(r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])\b"), "2026-01-15"),
-    "date-time": (re.compile(r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T[01]\d:[0-5]\d:[0-5]\dZ"), "2026-01-15T09:30:00Z"),
+    "date-time": (
+        re.compile(r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T[01]\d:[0-5]\d:[0-5]\dZ"),
+        "2026-01-15T09:30:00Z",
+    ),
     "time": (re.compile(r"\b[01]\d:[0-5]\d:[0-5]\dZ"), "09:30:00Z"),
     "duration": (re.compile(r"\bP\d+D\b"), "P1D"),
     "email": (re.compile(r"\b[a-z0-9]+@[a-z0-9]+\.[a-z]{2,6}\b"), "reader@example.com"),
@@ -38,7 +41,7 @@ _FORMATS: dict[str, tuple[re.Pattern[str], str]] = {
     "ipv6": (re.compile(r"\b2001:db8::\d\b"), "2001:db8::1"),
     "uri": (re.compile(r"\bhttps?://[a-z0-9.]+[a-z0-9](?:/[a-z0-9]+)*\b"), "https://example.com/"),
     "uuid": (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"), "00000000-0000-4000-8000-000000000000"),
-}  # fmt: skip
+}
 
 
 def build(schema: Any, question: Question) -> Any:
@@ -105,11 +108,11 @@ class _Builder:
             return {}
         target = self.root
         for step in reference[1:].split("/")[1:]:
-            step = step.replace("~1", "/").replace("~0", "~")
+            key = step.replace("~1", "/").replace("~0", "~")
             if isinstance(target, Mapping):
-                target = target.get(step)
-            elif isinstance(target, list) and step.isdecimal() and int(step) < len(target):
-                target = target[int(step)]
+                target = target.get(key)
+            elif isinstance(target, list) and key.isdecimal() and int(key) < len(target):
+                target = target[int(key)]
         return target if isinstance(target, Mapping) else {}
 
     def pick(self, options: Sequence[Any], schema: Mapping[str, Any]) -> Any:
@@ -172,8 +175,8 @@ class _Builder:
             return [*values[:1], *[option for option in options if option != values[0]]][: len(values)]
         if schema.get("type") in ("integer", "number"):
             step = schema.get("multipleOf", 1)
-            lowest = _bounds(schema, -math.inf, math.inf)[0]
-            start = lowest if math.isfinite(lowest) else values[0]
+            lowest = _multiples(schema, step)[0]
+            start = lowest * step if math.isfinite(lowest) else values[0]
             return [start + step * position for position in range(len(values))]
         if schema.get("type") == "string":
             return [value if value not in values[:at] else f"{value} {at}" for at, value in enumerate(values)]
@@ -199,16 +202,12 @@ class _Builder:
         whole = schema.get("type") == "integer"
         about = f"{name} {schema.get('description', '')}"
         value = self.measure(schema, about, whole)
-        low, high = _bounds(schema, -math.inf, math.inf)
         step = schema.get("multipleOf", 1 if whole else None)
-        if not step:
-            # A round figure reads best, but must not leave the bounds.
-            return _clamped(round(value, 2), low, high)
-        lowest, highest = math.ceil(low / step) if math.isfinite(low) else -math.inf, math.inf
-        if math.isfinite(high):
-            highest = math.floor(high / step)
-        multiple = _clamped(round(value / step), lowest, highest)
-        return int(multiple * step) if whole else multiple * step
+        if step:
+            multiple = _clamped(round(value / step), *_multiples(schema, step))
+            return int(multiple * step) if whole else multiple * step
+        # A round figure reads best, but must not leave the bounds.
+        return _clamped(round(value, 2), *_bounds(schema, -math.inf, math.inf))
 
     def measure(self, schema: Mapping[str, Any], about: str, whole: bool) -> float:
         """Return a number for a field by its name: a rating, a certainty, or the first number in the text."""
@@ -308,21 +307,31 @@ def _weight(schema: Mapping[str, Any]) -> int:
     """Return how deep an alternative is likely to lead."""
     if "const" in schema or "enum" in schema:
         return 0
-    return {"null": 0, "object": 3, "array": 2, None: 4}.get(schema.get("type"), 1)  # type: ignore[arg-type]
+    return {"null": 0, "object": 3, "array": 2, None: 4}.get(schema.get("type"), 1)
 
 
 def _bounds(schema: Mapping[str, Any], low: float, high: float) -> tuple[float, float]:
     """Return the lowest and the highest number allowed, where a schema says so, else the usual ones."""
-    whole = schema.get("type") == "integer"
-    if "minimum" in schema:
-        low = schema["minimum"]
-    if "maximum" in schema:
-        high = schema["maximum"]
-    if isinstance(above := schema.get("exclusiveMinimum"), (int, float)) and not isinstance(above, bool):
-        low = max(low, math.floor(above) + 1) if whole else max(low, math.nextafter(above, math.inf))
-    if isinstance(below := schema.get("exclusiveMaximum"), (int, float)) and not isinstance(below, bool):
-        high = min(high, math.ceil(below) - 1) if whole else min(high, math.nextafter(below, -math.inf))
-    return low, max(low, high) if math.isinf(low) or math.isinf(high) else high
+    low, high = schema.get("minimum", low), schema.get("maximum", high)
+    if "exclusiveMinimum" in schema:
+        low = max(schema.get("minimum", -math.inf), math.nextafter(schema["exclusiveMinimum"], math.inf))
+    if "exclusiveMaximum" in schema:
+        high = min(schema.get("maximum", math.inf), math.nextafter(schema["exclusiveMaximum"], -math.inf))
+    # One bound beyond the usual other one ("at least 10" for a rating of 1 to 5) moves that one.
+    if low > high:
+        return (low, low) if "minimum" in schema or "exclusiveMinimum" in schema else (high, high)
+    return low, high
+
+
+def _multiples(schema: Mapping[str, Any], step: float) -> tuple[float, float]:
+    """Return the lowest and the highest multiple of a step within a schema's bounds."""
+    low = math.ceil(schema["minimum"] / step) if "minimum" in schema else -math.inf
+    high = math.floor(schema["maximum"] / step) if "maximum" in schema else math.inf
+    if "exclusiveMinimum" in schema:
+        low = max(low, math.floor(schema["exclusiveMinimum"] / step) + 1)
+    if "exclusiveMaximum" in schema:
+        high = min(high, math.ceil(schema["exclusiveMaximum"] / step) - 1)
+    return low, high
 
 
 def _clamped(value: float, low: float, high: float) -> float:

@@ -56,12 +56,12 @@ def _types(node: Mapping[str, Any]) -> list[str]:
 def _children(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the schemas written inside a schema; property names and enum values are not schemas."""
     for key, value in node.items():
-        if key in ("properties", "$defs", "definitions") and isinstance(value, Mapping):
-            yield from (each for each in value.values() if isinstance(each, Mapping))
-        elif key in ("items", "not", "additionalProperties") and isinstance(value, Mapping):
+        if key in ("properties", "$defs", "definitions") and isinstance(value, dict):
+            yield from (each for each in value.values() if isinstance(each, dict))
+        elif key in ("items", "not", "additionalProperties") and isinstance(value, dict):
             yield value
         elif key in ("anyOf", "allOf", "oneOf", "prefixItems") and isinstance(value, list):
-            yield from (each for each in value if isinstance(each, Mapping))
+            yield from (each for each in value if isinstance(each, dict))
 
 
 def _walk(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -79,8 +79,8 @@ def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any] | Non
     for part in reference.lstrip("#").strip("/").split("/"):
         if not part:
             continue
-        node = node.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(node, Mapping) else None
-    return node if isinstance(node, Mapping) else None
+        node = node.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(node, dict) else None
+    return node if isinstance(node, dict) else None
 
 
 def _recursion(root: Mapping[str, Any]) -> str | None:

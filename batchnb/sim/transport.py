@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from starlette.types import Receive, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope
 
 _KEY = "batchnb_transport"
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -28,7 +30,7 @@ class Protocol(H11Protocol):
 
 
 def _transport(scope: Scope) -> asyncio.Transport:
-    return cast(asyncio.Transport, scope["state"][_KEY])
+    return cast("asyncio.Transport", scope["state"][_KEY])
 
 
 async def _gone(receive: Receive) -> None:

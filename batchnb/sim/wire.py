@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_system = random.SystemRandom()
+_ids = random.Random()  # noqa: S311 - seeded by the system; ids are names, not secrets
 
 STATUS_OF = {
     "invalid_request_error": 400,
@@ -78,9 +78,9 @@ def envelope(kind: str, message: str, request_id: str | None) -> dict[str, Any]:
     return {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
 
 
-def new_id(prefix: str, rng: random.Random = _system) -> str:
+def new_id(prefix: str) -> str:
     """Return an id of the API's form: the prefix, ``_01`` and 22 letters and digits."""
-    return f"{prefix}_01{''.join(rng.choices(_ALPHABET, k=22))}"
+    return f"{prefix}_01{''.join(_ids.choices(_ALPHABET, k=22))}"
 
 
 def rfc3339(seconds: float) -> str:

@@ -1,0 +1,262 @@
+"""``df.batch`` and ``s.batch``: thin, and without state, since pandas builds a new accessor at every access."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from batchnb.errors import InputError
+from batchnb.params import NOT_SENT, check_names, shared_params, split_betas
+
+if TYPE_CHECKING:
+    from batchnb.job import Job
+    from batchnb.previews import ShownPreview
+    from batchnb.recipes import Recipe
+    from batchnb.workspace import Workspace
+
+__all__ = ["FrameAccessor", "SeriesAccessor"]
+
+Template = str | Callable[[Any], Any] | None
+
+
+class FrameAccessor:
+    """Ask Claude about every row of a DataFrame, at half price, through the Message Batches API."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+
+    def submit(
+        self,
+        column: Hashable,
+        template: Template = None,
+        *,
+        into: str | None = None,
+        labels: Sequence[str | int] | None = None,
+        system: str | list[dict[str, Any]] | None = None,
+        model: str | None = None,
+        max_tokens: int | None = None,
+        params: Mapping[str, Any] | None = None,
+        key: Hashable | None = None,
+        name: str | None = None,
+        missing: Literal["skip", "raise", "send"] = "skip",
+        batch_size: int | None = None,
+        retries: int = 1,
+        overwrite: bool = False,
+        progress: bool = True,
+        workspace: Workspace | None = None,
+    ) -> Job:
+        """Send the rows as batches, and show how they fare. Returns at once; sending goes on in the background.
+
+        Rows that were asked the same before are not asked, or paid for, again; so running the cell again picks up
+        where it stopped. Touches the network only when something is to be sent: first the free count_tokens endpoint
+        checks the first request.
+
+        Parameters
+        ----------
+        column : hashable
+            What the rows are about.
+        template : str, callable or None
+            Text in which ``{column name}`` is filled in from any column; JSON in it needs no escaping. A function of a
+            row (a Series) that returns text, content blocks, messages, or a dict of params. None sends the column's own
+            text.
+        into : str, optional
+            The new column; ``<into>_status`` and ``<into>_error`` stand beside it. Default: ``<column>_reply``, or
+            ``<column>_label`` with `labels`.
+        labels : sequence of str or int, optional
+            Have each row answered by one of these, as a categorical column.
+        system : str or list of content blocks, optional
+            Instructions that are the same for all rows.
+        model : str, optional
+            Default: the workspace's, ``claude-haiku-4-5`` unless it was changed.
+        max_tokens : int, optional
+            The longest reply, in tokens. Default: 1,024 for text, 256 for labels.
+        params : mapping, optional
+            Anything else the Messages API takes, merged into every request (thinking, tools, ...), and ``betas``.
+        key : hashable, optional
+            A column of unique row names. They lead the custom_ids, so that results downloaded elsewhere still match;
+            note that they leave this machine with the requests.
+        name : str, optional
+            What the job is called. Default: `into`.
+        missing : {"skip", "raise", "send"}
+            What to do with rows where a column that is read is missing or all are blank.
+        batch_size : int, optional
+            Requests in a batch. Default: about ten batches, none under 50 requests nor over 10,000, so that progress
+            moves and results come in parts.
+        retries : int
+            How often a row is asked again by itself after an error that passes, or after its batch expired.
+        overwrite : bool
+            Replace a column `into` that batchnb did not make.
+        progress : bool
+            Whether to show the job.
+        workspace : Workspace, optional
+            Where to send and keep it. Default: the one of the environment, or of ``batchnb.simulate()``.
+
+        Returns
+        -------
+        Job
+            ``await job``, or ``job.result()``, gives this frame with the new columns.
+
+        Raises
+        ------
+        InputError
+            Something about the frame or the arguments cannot be sent. Nothing was.
+        CredentialsError
+            There is no key, or the server refuses it. Nothing was sent.
+        """
+        from batchnb.display import show
+
+        workspace = workspace or _default_workspace()
+        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+            raise InputError(f"retries is a whole number from 0, not {retries!r}. {NOT_SENT}")
+        recipe = self._recipe(
+            workspace, column, template, into=into, labels=labels, system=system, model=model, max_tokens=max_tokens,
+            params=params, key=key, missing=missing, overwrite=overwrite,
+        )  # fmt: skip
+        job = workspace.submit(self._frame, recipe, name=name, batch_size=batch_size, retries=retries)
+        show(job, progress=progress)
+        return job
+
+    def preview(
+        self,
+        column: Hashable,
+        template: Template = None,
+        n: int = 3,
+        *,
+        into: str | None = None,
+        labels: Sequence[str | int] | None = None,
+        system: str | list[dict[str, Any]] | None = None,
+        model: str | None = None,
+        max_tokens: int | None = None,
+        params: Mapping[str, Any] | None = None,
+        key: Hashable | None = None,
+        missing: Literal["skip", "raise", "send"] = "skip",
+        overwrite: bool = False,
+        workspace: Workspace | None = None,
+    ) -> ShownPreview:
+        """Show what `submit` would send for the first `n` rows; send nothing that costs money.
+
+        The parameters are those of `submit`. Touches the network only for the free count_tokens endpoint, once for each
+        row shown, and goes without where there is no key or no answer.
+
+        Raises
+        ------
+        InputError
+            As `submit` would.
+        """
+        from batchnb.previews import preview
+
+        workspace = workspace or _default_workspace()
+        recipe = self._recipe(
+            workspace, column, template, into=into, labels=labels, system=system, model=model, max_tokens=max_tokens,
+            params=params, key=key, missing=missing, overwrite=overwrite,
+        )  # fmt: skip
+        return preview(workspace, self._frame, recipe, n)
+
+    def join(self, job: Job, *, template: Callable[[Any], Any] | None = None) -> pd.DataFrame:
+        """Give this frame with a job's columns, matched by content: after a restart, a re-order, a filter.
+
+        Rows the job never asked get NA. Touches no network.
+
+        Parameters
+        ----------
+        job : Job
+            Any job whose template reads columns this frame has.
+        template : callable, optional
+            The job's template, if it was a function.
+        """
+        return job.merge(self._frame, template=template)
+
+    def _recipe(
+        self,
+        workspace: Workspace,
+        column: Hashable,
+        template: Template,
+        *,
+        into: str | None,
+        labels: Sequence[str | int] | None,
+        system: Any,
+        model: str | None,
+        max_tokens: int | None,
+        params: Mapping[str, Any] | None,
+        key: Hashable | None,
+        missing: str,
+        overwrite: bool,
+    ) -> Recipe:
+        """Check the arguments, and put them together."""
+        from batchnb.frames import check_into
+        from batchnb.recipes import Recipe, check_column
+        from batchnb.schemas import LabelReply, TextReply
+
+        frame = self._frame
+        if len(frame) == 0:
+            raise InputError(f"The frame has no rows, so there is nothing to ask. {NOT_SENT}")
+        check_column(frame, column)
+        if key is not None:
+            check_column(frame, key, "key")
+        if missing not in ("skip", "raise", "send"):
+            raise InputError(f'missing= takes "skip", "raise" or "send", not {missing!r}. {NOT_SENT}')
+        if not isinstance(template, str) and template is not None and not callable(template):
+            raise InputError(
+                f"template takes text, a function of a row, or None, not {type(template).__name__}. {NOT_SENT}"
+            )
+        reply = TextReply() if labels is None else LabelReply.of(labels)
+        given, betas = split_betas(params or {})
+        if model is not None and "model" in given:
+            raise InputError(f"model is given twice: as model= and in params=. Keep one. {NOT_SENT}")
+        fields = workspace.fields(betas)
+        check_names(given, fields | {"messages"}, "params=")
+        recipe = Recipe(
+            column=column,
+            template=template,
+            shared=shared_params(
+                reply, model=model or workspace.model, max_tokens=max_tokens, system=system, params=given
+            ),
+            betas=betas,
+            reply=reply,
+            into=f"{column}_{reply.suffix}" if into is None else into,
+            key=key,
+            missing=missing,
+            fields=fields,
+        )
+        read = (column,) if callable(template) else recipe.compiled(frame).columns
+        check_into(frame, recipe.into, read, overwrite=overwrite)
+        return recipe
+
+
+class SeriesAccessor:
+    """Ask Claude about every value of a Series; the series is the column, called ``text`` where it has no name."""
+
+    def __init__(self, series: pd.Series[Any]) -> None:
+        self._series = series
+
+    def submit(self, template: Template = None, **options: Any) -> Job:
+        """Send the values as batches; see ``df.batch.submit`` for everything else. The result is a frame."""
+        column, frame = self._framed()
+        return FrameAccessor(frame).submit(column, template, **options)
+
+    def preview(self, template: Template = None, n: int = 3, **options: Any) -> ShownPreview:
+        """Show what `submit` would send for the first `n` values; see ``df.batch.preview``."""
+        column, frame = self._framed()
+        return FrameAccessor(frame).preview(column, template, n, **options)
+
+    def join(self, job: Job, *, template: Callable[[Any], Any] | None = None) -> pd.DataFrame:
+        """Give the values, as a frame, with a job's columns, matched by content. Touches no network."""
+        return FrameAccessor(self._framed()[1]).join(job, template=template)
+
+    def _framed(self) -> tuple[Hashable, pd.DataFrame]:
+        name = "text" if self._series.name is None else self._series.name
+        return name, self._series.to_frame(name)
+
+
+def _default_workspace() -> Workspace:
+    from batchnb.current import default_workspace
+
+    return default_workspace()
+
+
+def register() -> None:
+    """Give every DataFrame and Series its ``.batch``."""
+    pd.api.extensions.register_dataframe_accessor("batch")(FrameAccessor)
+    pd.api.extensions.register_series_accessor("batch")(SeriesAccessor)

@@ -1,0 +1,112 @@
+"""What would be sent, frozen for showing: drawn by :func:`batchnb.display.html.preview_html` and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from batchnb.display import words
+
+__all__ = ["PROMPT_LIMIT", "Preview", "PreviewRow", "cut_pieces", "facts_words"]
+
+#: Characters of one row's prompt that are shown.
+PROMPT_LIMIT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRow:
+    """One row of a preview.
+
+    Parameters
+    ----------
+    position : int
+        The row's place in the frame, from 0.
+    label : str
+        Its label in the frame's index, as text.
+    pieces : tuple of (str, bool), or None
+        The prompt in order, each piece with whether a column filled it in; None where there is no prompt to show.
+    note : str or None
+        Why nothing is sent for this row, or what else is to be known of it.
+    """
+
+    position: int
+    label: str
+    pieces: tuple[tuple[str, bool], ...] | None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would be sent for a frame, with its first rows filled in.
+
+    Parameters
+    ----------
+    rows : tuple of PreviewRow
+        The rows shown.
+    total_rows, to_send, reused, skipped : int
+        All rows of the frame; requests that would be sent; rows whose answer is there already; rows with nothing to
+        send.
+    model : str
+        The model that would be asked.
+    system : str or None
+        The system prompt as text.
+    input_tokens : int or None
+        Input tokens of everything that would be sent, as far as counted; None where they were not.
+    cost : float or None
+        Dollars expected for everything that would be sent; None where the model's price is unknown.
+    simulated : bool
+        Whether the simulator would answer.
+    request_json : str
+        The first request, as indented JSON.
+    """
+
+    rows: tuple[PreviewRow, ...]
+    total_rows: int
+    to_send: int
+    reused: int
+    skipped: int
+    model: str
+    system: str | None
+    input_tokens: int | None
+    cost: float | None
+    simulated: bool
+    request_json: str
+
+
+def cut_pieces(pieces: tuple[tuple[str, bool], ...], limit: int = PROMPT_LIMIT) -> Iterator[tuple[str, bool]]:
+    """Cut a prompt to `limit` characters in all, and make its control characters harmless.
+
+    Parameters
+    ----------
+    pieces : tuple of (str, bool)
+        As in :class:`PreviewRow`.
+    limit : int
+        Characters kept over all pieces.
+
+    Yields
+    ------
+    (str, bool)
+        The pieces that fit; the last one says what was cut.
+    """
+    left = limit
+    for text, filled in pieces:
+        if left <= 0:
+            yield "…", False
+            return
+        yield words.clean(text, left, lines=True), filled
+        left -= len(text)
+
+
+def facts_words(preview: Preview) -> list[str]:
+    """List what a person should know before sending, in two lines: the rows, then tokens and cost."""
+    rows = [f"{preview.total_rows:,} rows: {preview.to_send:,} to send"]
+    if preview.reused:
+        rows.append(f"{preview.reused:,} reused, not bought again")
+    if preview.skipped:
+        rows.append(f"{preview.skipped:,} skipped, nothing to send")
+    spend = [] if preview.input_tokens is None else [f"about {preview.input_tokens:,} input tokens"]
+    if preview.cost is None:
+        spend.append("unknown price")
+    else:
+        spend.append(f"{'would cost ' if preview.simulated else ''}about {words.money(preview.cost)}")
+    return [" · ".join(rows), " · ".join([*spend, "nothing was sent"])]

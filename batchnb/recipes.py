@@ -1,0 +1,280 @@
+"""A recipe and a frame to questions: what ``submit`` asks, what ``preview`` shows, what ``join`` looks up.
+
+A recipe is everything about a question that is not the row. Read twice over the same frame it gives the same
+questions, so none of them need be held in memory.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from batchnb.errors import InputError
+from batchnb.ledger import Row
+from batchnb.params import NOT_SENT, check_names
+from batchnb.requests import Content, Envelope, content_of, label_of
+from batchnb.schemas import Reply, reply_from_spec
+from batchnb.templates import Template, compile_template, whole_column
+
+__all__ = ["Question", "Recipe", "check_column", "column_values", "unique_keys"]
+
+#: What a row may give, in the order of a recipe's envelopes: see :class:`batchnb.requests.Envelope`.
+SLOTS = ("content", "messages", "params")
+
+RowFunction = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one row asks; or, where `content` is None, the reason why it asks nothing."""
+
+    content: Content | None
+    envelope: int = 0
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything about a question that is not the row.
+
+    Parameters
+    ----------
+    column : hashable
+        What the rows are about.
+    template : str, callable or None
+        Text with ``{column}`` in it; a function of a row; None for the column's own text.
+    shared : dict
+        Params all requests share.
+    betas : tuple of str
+        Beta headers.
+    reply : Reply
+        What is asked for.
+    into : str
+        The new column.
+    key : hashable or None
+        The column of unique row names.
+    missing : {"skip", "raise", "send"}
+        What to do with missing and blank values.
+    fields : frozenset of str
+        Names a callable's params may have.
+    replicate : str
+        Tells repeated askings apart.
+    """
+
+    column: Hashable
+    template: str | RowFunction | None
+    shared: dict[str, Any]
+    betas: tuple[str, ...]
+    reply: Reply
+    into: str
+    key: Hashable | None = None
+    missing: str = "skip"
+    fields: frozenset[str] = frozenset()
+    replicate: str = ""
+
+    def spec(self) -> dict[str, Any]:
+        """Describe the recipe as JSON, so that it can ask the same again; a callable cannot be described."""
+        return {
+            "column": str(self.column),
+            "template": "<callable>" if callable(self.template) else self.template,
+            "callable": callable(self.template),
+            "shared": self.shared,
+            "betas": self.betas,
+            "reply": self.reply.spec(),
+            "into": self.into,
+            "key": None if self.key is None else str(self.key),
+            "missing": self.missing,
+            "replicate": self.replicate,
+        }
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any], frame: pd.DataFrame, template: RowFunction | None = None) -> Recipe:
+        """Rebuild a recipe for `frame` from its description.
+
+        Raises
+        ------
+        InputError
+            The frame lacks a column, or the recipe had a callable template and none is given.
+        """
+        if spec["callable"] and template is None:
+            raise InputError(
+                "This job's template was a function, which the ledger cannot keep: pass it again as template=."
+            )
+        return cls(
+            column=_label(frame, spec["column"]),
+            template=template if spec["callable"] else spec["template"],
+            shared=spec["shared"],
+            betas=tuple(spec["betas"]),
+            reply=reply_from_spec(spec["reply"]),
+            into=spec["into"],
+            key=None if spec["key"] is None else _label(frame, spec["key"]),
+            missing=spec["missing"],
+            replicate=spec["replicate"],
+        )
+
+    @property
+    def model(self) -> str:
+        """The model asked."""
+        return str(self.shared["model"])
+
+    def envelopes(self) -> tuple[Envelope, ...]:
+        """Give the JSON around a row's part, one for each of ``SLOTS`` that this recipe can need."""
+        slots = SLOTS if callable(self.template) else SLOTS[:1]
+        return tuple(Envelope.around(self.shared, slot, betas=self.betas, replicate=self.replicate) for slot in slots)
+
+    def compiled(self, frame: pd.DataFrame) -> Template:
+        """Read a text template against the frame's columns."""
+        if self.template is None:
+            return whole_column(self.column)
+        assert isinstance(self.template, str)  # noqa: S101  # callables never come here
+        return compile_template(self.template, list(frame.columns))
+
+    def questions(self, frame: pd.DataFrame) -> Iterator[Question]:
+        """Give what each row of `frame` asks, in its order.
+
+        Raises
+        ------
+        InputError
+            A row cannot be asked; the message names it. With ``missing="raise"``, also for a missing value.
+        """
+        if callable(self.template):
+            return self._called(frame, self.template)
+        return self._filled(frame, self.compiled(frame))
+
+    def _filled(self, frame: pd.DataFrame, template: Template) -> Iterator[Question]:
+        columns = [column_values(frame, column) for column in template.columns]
+        notes = self._notes(frame, list(template.columns), columns)
+        kept = [[value for value, note in zip(values, notes, strict=True) if note is None] for values in columns]
+        prompts = template.render_rows(kept)
+        position = -1
+        try:
+            for position, note in enumerate(notes):  # noqa: B007  # the error below names the row
+                yield Question(content_of(next(prompts))) if note is None else Question(None, note=note)
+        except InputError as error:
+            raise InputError(f"{_row(frame, position)}: {error} {NOT_SENT}") from error
+
+    def _called(self, frame: pd.DataFrame, function: RowFunction) -> Iterator[Question]:
+        notes = self._notes(frame, [self.column], [column_values(frame, self.column)])
+        rows = zip(*(frame.iloc[:, place].tolist() for place in range(frame.shape[1])), strict=True)
+        for position, (values, note) in enumerate(zip(rows, notes, strict=True)):
+            if note is not None:
+                yield Question(None, note=note)
+                continue
+            # dtype=object: whole numbers of one column must not become floats beside those of another.
+            row = pd.Series(values, index=frame.columns, name=frame.index[position], dtype=object)
+            try:
+                yield self._question_of(function(row))
+            except InputError as error:
+                raise InputError(f"{_row(frame, position)}: the template function: {error} {NOT_SENT}") from error
+
+    def _question_of(self, value: Any) -> Question:
+        """Read what a template function returned: text, content blocks, messages or params."""
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return Question(None, note="the template function gave nothing to send")
+        if isinstance(value, dict):
+            check_names(value, self.fields | {"messages"}, "params")
+            merged = {**self.shared, **value}
+            if not merged.get("messages"):
+                raise InputError('the params it returned have no "messages"')
+            return Question(content_of(merged), 2)
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            return Question(content_of(value), 1 if "role" in value[0] else 0)
+        if isinstance(value, str):
+            return Question(content_of(value))
+        kind = type(value).__name__
+        raise InputError(f"it returned {kind}; it may return text, content blocks, messages or a dict of params")
+
+    def _notes(self, frame: pd.DataFrame, columns: Sequence[Hashable], values: Sequence[list[Any]]) -> list[str | None]:
+        """Say of each row why it is skipped; None for those that are sent."""
+        notes: list[str | None] = [None] * len(frame)
+        if self.missing == "send":
+            return notes
+        blank = [
+            all(isinstance(cell, str) and not cell.strip() for cell in cells) for cells in zip(*values, strict=True)
+        ]
+        for position, is_blank in enumerate(blank):
+            if is_blank:
+                notes[position] = "blank: there is no text to send"
+        for column in columns:
+            missing = _column(frame, column).isna().to_numpy()
+            for position in missing.nonzero()[0].tolist():
+                notes[position] = f"missing value in {str(column)!r}"
+        if self.missing == "raise":
+            for position, note in enumerate(notes):
+                if note is not None:
+                    raise InputError(
+                        f'{_row(frame, position)}: {note}. {NOT_SENT} missing="skip" leaves such rows out.'
+                    )
+        return notes
+
+    def rows(self, frame: pd.DataFrame) -> Iterator[Row]:
+        """Give the rows of `frame` as the ledger takes them."""
+        envelopes = self.envelopes()
+        keys = None if self.key is None else unique_keys(frame, self.key)
+        for position, question in enumerate(self.questions(frame)):
+            key = None if keys is None else keys[position]
+            content = question.content
+            if content is None:
+                yield Row(None, None, 0, "", key, question.note)
+                continue
+            digest = envelopes[question.envelope].digest(content)
+            label = label_of(position if key is None else key)
+            yield Row(digest, content, question.envelope, label, key, None)
+
+    def digests(self, frame: pd.DataFrame) -> list[bytes | None]:
+        """Give the digest of what each row asks; None for rows that ask nothing."""
+        return [row.digest for row in self.rows(frame)]
+
+
+def unique_keys(frame: pd.DataFrame, key: Hashable) -> list[str]:
+    """Give the rows' names as text, after checking that each row has one of its own."""
+    values = _column(frame, key)
+    if values.isna().any():
+        raise InputError(f"key={key!r}: {_row(frame, int(values.isna().to_numpy().argmax()))} has no key. {NOT_SENT}")
+    keys = [str(value) for value in values.tolist()]
+    if len(set(keys)) < len(keys):
+        seen: set[str] = set()
+        twice = next(name for name in keys if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise InputError(f"key={key!r}: the key {twice[:60]!r} names more than one row; keys must differ. {NOT_SENT}")
+    return keys
+
+
+def check_column(frame: pd.DataFrame, column: Hashable, argument: str = "column") -> None:
+    """Raise InputError, with the nearest name, unless the frame has exactly one such column."""
+    found = sum(1 for label in frame.columns if label == column)
+    if found == 1:
+        return
+    if found:
+        raise InputError(f"The frame has {found} columns called {column!r}; rename all but one. {NOT_SENT}")
+    names = [str(label) for label in frame.columns]
+    near = difflib.get_close_matches(str(column), names, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(map(repr, names[:20]))}."
+    raise InputError(f"{argument}: the frame has no column {column!r}. {hint} {NOT_SENT}")
+
+
+def column_values(frame: pd.DataFrame, column: Hashable) -> list[Any]:
+    """Give a column's cells as Python objects."""
+    return _column(frame, column).tolist()
+
+
+def _column(frame: pd.DataFrame, column: Hashable) -> pd.Series[Any]:
+    place = [label == column for label in frame.columns].index(True)
+    return frame.iloc[:, place]
+
+
+def _label(frame: pd.DataFrame, name: str) -> Hashable:
+    """Find the column whose label reads `name`."""
+    label: Hashable = next((label for label in frame.columns if str(label) == name), name)
+    check_column(frame, label)
+    return label
+
+
+def _row(frame: pd.DataFrame, position: int) -> str:
+    if position < 0:
+        return "The frame"
+    label = frame.index[position]
+    return f"Row {position}" if label == position else f"Row {position} (index {str(label)[:60]!r})"

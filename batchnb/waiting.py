@@ -1,0 +1,201 @@
+"""Waiting for a job, without taking the notebook's buttons away.
+
+A cell that blocks also blocks the kernel's event loop, and with it every click. So a blocking wait on the kernel's
+main thread runs that loop from within the cell (with nest_asyncio), until the event is set. What is patched for this
+is one loop and one method, for as long as the wait lasts.
+"""
+
+# ruff: noqa: SLF001 (asyncio has no public way to run a loop from within itself)
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["async_wait", "wait"]
+
+#: Seconds between two looks at the event: small enough to feel immediate, large enough to cost nothing.
+_STEP = 0.05
+
+
+def wait(event: threading.Event, timeout: float | None = None) -> bool:
+    """Block until `event` is set.
+
+    On the main thread of a Jupyter kernel, widgets stay alive meanwhile: their callbacks run inside this call. Where
+    that is not possible (another kernel, another event loop) it is a plain wait. Touches no network.
+
+    Parameters
+    ----------
+    event : threading.Event
+        Set by another thread.
+    timeout : float or None
+        Seconds to wait at most; None waits for ever.
+
+    Returns
+    -------
+    bool
+        Whether the event is set.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When the kernel is interrupted, or stopped. Only the wait ends.
+    """
+    if event.is_set():
+        return True
+    deadline = None if timeout is None else time.monotonic() + timeout
+    loop = _kernel_loop()
+    if loop is None:
+        return _plain_wait(event, deadline)
+    with _reentrant(loop) as holds:
+        if not holds:
+            return _plain_wait(event, deadline)
+        return _nested_wait(loop, event, timeout)
+
+
+async def async_wait(event: threading.Event, timeout: float | None = None) -> bool:
+    """Wait until `event` is set, leaving the event loop free. Touches no network.
+
+    Parameters
+    ----------
+    event : threading.Event
+        Set by another thread.
+    timeout : float or None
+        Seconds to wait at most; None waits for ever.
+
+    Returns
+    -------
+    bool
+        Whether the event is set.
+    """
+    # Looking now and then, rather than being woken: a threading.Event wakes no loop, and a helper thread for each
+    # wait would outlive one that is cancelled.
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while not event.is_set():
+        left = _STEP if deadline is None else min(_STEP, deadline - time.monotonic())
+        if left <= 0:
+            break
+        await asyncio.sleep(left)
+    return event.is_set()
+
+
+def _plain_wait(event: threading.Event, deadline: float | None) -> bool:
+    # In short steps, since a long wait for a lock cannot be interrupted on Windows.
+    while True:
+        left = 0.2 if deadline is None else min(0.2, deadline - time.monotonic())
+        if event.wait(max(0.0, left)) or left <= 0:
+            return event.is_set()
+
+
+def _kernel_loop() -> asyncio.BaseEventLoop | None:
+    """Return the running event loop, if this is the main thread of a Jupyter kernel and its loop can be nested."""
+    if threading.current_thread() is not threading.main_thread() or "IPython" not in sys.modules:
+        return None
+    from IPython import get_ipython
+
+    if getattr(get_ipython(), "kernel", None) is None:
+        return None
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+    return loop if isinstance(loop, asyncio.BaseEventLoop) else None
+
+
+def _nested_wait(loop: asyncio.BaseEventLoop, event: threading.Event, timeout: float | None) -> bool:
+    task = loop.create_task(async_wait(event, timeout))
+    try:
+        return loop.run_until_complete(task)
+    except RuntimeError:
+        # The kernel is told to stop: its loop is not to be held up by a wait.
+        if not task.done():
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        task.cancel()
+
+
+@contextmanager
+def _reentrant(loop: Any) -> Iterator[bool]:
+    """Make one running loop reentrant within the block; yields whether that worked, and undoes everything after."""
+    cls = loop.__class__
+    ready = len(getattr(loop, "_ready", ()))
+    try:
+        import nest_asyncio
+
+        # nest_asyncio patches a loop's class: give this loop one of its own, so that no other loop is touched, and
+        # giving the old class back undoes it. (apply() would also replace asyncio's tasks and futures for good.)
+        loop.__class__ = type(cls.__name__, (cls,), {})
+        nest_asyncio._patch_loop(loop)
+        current = _swap_current_task(loop, None)
+    except Exception:  # noqa: BLE001 (an asyncio or nest_asyncio of another make: the plain wait is always there)
+        loop.__class__ = cls
+        yield False
+        return
+    try:
+        with _copying_entered_contexts(loop), _interruptible():
+            yield True
+    finally:
+        _swap_current_task(loop, current)
+        loop.__class__ = cls
+        # The iteration of the loop that started this cell counted its handles before; the wait has run some of them,
+        # and popping more than are left would end the kernel.
+        while len(loop._ready) < ready:
+            loop.call_soon(_nothing)
+
+
+def _swap_current_task(loop: asyncio.AbstractEventLoop, task: Any) -> Any:
+    """Set the loop's current task, and return what it was: a task cannot be entered while another is."""
+    swap = getattr(asyncio.tasks, "_swap_current_task", None)  # Python 3.12
+    if swap is not None:
+        return swap(loop, task)
+    tasks: dict[Any, Any] = asyncio.tasks._current_tasks  # type: ignore[attr-defined]
+    before = tasks.pop(loop, None)
+    if task is not None:
+        tasks[loop] = task
+    return before
+
+
+@contextmanager
+def _copying_entered_contexts(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Within the block, run a handle whose context the waiting cell has already entered in a copy of that context.
+
+    ipykernel runs all its messages in one context, and a context cannot be entered twice.
+    """
+    handle_class: Any = asyncio.Handle
+    run = handle_class._run
+
+    def run_in_copy(handle: Any) -> None:
+        if handle._loop is loop:
+            try:
+                handle._context.run(_nothing)
+            except RuntimeError:
+                handle._context = handle._context.copy()
+        run(handle)
+
+    handle_class._run = run_in_copy
+    try:
+        yield
+    finally:
+        handle_class._run = run
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Within the block, an interrupt raises KeyboardInterrupt; a cell that awaits would otherwise get it later."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -1,0 +1,325 @@
+"""A workspace: where jobs are sent, where they are kept, and the thread that looks after them."""
+
+from __future__ import annotations
+
+import atexit
+import difflib
+import functools
+import hashlib
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pandas as pd
+import platformdirs
+
+from batchnb.api import Api, message_fields, scope_of
+from batchnb.errors import ApiError, CredentialsError, InputError, NotFoundError, RefusedError
+from batchnb.job import Job, utc
+from batchnb.ledger import Ledger, NewJob, Row
+from batchnb.pricing import PriceTable, load_prices
+from batchnb.recipes import Recipe
+from batchnb.schedule import plan_batch_size
+from batchnb.submission import Submission
+from batchnb.watcher import Watcher
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterable
+
+    import anthropic
+
+__all__ = ["DEFAULT_MODEL", "Workspace", "home_folder"]
+
+#: The guides' choice for labelling; its price and structured outputs are documented (platform.claude.com).
+DEFAULT_MODEL = "claude-haiku-4-5"
+
+#: Seconds that a normal exit waits at most for sending to go on when the server asked to wait.
+EXIT_PATIENCE = 30.0
+
+
+def home_folder() -> Path:
+    """Give the folder that holds the ledgers: ``BATCHNB_HOME``, or the platform's user data folder."""
+    named = os.environ.get("BATCHNB_HOME")
+    return Path(named).expanduser() if named else Path(platformdirs.user_data_dir("batchnb", appauthor=False))
+
+
+def _number_from(variable: str, default: float) -> float:
+    text = os.environ.get(variable)
+    try:
+        value = default if text is None else float(text)
+    except ValueError:
+        value = -1.0
+    if value < 0:
+        raise InputError(f"{variable} is a number of seconds, not {text!r}.")
+    return value
+
+
+class Workspace:
+    """Where jobs are sent and kept.
+
+    Making one touches nothing; the ledger is opened, and the client made, when first needed. Several workspaces, in one
+    or several processes, may share a home.
+
+    Parameters
+    ----------
+    client : anthropic.Anthropic, optional
+        The client to use. Default: one made from the environment (``ANTHROPIC_API_KEY``, ``ANTHROPIC_BASE_URL``, ...).
+    home : path, optional
+        The folder of the ledger. Default: ``BATCHNB_HOME``, or the platform's user data folder.
+    model : str, optional
+        The model of jobs that name none. Default: ``BATCHNB_MODEL``, or ``claude-haiku-4-5``.
+    scope : str, optional
+        A name for whose answers the ledger keeps. Default: the base URL; for a simulator, its id.
+    max_poll : float, optional
+        Longest time between two status checks of a batch, in seconds. Default: ``BATCHNB_MAX_POLL``, or 60.
+    max_batch_requests, max_batch_bytes : int
+        The API's limits for one batch (platform.claude.com documentation; an older guide has 10,000 and 32 MB).
+    """
+
+    def __init__(
+        self,
+        client: anthropic.Anthropic | None = None,
+        home: str | Path | None = None,
+        model: str | None = None,
+        scope: str | None = None,
+        max_poll: float | None = None,
+        *,
+        max_batch_requests: int = 100_000,
+        max_batch_bytes: int = 256_000_000,
+    ) -> None:
+        self._client = client
+        self.home = home_folder() if home is None else Path(home).expanduser()
+        self.model = model or os.environ.get("BATCHNB_MODEL") or DEFAULT_MODEL
+        self._scope = scope
+        self._max_poll = _number_from("BATCHNB_MAX_POLL", 60.0) if max_poll is None else max_poll
+        if self._max_poll <= 0:
+            raise InputError(f"max_poll is a number of seconds above 0, not {max_poll!r}.")
+        self._max_requests = max_batch_requests
+        self._max_bytes = max_batch_bytes
+
+    # Parts, made when first needed
+
+    @functools.cached_property
+    def api(self) -> Api:
+        """The connection to the API."""
+        return Api(self._client, simulator=self._simulator)
+
+    @functools.cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of this workspace's scope."""
+        return Ledger(self.home, self.scope)
+
+    @functools.cached_property
+    def watcher(self) -> Watcher:
+        """The background thread."""
+        submission = Submission(
+            self.api,
+            self.ledger,
+            time.time,
+            max_requests=self._max_requests,
+            grace=_number_from("BATCHNB_RECONCILE_GRACE", 120.0),
+        )
+        atexit.register(self._at_exit)
+        return Watcher(submission, self.ledger, max_poll=self._max_poll)
+
+    @functools.cached_property
+    def _found_scope(self) -> tuple[str, str | None]:
+        base_url = Api(self._client).base_url
+        found, simulator = scope_of(base_url)
+        if simulator is None and self._scope is not None:
+            found = self._scope
+        return found, simulator
+
+    @property
+    def scope(self) -> str:
+        """Whose answers the ledger keeps."""
+        return self._found_scope[0]
+
+    @property
+    def _simulator(self) -> str | None:
+        return self._found_scope[1]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether answers come from the simulator."""
+        return self._simulator is not None
+
+    @property
+    def prices(self) -> PriceTable:
+        """The prices in use."""
+        return load_prices()
+
+    # Jobs
+
+    def fields(self, betas: Iterable[str] = ()) -> frozenset[str]:
+        """Give the names that params may have, from the SDK's own types. Touches no network."""
+        return message_fields(beta=bool(tuple(betas)))
+
+    def submit(
+        self, frame: pd.DataFrame, recipe: Recipe, *, name: str | None, batch_size: int | None, retries: int
+    ) -> Job:
+        """Record a job and have it sent in the background.
+
+        Only if something is about to be sent, the first such request is checked with the free count_tokens endpoint
+        (10 s at most). Questions that were asked before, in this job or another, are not sent again.
+
+        Raises
+        ------
+        InputError
+            A row cannot be asked, or the server refuses the request's shape or model. Nothing was sent.
+        CredentialsError
+            There is no key, or the server refuses it. Nothing was sent.
+        """
+        rows: list[Row] | None = list(recipe.rows(frame)) if callable(recipe.template) else None
+        digests = [row.digest for row in rows or recipe.rows(frame)]
+        asked = list(dict.fromkeys(digest for digest in digests if digest is not None))
+        jobs = self.ledger.jobs
+        first = next(jobs.unsent(asked), None)
+        if first is not None:
+            self._preflight(frame, recipe, digests.index(first))
+        job = NewJob(
+            id=_job_id(recipe, digests),
+            name=name or recipe.into,
+            recipe=recipe.spec(),
+            envelopes=tuple((envelope, recipe.betas, recipe.reply.spec()) for envelope in recipe.envelopes()),
+            batch_size=plan_batch_size(len(asked), batch_size=batch_size, max_requests=self._max_requests),
+            max_bytes=self._max_bytes,
+            retries=retries,
+        )
+        record = jobs.create(job, rows or recipe.rows(frame), time.time())
+        jobs.release(record.number, "rerun")
+        if not jobs.settle(record.number, time.time()):
+            self.watch(record.number)
+        return Job(job.id, self, frame)
+
+    def _preflight(self, frame: pd.DataFrame, recipe: Recipe, position: int) -> None:
+        """Have the first request checked before anything is recorded or sent."""
+        self.api.require_credentials()
+        question = next(recipe.questions(frame.iloc[position : position + 1]))
+        assert question.content is not None  # noqa: S101  # the row has a digest
+        params = recipe.envelopes()[question.envelope].params(question.content)
+        try:
+            self.api.count_tokens(params, recipe.betas)
+        except RefusedError as error:
+            self._refuse(error, str(params.get("model")))
+        except ApiError as error:
+            _warn_unchecked(error)
+
+    def _refuse(self, error: RefusedError, model: str) -> None:
+        if error.status == 401:
+            raise CredentialsError(
+                f"The server refuses the API key ({error}). Check ANTHROPIC_API_KEY, or call batchnb.simulate() to "
+                "work without a key. Nothing was sent."
+            ) from error
+        if error.status == 403:
+            raise CredentialsError(f"The API key may not do this ({error}). Nothing was sent.") from error
+        if isinstance(error, NotFoundError) and (model in str(error) or "model" in str(error)):
+            near = difflib.get_close_matches(model, self.prices.prices, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"The server knows no model {model!r} ({error}).{hint} Nothing was sent.") from error
+        if error.status == 400:
+            raise InputError(f"The server refuses this request: {error}. Nothing was sent.") from error
+        if error.type == "simulated":
+            raise error
+        _warn_unchecked(error)
+
+    def watch(self, number: int) -> threading.Event:
+        """See a job through to its end in the background; give the event that is set then."""
+        return self.watcher.watch(number)
+
+    def attach(self, id: str) -> Job:
+        """Give a job of this ledger, by its id; one that is open goes on in the background.
+
+        Raises
+        ------
+        JobNotFoundError
+            The ledger has no such job.
+        """
+        job = Job(id, self)
+        if not job.done():
+            self.watch(self.ledger.jobs.get(id).number)
+        return job
+
+    def jobs(self) -> pd.DataFrame:
+        """List the jobs of this ledger, newest first. Touches no network."""
+        found = []
+        for record in self.ledger.jobs.all():
+            job = Job(record.id, self)
+            found.append(
+                [record.id, record.name, utc(record.created_at), record.recipe["shared"]["model"], record.rows,
+                 job.counts.get("succeeded", 0), job.status, job.cost, self.simulated]
+            )  # fmt: skip
+        columns = ["id", "name", "created", "model", "rows", "succeeded", "status", "cost", "simulated"]
+        return pd.DataFrame(found, columns=columns)
+
+    def batches(self, limit: int = 100) -> pd.DataFrame:
+        """List the workspace's batches on the server, newest first, whoever made them. Touches the network; blocks.
+
+        Parameters
+        ----------
+        limit : int
+            How many at most.
+        """
+        found: list[list[object]] = []
+        for info in self.api.list_batches(page_size=min(limit, 1000)):
+            if len(found) == limit:
+                break
+            times = [info.created_at, info.ended_at, info.expires_at]
+            counts = [info.request_counts.get(name, 0) for name in COUNTS]
+            found.append([info.id, info.processing_status, info.total, *counts, *times, self.simulated])
+        columns = ["id", "status", "requests", *COUNTS, "created_at", "ended_at", "expires_at", "simulated"]
+        return pd.DataFrame(found, columns=columns)
+
+    # Ending
+
+    def close(self) -> None:
+        """End the background thread after the step it is in, and close the ledger and the connections.
+
+        What was recorded stays; another workspace, or this cell run again, goes on with it.
+        """
+        parts = self.__dict__
+        if "watcher" in parts:
+            atexit.unregister(self._at_exit)
+            parts.pop("watcher").stop()
+        if "ledger" in parts:
+            parts.pop("ledger").close()
+        if "api" in parts:
+            parts.pop("api").close()
+
+    def _at_exit(self) -> None:
+        """Finish sending before the interpreter goes, and say so; waiting for answers is not needed."""
+        try:
+            count, pause = self.watcher.unsent()
+            if count and self.watcher.running:
+                print(f"batchnb: sending the last {count:,} requests before leaving ...", file=sys.stderr)  # noqa: T201
+            while count and pause < EXIT_PATIENCE and self.watcher.running:
+                time.sleep(0.05)
+                count, pause = self.watcher.unsent()
+            if count:
+                print(  # noqa: T201
+                    f"batchnb: {count:,} requests are recorded but not sent yet; run the cell again to go on.",
+                    file=sys.stderr,
+                )
+        finally:
+            self.close()
+
+
+def _warn_unchecked(error: ApiError) -> None:
+    message = f"The first request could not be checked before sending ({error}). It is sent all the same."
+    warnings.warn(message, stacklevel=5)  # the line that called df.batch.submit
+
+
+COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
+
+
+def _job_id(recipe: Recipe, digests: Iterable[bytes | None]) -> str:
+    """Name a job by what it asks, row by row: the same cell run again is the same job."""
+    digest = hashlib.blake2b(msgspec.json.encode(recipe.spec(), order="sorted"), digest_size=8)
+    for row in digests:
+        digest.update(row or b"skipped")
+    return f"job_{digest.hexdigest()}"

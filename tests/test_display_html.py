@@ -1,0 +1,215 @@
+"""A snapshot in, HTML or text out: what is said, and that nothing shown can act."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import fake_job
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchnb.display import Preview, PreviewRow, line_text, preview_html, preview_text, summary_html, summary_text
+from batchnb.display.html import escape
+from batchnb.display.words import clean, duration, money
+
+TAGS = {"div", "span", "style", "bdi", "ul", "li", "table", "tbody", "tr", "th", "td", "pre", "mark", "details"}
+TAGS |= {"summary"}
+
+
+class Page(HTMLParser):
+    """Elements, attributes and visible text of a piece of HTML."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.css = ""
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.open.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] == ["style"]:
+            self.css += data
+        else:
+            self.text += data
+
+    def classes(self) -> set[str]:
+        return {name for key, value in self.attributes if key == "class" for name in (value or "").split()}
+
+
+SNAPSHOTS = {
+    "nothing sent": fake_job.running(0, 0, status="submitting"),
+    "zero counts": fake_job.running(0, 8),
+    "half done": fake_job.running(6),
+    "ended": fake_job.ended(),
+    "canceled": fake_job.canceled(fake_job.running(6)),
+    "hostile": fake_job.ended(
+        name=fake_job.HOSTILE, model=fake_job.HOSTILE, note=fake_job.HOSTILE, errors=((fake_job.HOSTILE, 3),)
+    ),
+}
+PREVIEW = Preview(
+    rows=(
+        PreviewRow(0, "a", (("Classify: ", False), ("good\nfood", True), ("!", False))),
+        PreviewRow(1, fake_job.HOSTILE, ((fake_job.HOSTILE, True),)),
+        PreviewRow(2, "c", None, "skipped: review is missing"),
+    ),
+    total_rows=3_000, to_send=2_875, reused=40, skipped=85, model="claude-haiku-4-5", system="Be brief.",
+    input_tokens=120_000, cost=0.0612, simulated=False, request_json='{\n  "model": "</script><b>x</b>"\n}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SNAPSHOTS)
+def test_every_view_is_well_formed_and_holds_only_our_own_elements(name):
+    page = Page(summary_html(SNAPSHOTS[name]))
+    assert page.open == []
+    assert set(page.tags) <= TAGS
+    assert not [key for key, _ in page.attributes if key.startswith("on") or key in ("src", "href")]
+    assert "url(" not in page.css
+    assert "@import" not in page.css
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_text_whatever_becomes_markup(name, note, kind):
+    """Same elements as with harmless text, and only characters that every encoder takes."""
+    calm = fake_job.ended(name="x", note="x", errors=(("x", 1),))
+    hostile = replace(calm, name=name, note=note or "x", errors=((kind, 1),))
+    assert Page(summary_html(hostile)).tags == Page(summary_html(calm)).tags
+    summary_html(hostile).encode()
+    summary_text(hostile).encode()
+    assert line_text(hostile).splitlines() == [line_text(hostile)]
+
+
+def test_control_characters_direction_marks_and_length_are_made_harmless():
+    assert clean("a\x1b[31mb\x07\x00") == "a␛[31mb␇␀"
+    assert clean("user\u202egnp.exe\u2066\u200f") == "user�gnp.exe��"
+    assert clean("\ud800x\x9b") == "�x�"
+    assert clean("a\r\nb\tc\u2028d") == "a b c d"
+    assert clean("a\r\nb\tc", lines=True) == "a\nb\tc"
+    assert clean("x" * 5_000_000, 10) == "xxxxxxxxxx… (5,000,000 characters)"
+    assert clean("👩‍🚀 한국어 שלום") == "👩‍🚀 한국어 שלום"
+    assert escape("<\"&'>") == "&lt;&quot;&amp;&#x27;&gt;"
+
+
+def test_a_running_job_is_said_in_words_and_numbers():
+    snapshot = fake_job.running(6, 8, outcomes={"pending": 2_915, "skipped": 85}, reused=40, simulated=False)
+    for said in (Page(summary_html(snapshot)).text, summary_text(snapshot)):
+        assert "1,788 succeeded · 12 errored · 600 processing · 600 not yet sent" in said
+        assert "6 of 8 batches ended · 4 min 05 s · cost $1.26 so far" in said
+        assert "3,000 rows: 85 skipped, nothing to send (40 reused, not bought again)" in said
+        assert "claude-haiku-4-5" in said
+        assert "In progress" in said
+
+
+def test_an_ended_job_says_every_outcome_and_is_no_success_by_itself():
+    for said in (Page(summary_html(fake_job.ended())).text, summary_text(fake_job.ended())):
+        assert "Ended, 15 rows failed" in said
+        assert "3,000 rows: 2,900 succeeded · 12 errored · 3 invalid · 85 skipped, nothing to send" in said
+        assert "12 × invalid_request_error" in said
+        assert "3 × does not fit the schema" in said
+        assert "14 min 02 s · cost $2.10" in said
+    fine = fake_job.ended(outcomes={"succeeded": 3_000}, errors=())
+    assert "Ended ·" in line_text(fine)
+    assert "Ended, 12 rows failed, 1,200 rows canceled" in line_text(fake_job.canceled(fake_job.running(6)))
+    assert "Ended, 1 row pending" in line_text(fake_job.ended(outcomes={"pending": 1}))
+
+
+def test_the_bar_has_a_role_its_numbers_and_a_part_for_each_state():
+    page = Page(summary_html(fake_job.running(6, 8)))
+    attributes = dict(page.attributes)
+    assert attributes["role"] in ("progressbar", "group")
+    assert ("role", "progressbar") in page.attributes
+    assert attributes["aria-valuemax"] == "3000"
+    assert attributes["aria-valuenow"] == "1800"
+    assert attributes["aria-valuetext"] == "1,788 succeeded · 12 errored · 600 processing · 600 not yet sent"
+    grown = [value for key, value in page.attributes if key == "style"]
+    assert grown == ["flex-grow:1788", "flex-grow:12", "flex-grow:600", "flex-grow:600"]
+
+
+def test_while_counts_are_zero_by_contract_the_bar_shows_activity_and_no_progress():
+    page = Page(summary_html(fake_job.running(0, 10)))
+    assert "batchnb-active" in page.classes()
+    assert dict(page.attributes)["aria-valuenow"] == "0"
+    assert "3,000 processing" in page.text
+    assert "succeeded" not in page.text
+    assert "prefers-reduced-motion" in page.css
+
+
+@pytest.mark.parametrize("name", ["ended", "canceled", "hostile"])
+def test_an_ended_job_keeps_still(name):
+    assert "batchnb-active" not in Page(summary_html(SNAPSHOTS[name])).classes()
+
+
+@pytest.mark.parametrize("name", SNAPSHOTS)
+@pytest.mark.parametrize("simulated", [True, False])
+def test_the_badge_is_there_if_and_only_if_answers_are_simulated(name, simulated):
+    snapshot = replace(SNAPSHOTS[name], simulated=simulated)
+    for said in (summary_html(snapshot), summary_text(snapshot), line_text(snapshot)):
+        assert ("SIMULATED" in said) == simulated
+    assert summary_text(snapshot).startswith("[SIMULATED]") == simulated
+    preview = replace(PREVIEW, simulated=simulated)
+    assert ("SIMULATED" in preview_html(preview)) == ("SIMULATED" in preview_text(preview)) == simulated
+
+
+def test_cost_is_honest():
+    assert "unknown price" in summary_text(fake_job.ended(cost=None))
+    assert "would have cost $2.10" in summary_text(fake_job.ended(simulated=True))
+    assert "would have" not in summary_text(fake_job.ended())
+    assert [money(x) for x in (0.0, 1_234.5, 0.42, 0.0042, 0.00001)] == [
+        "$0.00", "$1,234.50", "$0.42", "$0.0042", "under $0.0001",
+    ]  # fmt: skip
+
+
+def test_durations_keep_their_width_within_a_unit():
+    assert [duration(x) for x in (0, 59.9, 60, 3_599, 3_840, 90_000)] == [
+        "0 s", "59 s", "1 min 00 s", "59 min 59 s", "1 h 04 min", "1 d 01 h",
+    ]  # fmt: skip
+
+
+def test_a_long_list_of_errors_is_cut_and_the_rest_counted():
+    errors = tuple((f"kind {number}", 20 - number) for number in range(12))
+    said = summary_text(fake_job.ended(errors=errors))
+    assert "kind 7" in said
+    assert "kind 8" not in said
+    assert "42 of 4 other kinds" in said
+
+
+def test_a_preview_marks_what_was_filled_in():
+    source = preview_html(PREVIEW)
+    page = Page(source)
+    assert set(page.tags) <= TAGS
+    assert "Classify: <mark>good\nfood</mark>!" in source
+    assert "3,000 rows: 2,875 to send · 40 reused, not bought again · 85 skipped, nothing to send" in page.text
+    assert "about 120,000 input tokens · about $0.0612 · nothing was sent" in page.text
+    assert "skipped: review is missing" in page.text
+    text = preview_text(PREVIEW)
+    assert "    Classify: ⟦good\n    food⟧!" in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_a_preview_of_an_endless_prompt_is_cut():
+    row = PreviewRow(0, "0", (("x" * 1_500, False), ("y" * 5_000_000, True), ("z", False)))
+    said = preview_text(replace(PREVIEW, rows=(row,)))
+    assert len(said) < 5_000
+    assert "y… (5,000,000 characters)⟧…" in said
+
+
+def test_importing_the_views_loads_no_front_end():
+    code = "import sys, batchnb.display, batchnb.waiting; print([m for m in ('ipywidgets', 'IPython', 'tqdm', "
+    code += "'nest_asyncio', 'anthropic', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

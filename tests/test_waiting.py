@@ -1,0 +1,183 @@
+"""Waiting without a kernel: plain waits, timeouts, interrupts, and that a patched loop is given back as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import signal
+import threading
+
+import pytest
+
+from batchnb import waiting
+
+
+def later(event: threading.Event, seconds: float = 0.05) -> None:
+    timer = threading.Timer(seconds, event.set)
+    timer.daemon = True
+    timer.start()
+
+
+def test_a_set_event_is_not_waited_for():
+    event = threading.Event()
+    event.set()
+    assert waiting.wait(event, 0) is True
+
+
+def test_a_plain_wait_ends_with_the_event_or_with_its_time():
+    event = threading.Event()
+    assert waiting.wait(event, 0.01) is False
+    later(event)
+    assert waiting.wait(event, 60) is True
+    other = threading.Event()
+    later(other)
+    assert waiting.wait(other) is True
+
+
+def test_await_leaves_the_loop_free_and_ends_with_the_event_or_with_its_time():
+    async def main() -> tuple[bool, bool]:
+        event = threading.Event()
+        timed_out = await waiting.async_wait(event, 0.01)
+        asyncio.get_running_loop().call_later(0.01, event.set)
+        return timed_out, await waiting.async_wait(event)
+
+    assert asyncio.run(main()) == (False, True)
+
+
+def test_an_await_that_is_canceled_leaves_no_thread_behind():
+    before = threading.active_count()
+
+    async def main() -> None:
+        await asyncio.wait_for(waiting.async_wait(threading.Event()), 0.05)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())
+    assert threading.active_count() == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads on this system")
+def test_an_interrupt_ends_a_plain_wait():
+    event = threading.Event()
+    timer = threading.Timer(0.1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        waiting.wait(event, 60)
+    timer.join()
+
+
+@pytest.fixture
+def in_kernel(monkeypatch):
+    """Let the running loop pass for a kernel's."""
+    monkeypatch.setattr(waiting, "_kernel_loop", asyncio.get_running_loop)
+
+
+def test_in_a_kernel_the_loop_runs_while_a_callback_blocks(in_kernel):
+    """Even handles of a context that the blocking code has entered: ipykernel runs all its messages in one."""
+    context = contextvars.copy_context()
+    event = threading.Event()
+    seen: list[object] = []
+
+    def blocking() -> None:
+        asyncio.get_running_loop().call_later(0.01, event.set, context=context)
+        seen.append(waiting.wait(event, 60))
+        seen.append(asyncio.current_task())
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        before = (type(loop), asyncio.Handle._run, signal.getsignal(signal.SIGINT), asyncio.Task, asyncio.run)
+
+        async def step() -> None:
+            blocking()
+
+        task = loop.create_task(step(), context=context)
+        await task
+        assert seen == [True, task]
+        after = (type(loop), asyncio.Handle._run, signal.getsignal(signal.SIGINT), asyncio.Task, asyncio.run)
+        assert after == before
+
+    asyncio.run(main())
+
+
+def test_handles_that_were_ready_before_a_wait_do_not_break_the_loop_after_it(in_kernel):
+    """The loop's own iteration counts its handles before running them; a wait within one runs the others."""
+    ran: list[int] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        event = threading.Event()
+        loop.call_soon(waiting.wait, event, 60)
+        for number in range(50):
+            loop.call_soon(ran.append, number)
+        loop.call_soon(event.set)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert ran == list(range(50))
+
+
+def test_waits_can_stand_within_waits(in_kernel):
+    """A button's callback may wait too."""
+    ends: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        outer, inner = threading.Event(), threading.Event()
+
+        def clicked() -> None:
+            loop.call_later(0.01, inner.set)
+            assert waiting.wait(inner, 60)
+            ends.append("inner")
+            outer.set()
+
+        loop.call_later(0.01, clicked)
+        assert waiting.wait(outer, 60)
+        ends.append("outer")
+
+    asyncio.run(main())
+    assert ends == ["inner", "outer"]
+
+
+def test_a_time_limit_and_an_interrupt_end_a_wait_in_a_kernel(in_kernel):
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        kind = type(loop)
+        assert waiting.wait(threading.Event(), 0.01) is False
+        loop.call_later(0.01, signal.raise_signal, signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            waiting.wait(threading.Event(), 60)
+        assert type(loop) is kind
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_is_told_to_stop_is_not_held_up(in_kernel):
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.01, loop.stop)
+        with pytest.raises(KeyboardInterrupt):
+            waiting.wait(threading.Event(), 60)
+        loop._stopping = False
+
+    asyncio.run(main())
+
+
+def test_where_the_loop_cannot_be_nested_the_wait_is_plain(in_kernel, monkeypatch):
+    monkeypatch.setattr("nest_asyncio._patch_loop", lambda loop: 1 / 0)
+
+    async def main() -> None:
+        event = threading.Event()
+        kind = type(asyncio.get_running_loop())
+        later(event)
+        assert waiting.wait(event, 60) is True
+        assert type(asyncio.get_running_loop()) is kind
+
+    asyncio.run(main())
+
+
+def test_only_a_kernel_counts_as_one():
+    async def main() -> object:
+        return waiting._kernel_loop()
+
+    assert asyncio.run(main()) is None

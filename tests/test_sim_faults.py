@@ -67,6 +67,14 @@ def test_a_fault_may_strike_any_call_and_carry_any_error():
         assert call(simulator, "GET", "/v1/messages/batches").status == 200
 
 
+def test_a_spend_limit_is_told_by_the_code_of_a_429():
+    fault = Fault("rate_limited", error_code="enforced_spend_limit_reached")
+    with simulated(fault) as simulator, sdk(simulator) as client:
+        with pytest.raises(anthropic.RateLimitError) as caught:
+            client.messages.batches.create(requests=requests(1))
+        assert caught.value.error_code == "enforced_spend_limit_reached"
+
+
 def test_a_fault_lets_the_first_calls_pass_and_strikes_as_often_as_it_says():
     with simulated(Fault("overloaded", on="list", after=1, times=2)) as simulator:
         statuses = [call(simulator, "GET", "/v1/messages/batches").status for _ in range(5)]

@@ -8,10 +8,12 @@ from batchnb.sim.batches import Limits, Recorded
 from batchnb.sim.faults import KINDS, Fault
 from batchnb.sim.responder import Reply, count_tokens, respond
 from batchnb.sim.server import Simulator, StateInUseError
+from batchnb.sim.wire import Clock
 
 __all__ = [
     "KINDS",
     "Call",
+    "Clock",
     "Fault",
     "Limits",
     "Recorded",

@@ -7,6 +7,7 @@ headers are plausible and constant. The key is looked at only to see that there 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _ORGANIZATION = "00000000-0000-4000-8000-000000000000"
 _RATE_LIMIT = 4000
+_log = logging.getLogger(__name__)
 
 
 class Call(NamedTuple):
@@ -75,7 +77,7 @@ class App:
             status = await self._respond(Request(scope, receive), send, request_id)
         except ApiError as refusal:
             status = refusal.status
-            body = msgspec.json.encode(envelope(refusal.kind, refusal.message, request_id))
+            body = msgspec.json.encode(envelope(refusal, request_id))
             headers = self._headers(request_id) | refusal.headers | {"x-should-retry": _retryable(refusal.status)}
             await Response(body, refusal.status, headers, "application/json")(scope, receive, send)
         except ClientDisconnect:
@@ -101,7 +103,7 @@ class App:
             origin=f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}",
             faults=struck,
         )
-        answer = await run_in_threadpool(self._service.answer, ask)
+        answer = await run_in_threadpool(self._answer, ask)
         for fault in struck:
             if fault.stage == "after":
                 if fault.error:
@@ -109,6 +111,15 @@ class App:
                 await transport.hang_up(request.scope, request.receive)
                 return None
         return await self._send(answer, request, send, request_id)
+
+    def _answer(self, ask: Ask) -> dict[str, Any] | Stream:
+        try:
+            return self._service.answer(ask)
+        except ApiError:
+            raise
+        except Exception as problem:
+            _log.exception("the simulator failed to answer %s", ask.route)
+            raise ApiError("api_error") from problem
 
     async def _before(self, faults: list[Fault], request: Request, send: Send, request_id: str) -> int:
         """Carry out faults that come before a call; return a status, -1 for no answer, 0 to go on."""
@@ -192,7 +203,7 @@ def _fault_route(route: str) -> str:
 
 def _refusal(fault: Fault) -> ApiError:
     headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
-    return ApiError(fault.error, headers=headers)
+    return ApiError(fault.error, headers=headers, code=fault.error_code)
 
 
 def _retryable(status: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from batchnb.sim.wire import ApiError
+from batchnb.sim.wire import ApiError, decode_json
 
 _PATTERN = r"^[a-zA-Z0-9_-]{1,64}$"
 _custom_id = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -49,7 +49,7 @@ def parse(body: bytes, max_requests: int) -> list[tuple[str, bytes]]:
         requests = _decoder.decode(body).requests
     except msgspec.ValidationError as problem:
         raise _explain(body, max_requests) from problem
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise ApiError("invalid_request_error", f"The request body is not valid JSON: {problem}") from problem
     _check_count(len(requests), max_requests)
     seen: set[str] = set()
@@ -83,7 +83,7 @@ def _bad_custom_id(i: int, name: str) -> ApiError:
 
 def _explain(body: bytes, max_requests: int) -> ApiError:
     """Return the API's words for a body of the wrong shape; taken slowly, since it is refused anyway."""
-    whole = msgspec.json.decode(body)
+    whole = decode_json(body)
     if not isinstance(whole, dict):
         return _invalid("Input should be an object")
     if "requests" not in whole:

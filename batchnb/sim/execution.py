@@ -16,7 +16,7 @@ from batchnb.sim.caching import Cache
 from batchnb.sim.responder import Reply
 from batchnb.sim.store import BatchRow, RequestRow
 from batchnb.sim.validation import check
-from batchnb.sim.wire import DEFAULT_MESSAGES, ApiError, envelope, new_id
+from batchnb.sim.wire import DEFAULT_MESSAGES, ApiError, decode_json, envelope, new_id
 
 _STILL_RUNNING = 0.1  # the share of requests under way when a cancel arrives, which finish all the same
 _REFUSAL_TEXT = "I can't help with that."
@@ -55,14 +55,14 @@ class Executor:
             answer = self._answer(batch, request, chance)
             return request.row, "succeeded", msgspec.json.encode({"type": "succeeded", "message": answer})
         except ApiError as refusal:
-            error = envelope(refusal.kind, refusal.message, new_id("req"))
+            error = envelope(refusal, new_id("req"))
         except Exception as problem:  # noqa: BLE001 - a user's responder may raise anything; the row tells it
             text = f"{DEFAULT_MESSAGES['api_error']} (the responder raised {type(problem).__name__}: {problem})"
-            error = envelope("api_error", text, new_id("req"))
+            error = envelope(ApiError("api_error", text), new_id("req"))
         return request.row, "errored", msgspec.json.encode({"type": "errored", "error": error})
 
     def _answer(self, batch: BatchRow, request: RequestRow, chance: float) -> dict[str, Any]:
-        params = decode_params(request.params)
+        params = decode_json(request.params)
         check(params, "batch", version=batch.version, beta=batch.beta)
         reply = self._answerer.reply(params, request.custom_id)
         if request.fate == "refusal":
@@ -70,20 +70,6 @@ class Executor:
         elif request.fate == "max_tokens":
             reply = _cut(reply)
         return message(reply, params, tier="batch", cache=self._cache, request_seed=chance)
-
-
-def decode_params(raw: bytes) -> Any:
-    """Return decoded params.
-
-    Raises
-    ------
-    ApiError
-        400 when they are not JSON; what stands around them was parsed without looking at every value.
-    """
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise ApiError("invalid_request_error", f"The request body is not valid JSON: {problem}") from problem
 
 
 def share_of(seed: int, batch_id: str, custom_id: str) -> float:

@@ -103,6 +103,8 @@ class Fault:
         The ``retry-after`` header of a refusal, in seconds; None for none.
     error_type
         The API's error type, for ``error`` and ``errored``.
+    error_code
+        The code in an error's details, such as ``"enforced_spend_limit_reached"``, which waiting does not clear.
     url
         Another host, for ``redirect`` and ``results_url``.
 
@@ -120,6 +122,7 @@ class Fault:
     seconds: float = 0.0
     retry_after: float | None = None
     error_type: str = "api_error"
+    error_code: str = ""
     url: str = "http://127.0.0.1:9"
 
     def __post_init__(self) -> None:

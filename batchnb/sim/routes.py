@@ -15,12 +15,11 @@ from batchnb.sim import catalogue, faults
 from batchnb.sim.answers import Answerer, events, message
 from batchnb.sim.batches import Batches
 from batchnb.sim.caching import Cache
-from batchnb.sim.execution import decode_params
 from batchnb.sim.faults import Fault
 from batchnb.sim.responder import count_tokens
 from batchnb.sim.store import BatchRow
 from batchnb.sim.validation import check
-from batchnb.sim.wire import ApiError
+from batchnb.sim.wire import ApiError, decode_json
 
 _BATCHES = "/v1/messages/batches"
 _ID = r"(?P<id>[^/]+)"
@@ -228,7 +227,7 @@ class Service:
         return found.info()
 
     def _checked(self, ask: Ask, endpoint: str) -> Mapping[str, Any]:
-        params = decode_params(ask.body)
+        params = decode_json(ask.body)
         check(params, endpoint, version=ask.version, beta=ask.beta)
         checked: Mapping[str, Any] = params
         return checked

@@ -13,9 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from batchnb.sim import catalogue
-from batchnb.sim.execution import decode_params
 from batchnb.sim.routes import Ask, Service
-from batchnb.sim.wire import ApiError, rfc3339
+from batchnb.sim.wire import ApiError, decode_json, rfc3339
 
 _EPOCH = rfc3339(0)
 
@@ -48,7 +47,7 @@ class SdkTestService(Service):
         return (catalogue.find(ask.id) or catalogue.MODELS[0]).info()
 
     def _checked(self, ask: Ask, endpoint: str) -> Mapping[str, Any]:  # noqa: ARG002 - checks nothing
-        params: Mapping[str, Any] = decode_params(ask.body)
+        params: Mapping[str, Any] = decode_json(ask.body)
         return params
 
     def _or_invented(self, handler: Any, ask: Ask, **answer: Any) -> dict[str, Any]:

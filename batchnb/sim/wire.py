@@ -11,6 +11,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ids = random.Random()  # noqa: S311 - seeded by the system; ids are names, not secrets
 
@@ -56,6 +58,8 @@ class ApiError(Exception):
         The HTTP status, where it is not the usual one of the type.
     headers
         Response headers to add, such as ``retry-after``.
+    code
+        The ``error_code`` of its details, such as ``"enforced_spend_limit_reached"``.
     """
 
     def __init__(
@@ -65,17 +69,37 @@ class ApiError(Exception):
         *,
         status: int | None = None,
         headers: dict[str, str] | None = None,
+        code: str = "",
     ) -> None:
         self.kind = kind
         self.message = DEFAULT_MESSAGES[kind] if message is None else message
         self.status = STATUS_OF[kind] if status is None else status
         self.headers = headers or {}
+        self.code = code
         super().__init__(self.message)
 
 
-def envelope(kind: str, message: str, request_id: str | None) -> dict[str, Any]:
+def envelope(refusal: ApiError, request_id: str | None) -> dict[str, Any]:
     """Return the body of an error response, or the error of an ``errored`` row (which nests it once more)."""
-    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
+    error: dict[str, Any] = {"type": refusal.kind, "message": refusal.message}
+    if refusal.code:
+        error["details"] = {"error_code": refusal.code}
+    return {"type": "error", "error": error, "request_id": request_id}
+
+
+def decode_json(data: bytes) -> Any:
+    """Return decoded JSON.
+
+    Raises
+    ------
+    ApiError
+        400 when it is not JSON, nests too deeply, or holds what JSON may hold and the API cannot read, such as half a
+        surrogate pair.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise ApiError("invalid_request_error", f"The request body is not valid JSON: {problem}") from problem
 
 
 def new_id(prefix: str) -> str:

@@ -1,0 +1,51 @@
+"""The command line: ``python -m batchnb demo | jobs | simulate``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from batchnb.errors import BatchnbError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; give its exit status: 0, or 2 where what was asked for cannot be done."""
+    parser = argparse.ArgumentParser(
+        prog="python -m batchnb", description="Half-price answers from Claude for every row of a DataFrame."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    demo = commands.add_parser("demo", help="label 240 sample reviews, or a CSV, on the simulator: no key, no cost")
+    jobs = commands.add_parser("jobs", help="list the jobs of the ledger")
+    simulate = commands.add_parser("simulate", help="run the simulator of the Message Batches API on 127.0.0.1")
+
+    # The parts a command needs load only for it.
+    from batchnb.demo import run as demo_run
+    from batchnb.sim import cli as sim_cli
+
+    demo_run.add_arguments(demo)
+    demo.set_defaults(run=demo_run.run)
+    jobs.set_defaults(run=_jobs)
+    sim_cli.add_arguments(simulate)
+    simulate.set_defaults(run=sim_cli.run)
+    args = parser.parse_args(argv)
+    try:
+        status: int = args.run(args)
+    except BatchnbError as error:
+        print(f"batchnb: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _jobs(_args: argparse.Namespace) -> int:
+    from batchnb import jobs
+
+    table = jobs()
+    print("There are no jobs in this ledger." if table.empty else table.to_string(index=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -210,6 +210,6 @@ def test_a_preview_of_an_endless_prompt_is_cut():
 
 def test_importing_the_views_loads_no_front_end():
     code = "import sys, batchnb.display, batchnb.waiting; print([m for m in ('ipywidgets', 'IPython', 'tqdm', "
-    code += "'nest_asyncio', 'anthropic', 'pandas') if m in sys.modules])"
+    code += "'nest_asyncio', 'anthropic') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

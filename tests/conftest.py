@@ -1,0 +1,74 @@
+"""What every test has: an environment of its own; and for those that ask, a simulator and a workspace on it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchnb import Workspace
+from batchnb.api import simulator_client
+from batchnb.sim import Simulator
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep a test from the user's keys and ledger, and from what earlier tests left running."""
+    for name in list(os.environ):
+        if name.startswith(("ANTHROPIC_", "BATCHNB_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("BATCHNB_HOME", str(tmp_path / "default-home"))
+    before = set(threading.enumerate())
+    yield
+    _close_defaults()
+    left = [thread for thread in threading.enumerate() if thread.name == "batchnb" and thread not in before]
+    for thread in left:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in left), "the test left a workspace open"
+
+
+def _close_defaults() -> None:
+    """Close the workspaces that a test used without naming one."""
+    current = sys.modules.get("batchnb.current")
+    if current is None:
+        return
+    while current._from_environment:
+        current._from_environment.popitem()[1].close()
+    if current._simulation is not None:
+        current._simulation.stop()
+        current._simulation.workspace._client.close()
+        current._simulation = None
+
+
+@pytest.fixture
+def simulator(tmp_path: Path) -> Iterator[Simulator]:
+    """A simulator on a free port, whose batches end almost at once."""
+    with Simulator(tmp_path / "simulator", delay=(0.02, 0.05), seed=1) as running:
+        yield running
+
+
+@pytest.fixture
+def open_workspace(tmp_path: Path) -> Iterator[Callable[..., Workspace]]:
+    """Open workspaces on a simulator, in one home unless told otherwise; closed at the end."""
+    opened: list[Any] = []
+
+    def open_one(simulator: Simulator, **options: Any) -> Workspace:
+        client = simulator_client(simulator.url)
+        workspace = Workspace(client, **{"home": tmp_path / "home", "max_poll": 0.1, **options})
+        opened.extend((client, workspace))
+        return workspace
+
+    yield open_one
+    for one in reversed(opened):
+        one.close()
+
+
+@pytest.fixture
+def workspace(simulator: Simulator, open_workspace: Callable[..., Workspace]) -> Workspace:
+    """A workspace on the simulator, with a home of its own."""
+    return open_workspace(simulator)

@@ -78,7 +78,7 @@ class FrameAccessor:
             A column of unique row names. They lead the custom_ids, so that results downloaded elsewhere still match;
             note that they leave this machine with the requests.
         name : str, optional
-            What the job is called. Default: `into`.
+            What the job is called. Default: `column` → `into`.
         missing : {"skip", "raise", "send"}
             What to do with rows where a column that is read is missing or all are blank.
         batch_size : int, optional

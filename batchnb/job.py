@@ -408,7 +408,8 @@ def _batch_row(record: BatchRecord) -> list[Any]:
 
 def utc(seconds: float | None) -> pd.Timestamp | None:
     """Give a time, in seconds since the epoch, as pandas has it."""
-    return None if seconds is None else pd.Timestamp(seconds, unit="s", tz="UTC")
+    # To the microsecond, as the API gives it: a float's further digits are noise.
+    return None if seconds is None else pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC")
 
 
 def _state(record: BatchRecord) -> str:

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchnb.errors import InputError
+from batchnb.requests import content_of
 from batchnb.schemas import Reply
 
-__all__ = ["check_names", "shared_params", "split_betas"]
+__all__ = ["NOT_SENT", "check_names", "shared_params", "split_betas", "unsent", "with_format"]
 
 _SAMPLING = "the API takes no sampling parameters any more (since its version 2026-10-21): leave {name} out"
 
@@ -34,10 +35,12 @@ BY_ARGUMENT = {"model": "model=", "max_tokens": "max_tokens=", "system": "system
 
 def split_betas(params: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Take the beta headers out of `params`: they belong to the create call, not to the request."""
+    if not isinstance(params, Mapping):
+        raise InputError(f'params= takes a dict such as {{"thinking": ...}}, not {type(params).__name__}. {NOT_SENT}')
     rest = dict(params)
     betas = rest.pop("betas", None) or ()
-    if isinstance(betas, str) or not all(isinstance(beta, str) for beta in betas):
-        raise InputError(f'params["betas"] takes a list of beta names, not {betas!r}.')
+    if not isinstance(betas, list | tuple) or not all(isinstance(beta, str) for beta in betas):
+        raise InputError(f'params["betas"] takes a list of beta names, not {betas!r}. {NOT_SENT}')
     return rest, tuple(betas)
 
 
@@ -62,6 +65,11 @@ def check_names(params: Mapping[str, Any], allowed: frozenset[str], where: str) 
 
 
 NOT_SENT = "Nothing was sent."
+
+
+def unsent(error: InputError) -> str:
+    """Give what an error says as a sentence, followed by the good news, once."""
+    return f"{str(error).removesuffix(NOT_SENT).rstrip(' .')}. {NOT_SENT}"
 
 
 def _check_max_tokens(value: Any, where: str) -> None:
@@ -110,8 +118,25 @@ def shared_params(
     shared.update(params)
     wanted = reply.output_format()
     if wanted is not None:
-        config = dict(shared.get("output_config") or {})
-        if config.get("format") is not None:
-            raise InputError(f'labels= sets output_config["format"], and params= does too. Keep one. {NOT_SENT}')
-        shared["output_config"] = config | {"format": wanted}
+        shared["output_config"] = with_format(shared.get("output_config"), wanted, "params=")
+    try:
+        content_of(shared)
+    except InputError as error:
+        raise InputError(f"system= or params=: {unsent(error)}") from error
     return shared
+
+
+def with_format(config: Any, wanted: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Add the output format that was asked for to an ``output_config`` of the user's own.
+
+    Raises
+    ------
+    InputError
+        It has a format already, or is none.
+    """
+    config = {} if config is None else config
+    if not isinstance(config, Mapping):
+        raise InputError(f"{where}: output_config is a dict, not {type(config).__name__}. {NOT_SENT}")
+    if config.get("format") is not None and config["format"] != wanted:
+        raise InputError(f'labels= sets output_config["format"], and {where} does too. Keep one. {NOT_SENT}')
+    return {**config, "format": wanted}

@@ -15,7 +15,7 @@ import pandas as pd
 
 from batchnb.errors import InputError
 from batchnb.ledger import Row
-from batchnb.params import NOT_SENT, check_names
+from batchnb.params import NOT_SENT, check_names, unsent, with_format
 from batchnb.requests import Content, Envelope, content_of, label_of
 from batchnb.schemas import Reply, reply_from_spec
 from batchnb.templates import Template, compile_template, whole_column
@@ -155,7 +155,7 @@ class Recipe:
             for position, note in enumerate(notes):  # noqa: B007  # the error below names the row
                 yield Question(content_of(next(prompts))) if note is None else Question(None, note=note)
         except InputError as error:
-            raise InputError(f"{_row(frame, position)}: {error} {NOT_SENT}") from error
+            raise InputError(f"{_row(frame, position)}: {unsent(error)}") from error
 
     def _called(self, frame: pd.DataFrame, function: RowFunction) -> Iterator[Question]:
         notes = self._notes(frame, [self.column], [column_values(frame, self.column)])
@@ -167,9 +167,14 @@ class Recipe:
             # dtype=object: whole numbers of one column must not become floats beside those of another.
             row = pd.Series(values, index=frame.columns, name=frame.index[position], dtype=object)
             try:
-                yield self._question_of(function(row))
+                value = function(row)
+            except Exception as error:
+                error.add_note(f"{_row(frame, position)}: raised by the template function. {NOT_SENT}")
+                raise
+            try:
+                yield self._question_of(value)
             except InputError as error:
-                raise InputError(f"{_row(frame, position)}: the template function: {error} {NOT_SENT}") from error
+                raise InputError(f"{_row(frame, position)}: the template function: {unsent(error)}") from error
 
     def _question_of(self, value: Any) -> Question:
         """Read what a template function returned: text, content blocks, messages or params."""
@@ -178,6 +183,9 @@ class Recipe:
         if isinstance(value, dict):
             check_names(value, self.fields | {"messages"}, "params")
             merged = {**self.shared, **value}
+            wanted = self.reply.output_format()
+            if wanted is not None:
+                merged["output_config"] = with_format(merged["output_config"], wanted, "params")
             if not merged.get("messages"):
                 raise InputError('the params it returned have no "messages"')
             return Question(content_of(merged), 2)
@@ -277,4 +285,5 @@ def _row(frame: pd.DataFrame, position: int) -> str:
     if position < 0:
         return "The frame"
     label = frame.index[position]
-    return f"Row {position}" if label == position else f"Row {position} (index {str(label)[:60]!r})"
+    # As text, since a label may be one that does not compare, such as NA.
+    return f"Row {position}" if str(label) == str(position) else f"Row {position} (index {str(label)[:60]!r})"

@@ -31,7 +31,17 @@ _OURS = re.compile(r"-([0-9a-f]{32})\Z")
 
 BODY_START, BODY_END = b'{"requests":[', b"]}"
 
-_encode = msgspec.json.Encoder(order="sorted").encode
+
+def _plain(value: Any) -> Any:
+    """Give what JSON has no own form for as what it stands for: NumPy's text and numbers."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+_encode = msgspec.json.Encoder(order="sorted", enc_hook=_plain).encode
 
 
 def canonical(value: Any) -> Any:
@@ -51,6 +61,9 @@ def canonical(value: Any) -> Any:
         }
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
+    if isinstance(value, bytes | bytearray | memoryview):
+        # The encoder would write them as base64 whatever they hold, so base64 would be encoded twice.
+        raise InputError("it holds bytes; give files as base64 text: base64.b64encode(data).decode()")
     return value
 
 
@@ -102,6 +115,11 @@ class Envelope:
             Beta headers; their order does not matter.
         replicate : str
             Tells repeated askings of one question apart; empty for the first.
+
+        Raises
+        ------
+        InputError
+            `shared` cannot be written as JSON.
         """
         if slot == "params":
             head = tail = asked_head = asked_tail = b""
@@ -126,8 +144,8 @@ class Envelope:
 
 def _split(shared: Mapping[str, Any], slot: str) -> tuple[bytes, bytes]:
     """Encode `shared` with sorted names, cut open where the row's messages go."""
-    before = _encode({name: value for name, value in shared.items() if name < "messages"})
-    after = _encode({name: value for name, value in shared.items() if name > "messages"})
+    before = _json({name: value for name, value in shared.items() if name < "messages"})
+    after = _json({name: value for name, value in shared.items() if name > "messages"})
     around = (b'[{"content":', b',"role":"user"}]') if slot == "content" else (b"", b"")
     head = before[:-1] + (b"," if len(before) > 2 else b"") + b'"messages":' + around[0]
     tail = around[1] + (b"," + after[1:] if len(after) > 2 else b"}")
@@ -142,13 +160,17 @@ def content_of(value: Any) -> Content:
     InputError
         The value cannot be written as JSON; the caller says of which row.
     """
-    try:
-        sent = _encode(value)
-    except (TypeError, ValueError, UnicodeEncodeError) as error:  # ValueError: integers beyond 64 bits
-        raise InputError(f"it cannot be written as JSON ({error})") from error
+    sent = _json(value)
     if isinstance(value, str):
         return Content(sent, sent)
-    return Content(sent, _encode(canonical(value)))
+    return Content(sent, _json(canonical(value)))
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return _encode(value)
+    except (TypeError, ValueError, RecursionError) as error:  # ValueError: integers beyond 64 bits, half a character
+        raise InputError(f"it cannot be written as JSON ({error})") from error
 
 
 def label_of(key: object) -> str:

@@ -54,14 +54,13 @@ class _Line(msgspec.Struct):
 class _Block(msgspec.Struct):
     type: str = ""
     text: str | None = None
-    name: str | None = None
 
 
 class _Message(msgspec.Struct):
     content: list[_Block] = []
     model: str = ""
     stop_reason: str | None = None
-    usage: dict[str, Any] = {}
+    usage: dict[str, Any] | None = None
 
 
 class _Error(msgspec.Struct):
@@ -79,8 +78,26 @@ class _Result(msgspec.Struct):
     error: _ErrorEnvelope | None = None
 
 
+class _Kind(msgspec.Struct):
+    type: str
+
+
 _decode_line = msgspec.json.Decoder(_Line).decode
 _decode_result = msgspec.json.Decoder(_Result).decode
+
+_decode_kind = msgspec.json.Decoder(_Kind).decode
+
+
+def _read(raw: bytes) -> _Result:
+    """Read a result; one that is not of the form the API documents costs its own row, not those after it."""
+    try:
+        return _decode_result(raw)
+    except msgspec.DecodeError:
+        pass
+    try:
+        return _Result(_decode_kind(raw).type)
+    except msgspec.DecodeError:
+        return _Result("succeeded")  # it may have been paid for
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +111,7 @@ class Answer:
     outcome : str
         ``succeeded``, ``invalid``, ``errored``, ``canceled``, ``expired`` or ``missing``.
     error : str or None
-        Kind of failure: the API's inner error type, a stop reason, or ``misfit``.
+        Kind of failure: the API's inner error type, a stop reason, ``misfit``, ``no_text`` or ``unreadable``.
     model : str
         That answered.
     usage : Usage
@@ -153,20 +170,20 @@ def parse_line(line: bytes, replies: dict[bytes, Reply]) -> Answer | None:
     Raises
     ------
     msgspec.DecodeError
-        The line is not a result: it was cut, or is not JSON.
+        The line is not a result line: it was cut, or is not JSON, or has no custom_id.
     """
     parsed = _decode_line(line)
     digest = digest_in(parsed.custom_id)
     if digest is None or digest not in replies:
         return None
     raw = bytes(parsed.result)
-    result = _decode_result(raw)
+    result = _read(raw)
     outcome, error, _, _ = _judge(result, replies[digest])
     message = result.message
     if message is None:
         return Answer(digest, outcome, error, "", NOTHING, None, raw)
-    geo = message.usage.get("inference_geo")
-    return Answer(digest, outcome, error, message.model, Usage.from_message(message.usage), geo, raw)
+    usage = message.usage or {}
+    return Answer(digest, outcome, error, message.model, Usage.from_message(usage), usage.get("inference_geo"), raw)
 
 
 def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | None]:
@@ -177,7 +194,7 @@ def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | N
     tuple
         Outcome; value (None where there is none); what went wrong, in words, or None; the reply's text or None.
     """
-    result = _decode_result(raw)
+    result = _read(raw)
     outcome, error, value, said = _judge(result, reply)
     text = _text_of(result.message) if result.message else None
     return outcome, value, said if error else None, text
@@ -185,7 +202,7 @@ def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | N
 
 def error_of(raw: bytes, reply: Reply) -> str | None:
     """Give the kind of failure of a kept result, as :class:`Answer` has it; None for a good one."""
-    return _judge(_decode_result(raw), reply)[1]
+    return _judge(_read(raw), reply)[1]
 
 
 def _judge(result: _Result, reply: Reply) -> tuple[str, str | None, Any, str | None]:
@@ -197,6 +214,8 @@ def _judge(result: _Result, reply: Reply) -> tuple[str, str | None, Any, str | N
         return "errored", error.type, None, f"{error.type}: {error.message}" if error.message else error.type
     if result.type in ("canceled", "expired", "missing"):
         return result.type, result.type, None, WORDS[result.type]
+    if result.type == "succeeded":
+        return "invalid", "unreadable", None, "the result is not of the form the API documents; export() keeps it"
     return "errored", "unknown_result", None, f"the server gave a result of unknown type {result.type[:40]!r}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Protocol
 
 import msgspec
@@ -88,10 +89,7 @@ class LabelReply:
         if isinstance(labels, str | bytes) or not isinstance(labels, Sequence):
             kind = type(labels).__name__
             raise InputError(f'labels= takes a list such as ["positive", "negative"], not {kind}.')
-        checked = tuple(labels)
-        for label in checked:
-            if isinstance(label, bool) or not isinstance(label, str | int) or label == "":
-                raise InputError(f"labels= takes non-empty strings or whole numbers; {label!r} is neither.")
+        checked = tuple(_plain_label(label) for label in labels)
         if len(set(checked)) < len(checked):
             twice = next(label for label in checked if checked.count(label) > 1)
             raise InputError(f"labels= names {twice!r} twice.")
@@ -125,6 +123,15 @@ class LabelReply:
     def spec(self) -> dict[str, Any]:
         """Describe this reply."""
         return {"kind": "labels", "labels": list(self.labels)}
+
+
+def _plain_label(label: Any) -> str | int:
+    """Give a label as plain text or a plain number, whatever NumPy or an Enum made of it."""
+    if isinstance(label, str) and label:
+        return str.__str__(label)
+    if isinstance(label, Integral) and not isinstance(label, bool):
+        return int(label)
+    raise InputError(f"labels= takes non-empty strings or whole numbers; {label!r} is neither.")
 
 
 def reply_from_spec(spec: dict[str, Any]) -> Reply:

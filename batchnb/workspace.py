@@ -184,7 +184,7 @@ class Workspace:
             self._preflight(frame, recipe, digests.index(first))
         job = NewJob(
             id=_job_id(recipe, digests),
-            name=name or recipe.into,
+            name=name or f"{recipe.column} → {recipe.into}",
             recipe=recipe.spec(),
             envelopes=tuple((envelope, recipe.betas, recipe.reply.spec()) for envelope in recipe.envelopes()),
             batch_size=plan_batch_size(len(asked), batch_size=batch_size, max_requests=self._max_requests),

@@ -83,6 +83,14 @@ def test_cancel_asks_once_then_cancels_in_a_thread_of_its_own():
     assert view.button.layout.display == "none"
 
 
+def test_a_job_that_goes_on_after_its_end_asks_anew():
+    view = view_of(STATES["half done"])
+    view.button.click()
+    view.update(STATES["ended"])
+    view.update(STATES["half done"])
+    assert traits(view.widget) == traits(view_of(STATES["half done"]).widget)
+
+
 def test_a_question_left_unanswered_is_taken_back(monkeypatch):
     monkeypatch.setattr(progress, "CONFIRM_SECONDS", 0.01)
     view = view_of(STATES["half done"])

@@ -144,6 +144,23 @@ def test_a_client_that_leaves_in_the_middle_does_no_harm(simulator):
     assert call(simulator, "GET", "/v1/models").status == 200
 
 
+def test_the_server_starts_where_asyncio_was_patched_by_a_notebook():
+    code = (
+        "import nest_asyncio, asyncio; asyncio.set_event_loop(asyncio.new_event_loop()); nest_asyncio.apply()\n"
+        "from batchnb.sim import Simulator; import anthropic\n"
+        "simulator = Simulator().start()\n"
+        "with anthropic.Anthropic(base_url=simulator.url, api_key='k') as client:\n"
+        "    print(len(client.models.list().data))\n"
+        "print(simulator.state)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 0, done.stderr
+    count, state = done.stdout.split()
+    assert int(count) > 10
+    assert not Path(state).exists(), "a temporary folder goes when the process ends"
+
+
 def test_many_clients_are_served_at_once(simulator):
     import concurrent.futures
 

@@ -87,23 +87,24 @@ class JobView:
         """
         with self._lock:
             self._snapshot = snapshot
-            _set(self.head, value=html.head_html(snapshot))
-            _set(self.facts, value=html.facts_html(snapshot))
-            _set(self.details, value=html.details_html(snapshot))
+            # ipywidgets sends a trait only when its value differs.
+            self.head.value = html.head_html(snapshot)
+            self.facts.value = html.facts_html(snapshot)
+            self.details.value = html.details_html(snapshot)
             self._draw_button()
 
     def _draw_button(self) -> None:
         status = self._snapshot.status
         if status == "ended":
             self._armed = self._asked = False
-            _set(self.button.layout, display="none")
-        else:
-            _set(self.button.layout, display=None)
         canceling = self._asked or status == "canceling"
-        label = "Canceling…" if canceling else "Really cancel?" if self._armed else "Cancel"
-        style = "warning" if self._armed and not canceling else ""
-        tip = "Click again to cancel the job; answers that are finished stay" if self._armed else "Cancel this job"
-        _set(self.button, description=label, disabled=canceling or status == "ended", button_style=style, tooltip=tip)
+        asking = self._armed and not canceling
+        button = self.button
+        button.layout.display = "none" if status == "ended" else None
+        button.disabled = canceling or status == "ended"
+        button.description = "Canceling…" if canceling else "Really cancel?" if asking else "Cancel"
+        button.button_style = "warning" if asking else ""
+        button.tooltip = "Click again to cancel; finished answers are kept" if asking else "Cancel this job"
 
     def _clicked(self, _button: object) -> None:
         with self._lock:
@@ -132,14 +133,7 @@ class JobView:
                 self._asked = False
                 self._draw_button()
                 note = f"Cancel failed: {type(error).__name__}: {error}"
-                _set(self.details, value=html.details_html(self._snapshot) + html.note_html(note))
-
-
-def _set(widget: Any, **traits: Any) -> None:
-    """Set the traits that differ, since ipywidgets may send even an equal value."""
-    for name, value in traits.items():
-        if getattr(widget, name) != value:
-            setattr(widget, name, value)
+                self.details.value = html.details_html(self._snapshot) + html.note_html(note)
 
 
 def show(job: Job, *, progress: bool = True) -> JobView | TextProgress | None:

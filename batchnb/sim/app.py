@@ -71,28 +71,25 @@ class App:
         """Answer one call."""
         if scope["type"] != "http":
             return
-        request_id = new_id("req")
-        status: int | None = None
+        exchange = _Exchange(Request(scope, receive), send, self._headers(), self._calls)
         try:
-            status = await self._respond(Request(scope, receive), send, request_id)
+            await self._respond(exchange)
         except ApiError as refusal:
-            status = refusal.status
-            body = msgspec.json.encode(envelope(refusal, request_id))
-            headers = self._headers(request_id) | refusal.headers | {"x-should-retry": _retryable(refusal.status)}
-            await Response(body, refusal.status, headers, "application/json")(scope, receive, send)
+            body = envelope(refusal, exchange.headers["request-id"])
+            retry = {"x-should-retry": _retryable(refusal.status)}
+            await exchange.send_json(body, refusal.status, refusal.headers | retry)
         except ClientDisconnect:
-            pass
-        finally:
-            self._calls.append(Call(scope["method"], scope["path"], status))
+            exchange.note(None)
 
-    async def _respond(self, request: Request, send: Send, request_id: str) -> int | None:
+    async def _respond(self, exchange: _Exchange) -> None:
+        request = exchange.request
         _authenticate(request)
         version = _version(request)
         route, item = match(request.method, request.url.path)
-        struck = self._plan.take(_fault_route(route), lambda: self._service.age(route, item))
-        before = [fault for fault in struck if fault.stage == "before"]
-        if before and (done := await self._before(before, request, send, request_id)):
-            return done if done > 0 else None
+        struck = await self._struck(route, item)
+        for fault in struck:
+            if fault.stage == "before" and await self._struck_before(fault, exchange):
+                return
         ask = Ask(
             route,
             item,
@@ -108,9 +105,17 @@ class App:
             if fault.stage == "after":
                 if fault.error:
                     raise _refusal(fault)
+                exchange.note(None)
                 await transport.hang_up(request.scope, request.receive)
-                return None
-        return await self._send(answer, request, send, request_id)
+                return
+        await (exchange.send_stream(answer) if isinstance(answer, Stream) else exchange.send_json(answer))
+
+    async def _struck(self, route: str, item: str) -> list[Fault]:
+        if not self._plan:
+            return []
+        # In a thread, because the age of a batch is looked up on disk.
+        name = "models" if route == "model" else route
+        return await run_in_threadpool(self._plan.take, name, lambda: self._service.age(route, item))
 
     def _answer(self, ask: Ask) -> dict[str, Any] | Stream:
         try:
@@ -121,23 +126,21 @@ class App:
             _log.exception("the simulator failed to answer %s", ask.route)
             raise ApiError("api_error") from problem
 
-    async def _before(self, faults: list[Fault], request: Request, send: Send, request_id: str) -> int:
-        """Carry out faults that come before a call; return a status, -1 for no answer, 0 to go on."""
-        for fault in faults:
-            if fault.kind == "slow":
-                await asyncio.sleep(fault.seconds)
-            elif fault.kind == "redirect":
-                headers = self._headers(request_id) | {"location": f"{fault.url}{request.url.path}"}
-                await Response(None, 307, headers)(request.scope, request.receive, send)
-                return 307
-            elif fault.kind == "reset":
-                await self._body(request)
-                await transport.reset(request.scope, request.receive)
-                return -1
-            else:
-                await self._body(request)
-                raise _refusal(fault)
-        return 0
+    async def _struck_before(self, fault: Fault, exchange: _Exchange) -> bool:
+        """Carry out a fault that comes before a call; return whether the call ends with it."""
+        request = exchange.request
+        if fault.kind == "slow":
+            await asyncio.sleep(fault.seconds)
+            return False
+        await self._body(request)
+        if fault.kind == "redirect":
+            await exchange.send_json({}, 307, {"location": f"{fault.url}{request.url.path}"})
+        elif fault.kind == "reset":
+            exchange.note(None)
+            await transport.reset(request.scope, request.receive)
+        else:
+            raise _refusal(fault)
+        return True
 
     async def _body(self, request: Request) -> bytes:
         too_large = ApiError("request_too_large", headers={"connection": "close"})
@@ -152,35 +155,53 @@ class App:
                 raise too_large
         return b"".join(pieces)
 
-    async def _send(self, answer: dict[str, Any] | Stream, request: Request, send: Send, request_id: str) -> int | None:
-        headers = self._headers(request_id)
-        if not isinstance(answer, Stream):
-            body = await run_in_threadpool(msgspec.json.encode, answer)
-            await Response(body, 200, headers, "application/json")(request.scope, request.receive, send)
-            return 200
-        headers |= {"content-type": answer.media_type, "cache-control": "no-cache"}
-        if not answer.framed:
-            await _send_unframed(answer.pieces, headers, request)
-            return 200
-        raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": 200, "headers": raw})
-        async for piece in iterate_in_threadpool(answer.pieces):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        if not answer.complete:
-            await transport.hang_up(request.scope, request.receive)
-            return 200
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-        return 200
-
-    def _headers(self, request_id: str) -> dict[str, str]:
+    def _headers(self) -> dict[str, str]:
         return {
             "batchnb-simulator": self._identity,
-            "request-id": request_id,
+            "request-id": new_id("req"),
             "anthropic-organization-id": _ORGANIZATION,
             "anthropic-ratelimit-requests-limit": str(_RATE_LIMIT),
             "anthropic-ratelimit-requests-remaining": str(_RATE_LIMIT - 1),
             "anthropic-ratelimit-requests-reset": rfc3339(self._clock.now()),
         }
+
+
+class _Exchange:
+    """One call and the sending of its answer.
+
+    The call is noted just before its first byte is sent, so that a client that has its answer finds it in the log.
+    """
+
+    def __init__(self, request: Request, send: Send, headers: dict[str, str], calls: list[Call]) -> None:
+        self.request, self.headers = request, headers
+        self._raw_send, self._calls = send, calls
+        self._noted = False
+
+    def note(self, status: int | None) -> None:
+        if not self._noted:
+            self._noted = True
+            self._calls.append(Call(self.request.method, self.request.url.path, status))
+
+    async def send_json(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        encoded = await run_in_threadpool(msgspec.json.encode, body)
+        self.note(status)
+        response = Response(encoded, status, self.headers | (headers or {}), "application/json")
+        await response(self.request.scope, self.request.receive, self._raw_send)
+
+    async def send_stream(self, stream: Stream) -> None:
+        headers = self.headers | {"content-type": stream.media_type, "cache-control": "no-cache"}
+        self.note(200)
+        if not stream.framed:
+            await _send_unframed(stream.pieces, headers, self.request)
+            return
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        await self._raw_send({"type": "http.response.start", "status": 200, "headers": raw})
+        async for piece in iterate_in_threadpool(stream.pieces):
+            await self._raw_send({"type": "http.response.body", "body": piece, "more_body": True})
+        if not stream.complete:
+            await transport.hang_up(self.request.scope, self.request.receive)
+            return
+        await self._raw_send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _authenticate(request: Request) -> None:
@@ -195,10 +216,6 @@ def _version(request: Request) -> str:
     if not version:
         raise ApiError("invalid_request_error", "anthropic-version: header is required")
     return version
-
-
-def _fault_route(route: str) -> str:
-    return "models" if route == "model" else route
 
 
 def _refusal(fault: Fault) -> ApiError:

@@ -159,6 +159,10 @@ class FaultPlan:
         for fault in faults:
             self.add(fault)
 
+    def __bool__(self) -> bool:
+        with self._lock:
+            return bool(self._pending)
+
     def add(self, fault: Fault) -> None:
         """Let a fault happen from now on."""
         with self._lock:

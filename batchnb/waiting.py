@@ -133,7 +133,8 @@ def _reentrant(loop: Any) -> Iterator[bool]:
         # giving the old class back undoes it. (apply() would also replace asyncio's tasks and futures for good.)
         loop.__class__ = type(cls.__name__, (cls,), {})
         nest_asyncio._patch_loop(loop)
-        current = _swap_current_task(loop, None)
+        current = asyncio.current_task(loop)
+        _set_current_task(loop, None)
     except Exception:  # noqa: BLE001 (an asyncio or nest_asyncio of another make: the plain wait is always there)
         loop.__class__ = cls
         yield False
@@ -142,7 +143,7 @@ def _reentrant(loop: Any) -> Iterator[bool]:
         with _copying_entered_contexts(loop), _interruptible():
             yield True
     finally:
-        _swap_current_task(loop, current)
+        _set_current_task(loop, current)
         loop.__class__ = cls
         # The iteration of the loop that started this cell counted its handles before; the wait has run some of them,
         # and popping more than are left would end the kernel.
@@ -150,16 +151,17 @@ def _reentrant(loop: Any) -> Iterator[bool]:
             loop.call_soon(_nothing)
 
 
-def _swap_current_task(loop: asyncio.AbstractEventLoop, task: Any) -> Any:
-    """Set the loop's current task, and return what it was: a task cannot be entered while another is."""
-    swap = getattr(asyncio.tasks, "_swap_current_task", None)  # Python 3.12
-    if swap is not None:
-        return swap(loop, task)
-    tasks: dict[Any, Any] = asyncio.tasks._current_tasks  # type: ignore[attr-defined]
-    before = tasks.pop(loop, None)
-    if task is not None:
-        tasks[loop] = task
-    return before
+def _set_current_task(loop: asyncio.AbstractEventLoop, task: Any) -> None:
+    """Set the loop's current task, if it is another: a task cannot be entered while another is."""
+    if asyncio.current_task(loop) is task:
+        return
+    tasks: Any = asyncio.tasks
+    if sys.version_info >= (3, 12):
+        tasks._swap_current_task(loop, task)
+    elif task is None:
+        del tasks._current_tasks[loop]
+    else:
+        tasks._current_tasks[loop] = task
 
 
 @contextmanager

@@ -51,10 +51,10 @@ class Lab:
         return path
 
     def open(self, browser: Any, name: str, *, width: int = 1000, height: int = 900) -> Any:
-        """Open a notebook in a new page, and wait until its kernel takes code."""
+        """Open a notebook alone in a new page, and wait until its kernel takes code."""
         page = browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(TIMEOUT)
-        page.goto(f"{self.url}/lab/tree/{name}?token={self.token}")
+        page.goto(f"{self.url}/lab/tree/{name}?reset&token={self.token}")
         page.wait_for_function(_KERNEL_READY)
         # The file browser would take a third of the page.
         page.evaluate("() => window.jupyterapp.shell.collapseLeft()")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import fake_job
-import ipywidgets
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -25,7 +26,7 @@ STATES = {
 }
 
 
-def traits(widget: ipywidgets.Widget) -> object:
+def traits(widget: Any) -> object:
     """Everything a front end draws of a widget, its children and its layout."""
     drawn = {}
     for key, value in widget.get_state().items():
@@ -210,19 +211,25 @@ def test_a_state_that_cannot_be_read_is_reported_once_and_read_again_later(handl
 
 
 def test_without_ipywidgets_there_is_no_front_end(monkeypatch):
-    monkeypatch.setattr("IPython.get_ipython", lambda: type("Shell", (), {"kernel": object()})())
+    monkeypatch.setattr("IPython.get_ipython", type("Shell", (), {"kernel": object()}))
     assert progress._has_front_end()
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     assert not progress._has_front_end()
 
 
+START = """\
+import fake_job
+from batchnb.display import show
+job = fake_job.FakeJob(fake_job.running(0, simulated=True), fake_job.running(5, simulated=True),
+                       fake_job.ended(simulated=True, name=fake_job.HOSTILE))
+view = show(job)"""
+
+
 def test_a_notebook_ends_with_a_static_summary_that_needs_no_kernel(tmp_path, monkeypatch):
     """The view moves while cells run, and what is saved is HTML and text, not a widget."""
-    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(__file__).parents[1]}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, Path(__file__).parents[:2])))
     cells = [
-        "import fake_job\nfrom batchnb.display import show\n"
-        "job = fake_job.FakeJob(fake_job.running(0, simulated=True), fake_job.running(5, simulated=True),\n"
-        "                       fake_job.ended(simulated=True, name=fake_job.HOSTILE))\nview = show(job)",
+        START,
         "job.advance()\nview.facts.value",
         "import threading\nthread = threading.Thread(target=job.advance)\nthread.start()\nthread.join()",
     ]

@@ -24,6 +24,9 @@ __all__ = [
     "summary_html",
 ]
 
+# Between the parts of a head: seen where a page takes the style away, which otherwise sets them apart.
+_DOT = '<span class="batchnb-dot"> · </span>'
+
 
 def escape(text: object, limit: int = 200, *, lines: bool = False) -> str:
     """Make text inert HTML, for an element's content or a quoted attribute.
@@ -73,8 +76,8 @@ def head_html(snapshot: Snapshot) -> str:
     """Draw name, state, badge, model, the bar, and the bar in words: what changes only when the counts do."""
     name = escape(snapshot.name, 80)
     return (
-        f'<div class="batchnb-head">{_badge(words.badge(snapshot))}<bdi class="batchnb-name">{name}</bdi> '
-        f'<span class="batchnb-status">{escape(words.status_words(snapshot))}</span> '
+        f'<div class="batchnb-head">{_badge(words.badge(snapshot))}<b class="batchnb-name"><bdi>{name}</bdi></b>{_DOT}'
+        f'<span class="batchnb-status">{escape(words.status_words(snapshot))}</span>{_DOT}'
         f'<bdi class="batchnb-model batchnb-muted">{escape(snapshot.model, 80)}</bdi></div>'
         f"{_bar(snapshot)}{_legend(snapshot)}"
     )
@@ -83,7 +86,7 @@ def head_html(snapshot: Snapshot) -> str:
 def facts_html(snapshot: Snapshot) -> str:
     """Draw batches, time and cost in one line: what changes every second."""
     facts = (words.batches_words(snapshot), words.duration(snapshot.elapsed), words.cost_words(snapshot))
-    return f'<div class="batchnb-facts">{escape(" · ".join(facts))}</div>'
+    return f'<div class="batchnb-facts">{" · ".join(f"<span>{escape(fact)}</span>" for fact in facts)}</div>'
 
 
 def details_html(snapshot: Snapshot) -> str:
@@ -124,9 +127,9 @@ def preview_html(preview: Preview) -> str:
     request = escape(preview.request_json, 20_000, lines=True)
     return (
         f'<div class="batchnb-job batchnb-preview" role="group" aria-label="Preview of a batch job">{style_html()}'
-        f'<div class="batchnb-head">{_badge(words.badge(preview))}<span class="batchnb-name">Preview</span> '
+        f'<div class="batchnb-head">{_badge(words.badge(preview))}<b class="batchnb-name">Preview</b>{_DOT}'
         f'<bdi class="batchnb-model batchnb-muted">{escape(preview.model, 80)}</bdi></div>{facts}'
-        f"<table><tbody>{system}{rows}</tbody></table>"
+        f'<div class="batchnb-prompts">{system}{rows}</div>'
         f'<details><summary>The first request as JSON</summary><pre class="batchnb-prompt">{request}</pre></details>'
         "</div>"
     )
@@ -147,7 +150,8 @@ def _preview_row(row: PreviewRow) -> str:
 
 
 def _row(head: str, cell: str) -> str:
-    return f'<tr><th scope="row">{head}</th><td>{cell}</td></tr>'
+    # Not a table: pages have rules of their own for those.
+    return f'<div class="batchnb-row"><div><b>{head}</b></div><div>{cell}</div></div>'
 
 
 def _badge(badge: str) -> str:

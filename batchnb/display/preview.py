@@ -53,7 +53,7 @@ class Preview:
     input_tokens : int or None
         Input tokens of everything that would be sent, as far as counted; None where they were not.
     cost : float or None
-        Dollars expected for everything that would be sent; None where the model's price is unknown.
+        Dollars that everything would cost at most, with every reply as long as it may be; None where that is unknown.
     simulated : bool
         Whether the simulator would answer.
     request_json : str
@@ -106,7 +106,7 @@ def facts_words(preview: Preview) -> list[str]:
         rows.append(f"{preview.skipped:,} skipped, nothing to send")
     spend = [] if preview.input_tokens is None else [f"about {preview.input_tokens:,} input tokens"]
     if preview.cost is None:
-        spend.append("unknown price")
+        spend.append("cost unknown")
     else:
-        spend.append(f"{'would cost ' if preview.simulated else ''}about {words.money(preview.cost)}")
+        spend.append(f"{'would cost ' if preview.simulated else ''}at most {words.money(preview.cost)}")
     return [" · ".join(rows), " · ".join([*spend, "nothing was sent"])]

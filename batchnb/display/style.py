@@ -14,6 +14,7 @@ CSS = """
 .batchnb-job .widget-html,.batchnb-job .widget-html-content{margin:0;width:auto;height:auto;line-height:1.5;
  font-size:13px;color:inherit;overflow:visible}
 .batchnb-head{display:flex;flex-wrap:wrap;align-items:baseline;gap:2px 10px}
+.batchnb-dot{display:none}
 .batchnb-name{font-weight:600;font-size:14px}
 .batchnb-model{margin-left:auto;font-size:12px}
 .batchnb-muted{color:var(--jp-ui-font-color2,inherit)}
@@ -27,7 +28,7 @@ CSS = """
 .batchnb-part{box-sizing:border-box;flex:1 1 0;min-width:4px}
 .batchnb-swatch{box-sizing:border-box;display:inline-block;width:11px;height:11px;border-radius:2px;
  margin-right:5px;vertical-align:-1px}
-.batchnb-legend>span{white-space:nowrap}
+.batchnb-legend>span,.batchnb-facts>span{white-space:nowrap}
 .batchnb-succeeded{background:var(--batchnb-good)}
 .batchnb-errored{background:repeating-linear-gradient(45deg,var(--batchnb-bad) 0 3px,var(--batchnb-gap) 3px 5px)}
 .batchnb-canceled{background:repeating-linear-gradient(90deg,var(--batchnb-faint) 0 2px,var(--batchnb-gap) 2px 5px)}
@@ -43,15 +44,15 @@ CSS = """
 .batchnb-job ul.batchnb-errors{margin:2px 0 0;padding-left:20px}
 .batchnb-foot{justify-content:space-between;align-items:center;gap:10px}
 .batchnb-job button.batchnb-cancel{margin:2px 0;flex:none;min-width:84px}
-.batchnb-preview table{border-collapse:collapse;width:100%;margin:8px 0}
-.batchnb-preview th,.batchnb-preview td{padding:6px 10px 6px 0;text-align:left;vertical-align:top;background:none;
- border-top:1px solid var(--jp-border-color2,rgba(128,128,128,.4))}
-.batchnb-preview th{font-weight:600;white-space:nowrap;width:1%}
-.batchnb-prompt{white-space:pre-wrap;overflow-wrap:anywhere;margin:0;font-size:12px;line-height:1.5;
- font-family:var(--jp-code-font-family,monospace);color:inherit;background:none}
+.batchnb-prompts{margin:8px 0}
+.batchnb-row{display:flex;gap:14px;padding:6px 0;border-top:1px solid var(--jp-border-color2,rgba(128,128,128,.4))}
+.batchnb-row>:first-child{flex:0 0 84px}
+.batchnb-row>:last-child{flex:1 1 0;min-width:0}
+.batchnb-job .batchnb-prompt{margin:0;padding:0;white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;
+ font-size:12px;line-height:1.55;font-family:var(--jp-code-font-family,monospace);color:inherit;background:none}
 .batchnb-preview mark{padding:0 1px;background:rgba(255,196,0,.28);color:inherit;
  border-bottom:2px solid var(--batchnb-warn)}
 .batchnb-preview summary{cursor:pointer}
-.batchnb-preview details pre{max-height:320px;overflow:auto;padding:8px;border-radius:4px;
+.batchnb-job details .batchnb-prompt{margin-top:6px;max-height:320px;overflow:auto;padding:8px;border-radius:4px;
  background:var(--jp-layout-color2,rgba(128,128,128,.12))}
 """

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -20,7 +20,7 @@ import msgspec
 
 from batchnb.errors import InputError
 
-__all__ = ["LARGE_PROMPT", "Price", "PriceTable", "Tier", "Usage", "format_dollars", "load_prices"]
+__all__ = ["LARGE_PROMPT", "Price", "PriceTable", "Tier", "Usage", "load_prices"]
 
 #: The prompt size, in tokens, at which the tiers of every price begin: answers on the same side are priced alike.
 LARGE_PROMPT = 100_000
@@ -345,23 +345,3 @@ def load_prices() -> PriceTable:
         for model, row in file.models.items()
     }
     return PriceTable(MappingProxyType(prices), default)
-
-
-def format_dollars(amount: Decimal | float | None) -> str:
-    """Return an amount for people: cents, or two significant digits below a dime.
-
-    ``$12.30``, ``$1,234.00``, ``$0.0042``, ``under $0.0001``; ``unknown price`` for None.
-    """
-    if amount is None or not math.isfinite(amount):
-        return "unknown price"
-    exact = Decimal(str(amount))
-    size = abs(exact)
-    sign = "-" if exact < 0 else ""
-    if 0 < size < Decimal("0.0001"):
-        return "under $0.0001"
-    digits = 2 if size == 0 else max(2, 1 - size.adjusted())
-    rounded = size.quantize(_ONE.scaleb(-digits), rounding=ROUND_HALF_UP)
-    text = f"{rounded:,f}"
-    while digits > 2 and text.endswith("0"):
-        text, digits = text[:-1], digits - 1
-    return f"{sign}${text}"

@@ -6,7 +6,7 @@ import math
 
 from batchnb.errors import InputError
 
-__all__ = ["backoff", "batch_sizes", "human_duration", "plan_batch_size", "poll_interval"]
+__all__ = ["backoff", "batch_sizes", "plan_batch_size", "poll_interval"]
 
 _FIRST = 1.0  # seconds
 _LONGEST_BACKOFF = 60.0
@@ -115,27 +115,3 @@ def batch_sizes(requests: int, *, batch_size: int | None = None, max_requests: i
 def _check_whole(name: str, value: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InputError(f"{name}={value!r}: a batch holds a whole number of requests, 1 or more.")
-
-
-def human_duration(seconds: float) -> str:
-    """Return a duration for people, in its two largest units: ``3 s``, ``2 min 5 s``, ``1 h 20 min``, ``2 d 3 h``.
-
-    Rounded to the second, or from an hour on to the minute, from a day on to the hour. What is negative (a clock was
-    set back) reads ``0 s``, what is not finite ``unknown``.
-    """
-    if not math.isfinite(seconds):
-        return "unknown"
-    whole = max(0, round(seconds))
-    minutes, hours = round(whole / 60), round(whole / 3600)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return _two_units(whole, 60, "min", "s")
-    if minutes < 24 * 60:
-        return _two_units(minutes, 60, "h", "min")
-    return _two_units(hours, 24, "d", "h")
-
-
-def _two_units(count: int, size: int, large: str, small: str) -> str:
-    whole, rest = divmod(count, size)
-    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"

@@ -34,7 +34,7 @@ def test_the_demo_labels_the_sample_and_says_what_came_of_it(environment, tmp_pa
     assert "234 succeeded" in done.stdout
     assert "6 skipped" in done.stdout
     assert re.search(r"Accuracy: \d+\.\d% of 234", done.stdout)
-    assert re.search(r"would have been \$\d", done.stdout)
+    assert re.search(r"would have cost \$\d", done.stdout)
     assert "01-quickstart.ipynb" in done.stdout
     assert "SIMULATED" in done.stdout
     assert "4 of 4 batches ended" in done.stderr
@@ -45,7 +45,15 @@ def test_the_demo_takes_any_csv_with_a_template_of_ones_own(environment, tmp_pat
     path = tmp_path / "my file.csv"
     path.write_text("n,a b{c}\n1,one\n2,two\n3,\n", encoding="utf-8")
     done = batchnb(
-        "demo", "--csv", path, "--column", "a b{c}", "--template", "Echo: {a b{c}}", environment=environment, cwd=tmp_path
+        "demo",
+        "--csv",
+        path,
+        "--column",
+        "a b{c}",
+        "--template",
+        "Echo: {a b{c}}",
+        environment=environment,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert "2 succeeded" in done.stdout

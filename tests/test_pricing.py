@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb.errors import InputError
-from batchnb.pricing import Price, PriceTable, Usage, format_dollars, load_prices
+from batchnb.pricing import Price, PriceTable, Usage, load_prices
 
 D = Decimal
 PRICES = load_prices()
@@ -218,32 +218,3 @@ def test_a_price_of_a_dated_id_comes_before_its_undated_one():
 def test_a_price_that_is_no_price_is_refused(value):
     with pytest.raises(InputError, match="input="):
         PRICES.with_price("my-model", input=value, output=1)
-
-
-@pytest.mark.parametrize(
-    ("amount", "text"),
-    [
-        (None, "unknown price"),
-        (float("nan"), "unknown price"),
-        (D(0), "$0.00"),
-        (0, "$0.00"),
-        (D("0.0042"), "$0.0042"),
-        (0.00421, "$0.0042"),
-        (D("0.004"), "$0.004"),
-        (D("0.0001"), "$0.0001"),
-        (D("0.00009"), "under $0.0001"),
-        (D("0.05"), "$0.05"),
-        (D("0.012"), "$0.012"),
-        (D("0.0996"), "$0.10"),
-        (D("0.125"), "$0.13"),
-        (D("0.999"), "$1.00"),
-        (D("12.3"), "$12.30"),
-        (12.345678, "$12.35"),
-        (D(1234), "$1,234.00"),
-        (1e6, "$1,000,000.00"),
-        (D(100), "$100.00"),
-        (D("-1.5"), "-$1.50"),
-    ],
-)
-def test_dollars_are_shown_for_people(amount, text):
-    assert format_dollars(amount) == text

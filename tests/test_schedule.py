@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb.errors import InputError
-from batchnb.schedule import backoff, batch_sizes, human_duration, plan_batch_size, poll_interval
+from batchnb.schedule import backoff, batch_sizes, plan_batch_size, poll_interval
 
 
 def test_polling_starts_at_a_second_and_grows_by_half_up_to_a_minute():
@@ -112,29 +112,3 @@ def test_a_batch_size_that_is_no_whole_number_above_zero_is_refused(value):
 def test_a_negative_number_of_requests_is_refused():
     with pytest.raises(InputError, match="requests=-1"):
         batch_sizes(-1)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-5, "0 s"),
-        (0, "0 s"),
-        (0.4, "0 s"),
-        (3, "3 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (60, "1 min"),
-        (125, "2 min 5 s"),
-        (3599, "59 min 59 s"),
-        (3599.7, "1 h"),
-        (3600, "1 h"),
-        (4800, "1 h 20 min"),
-        (86_399, "1 d"),
-        (97_200, "1 d 3 h"),
-        (29 * 86_400, "29 d"),
-        (float("inf"), "unknown"),
-        (float("nan"), "unknown"),
-    ],
-)
-def test_a_duration_is_shown_in_its_two_largest_units(seconds, text):
-    assert human_duration(seconds) == text

@@ -12,9 +12,9 @@ import pandas as pd
 
 from batchnb.api import simulator_client
 from batchnb.demo import sample
+from batchnb.display.words import cost_words
 from batchnb.errors import InputError
 from batchnb.job import Job
-from batchnb.pricing import format_dollars
 from batchnb.workspace import Workspace
 
 __all__ = ["add_arguments", "run"]
@@ -123,10 +123,9 @@ def _report(out: pd.DataFrame, job: Job, into: str, column: str, gold: str | Non
         print("Skipped: ", " · ".join(f"{count} {reason}" for reason, count in reasons.items()))
     if gold is not None:
         _report_accuracy(out, into, gold)
-    dollars = "an unknown price" if job.cost is None else format_dollars(job.cost)
-    usage = job.usage
+    snapshot, usage = job.snapshot(), job.usage
     print(
-        f"Cost:     would have been {dollars} at batch rates for {job.snapshot().model} "
+        f"Cost:     {cost_words(snapshot)} at batch rates for {snapshot.model} "
         f"({usage.requests:,} requests, {usage.prompt_tokens:,} tokens in, {usage.output_tokens:,} out)"
     )
     print("\nOpen the notebook:  .venv/bin/jupyter lab notebooks/01-quickstart.ipynb")

@@ -154,7 +154,7 @@ class FrameAccessor:
         )  # fmt: skip
         return preview(workspace, self._frame, recipe, n)
 
-    def join(self, job: Job, *, template: Callable[[Any], Any] | None = None) -> pd.DataFrame:
+    def join(self, job: Job, *, template: Callable[[Any], Any] | None = None, overwrite: bool = False) -> pd.DataFrame:
         """Give this frame with a job's columns, matched by content: after a restart, a re-order, a filter.
 
         Rows the job never asked get NA. Touches no network.
@@ -165,8 +165,20 @@ class FrameAccessor:
             Any job whose template reads columns this frame has.
         template : callable, optional
             The job's template, if it was a function.
+        overwrite : bool
+            Replace columns of the same names that batchnb did not make.
+
+        Returns
+        -------
+        DataFrame
+            A new frame; this one is left as it is.
+
+        Raises
+        ------
+        InputError
+            This frame lacks a column the template reads, or has one of its own where the new ones go.
         """
-        return job.merge(self._frame, template=template)
+        return job.merge(self._frame, template=template, overwrite=overwrite)
 
     def _recipe(
         self,
@@ -221,7 +233,7 @@ class FrameAccessor:
             fields=fields,
         )
         read = (column,) if callable(template) else recipe.compiled(frame).columns
-        check_into(frame, recipe.into, read, overwrite=overwrite)
+        check_into(frame, recipe.into, read if key is None else (*read, key), overwrite=overwrite)
         return recipe
 
 

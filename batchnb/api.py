@@ -237,6 +237,9 @@ class Api:
             raise _from_status(error) from error
         except anthropic.APIConnectionError as error:
             raise _from_connection(error, self.base_url) from error
+        except (anthropic.APIError, httpx2.HTTPError) as error:  # such as an error's body that breaks off
+            message = f"The answer from {self.base_url} could not be read ({type(error).__name__})."
+            raise AmbiguousError(message, type="no_answer") from error
         except anthropic.AnthropicError as error:  # credentials that could not be resolved or exchanged
             raise CredentialsError(f"{error} Nothing was sent.") from error
         self._check_simulated(response)
@@ -278,13 +281,18 @@ _T = typing.TypeVar("_T")
 def _from_status(error: anthropic.APIStatusError) -> ApiError:
     status = error.status_code
     message = error.api_message or _first_line(error.response.text) or f"HTTP {status}"
+    if 300 <= status < 400:
+        message = f"The address redirects elsewhere (HTTP {status}), where your key must not follow; set the final one"
     retry_after = _seconds(error.response.headers.get("retry-after"))
     kind: type[ApiError] = AmbiguousError
     if status == 404:
         kind = NotFoundError
     elif status in REFUSALS or 300 <= status < 400:
         kind = RefusedError
-    return kind(message, status=status, type=error.type, retry_after=retry_after)
+    # A spend limit comes as a rate_limit_error, but does not pass by waiting: its code says what it is.
+    code = getattr(error, "error_code", None) or ""
+    found = code if code.endswith("spend_limit_reached") else error.type
+    return kind(message, status=status, type=found, retry_after=retry_after)
 
 
 def _from_connection(error: anthropic.APIConnectionError, base_url: str) -> ApiError:

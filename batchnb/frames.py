@@ -10,10 +10,10 @@ import pandas as pd
 
 from batchnb.errors import InputError
 from batchnb.params import NOT_SENT
-from batchnb.results import read_result
+from batchnb.results import OUTCOMES, read_result
 from batchnb.schemas import LabelReply, Reply
 
-__all__ = ["Columns", "check_into", "copy_of", "with_columns"]
+__all__ = ["Columns", "check_into", "column_in_the_way", "copy_of", "with_columns"]
 
 
 @dataclass(slots=True)
@@ -67,11 +67,8 @@ class Columns:
         value: Any = pd.array(self.values, dtype="string") if not isinstance(self.reply, LabelReply) else None
         if isinstance(self.reply, LabelReply):
             value = pd.Categorical(self.values, categories=list(self.reply.labels))
-        return {
-            self.into: value,
-            f"{self.into}_status": pd.array(self.statuses, dtype="string"),
-            f"{self.into}_error": pd.array(self.errors, dtype="string"),
-        }
+        statuses, errors = pd.array(self.statuses, dtype="string"), pd.array(self.errors, dtype="string")
+        return dict(zip(_names(self.into), (value, statuses, errors), strict=True))
 
 
 def copy_of(frame: pd.DataFrame) -> pd.DataFrame:
@@ -85,8 +82,9 @@ def copy_of(frame: pd.DataFrame) -> pd.DataFrame:
 def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
     """Give `frame` plus `columns`, row by row: arrays have no index, so none can misalign."""
     out = copy_of(frame)
+    below = ("",) * (frame.columns.nlevels - 1)
     for name, values in columns.items():
-        out[name] = values
+        out[(name, *below) if below else name] = values
     return out
 
 
@@ -100,24 +98,46 @@ def check_into(frame: pd.DataFrame, into: str, read: Sequence[Hashable], *, over
     InputError
         The message proposes a name that is free.
     """
-    names = (into, f"{into}_status", f"{into}_error")
-    labels = {str(label) for label in frame.columns}
-    used = next((str(column) for column in read if str(column) in names), None)
+    if not isinstance(into, str) or not into:
+        raise InputError(f"into= takes the name of the new column, not {into!r}. {NOT_SENT}")
+    labels = set(map(_name_of, frame.columns))
+    used = next((column for column in map(_name_of, read) if column in _names(into)), None)
     if used is not None:
         raise InputError(
-            f"into={into!r} would replace the column {used!r}, which the template reads. "
+            f"into={into!r} would replace the column {used!r}, which the template or key= reads. "
             f"{_proposal(into, labels)} {NOT_SENT}"
         )
-    if overwrite or into not in labels or names[1] in labels:
+    replaced = column_in_the_way(frame, into)
+    if overwrite or replaced is None:
         return
     raise InputError(
-        f"The frame already has a column {into!r}, which batchnb did not make. {_proposal(into, labels)} "
+        f"The frame already has a column {replaced!r}, which batchnb did not make. {_proposal(into, labels)} "
         f"overwrite=True replaces it. {NOT_SENT}"
     )
+
+
+def column_in_the_way(frame: pd.DataFrame, into: str) -> str | None:
+    """Give the name of a column of the user's own that the new columns would replace, if there is one."""
+    columns = {_name_of(label): place for place, label in enumerate(frame.columns)}
+    taken = [name for name in _names(into) if name in columns]
+    if into in columns and f"{into}_status" in columns:
+        statuses = frame.iloc[:, columns[f"{into}_status"]].dropna().tolist()
+        if all(isinstance(status, str) and status in OUTCOMES for status in statuses):
+            return None  # an earlier run of the cell made them
+    return taken[0] if taken else None
+
+
+def _name_of(label: Hashable) -> str:
+    """Give a column's label as text; one of several levels, of which only the first says something, as that."""
+    return str(label[0]) if isinstance(label, tuple) and label and not any(label[1:]) else str(label)
+
+
+def _names(into: str) -> tuple[str, str, str]:
+    return into, f"{into}_status", f"{into}_error"
 
 
 def _proposal(into: str, labels: Iterable[str]) -> str:
     taken = set(labels)
     candidates = (f"{into}_{suffix}" for suffix in ("new", *map(str, range(2, len(taken) + 4))))
-    free = next(name for name in candidates if not {name, f"{name}_status"} & taken)
+    free = next(name for name in candidates if not taken.intersection(_names(name)))
     return f"Use another name, such as into={free!r}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator
 from decimal import Decimal
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pandas as pd
 
-from batchnb.errors import BatchnbError, InputError, JobStateError, ResultTimeoutError
-from batchnb.frames import Columns, copy_of, with_columns
+from batchnb.errors import BatchnbError, InputError, JobStateError, NotFoundError, ResultTimeoutError
+from batchnb.frames import Columns, column_in_the_way, copy_of, with_columns
 from batchnb.pricing import Usage
 from batchnb.recipes import Recipe
 from batchnb.requests import custom_id, label_of
@@ -23,6 +24,7 @@ from batchnb.waiting import async_wait, wait
 
 if TYPE_CHECKING:
     from batchnb.ledger import BatchRecord, JobRecord, RowAnswer
+    from batchnb.watcher import Watcher
     from batchnb.workspace import Workspace
 
 __all__ = ["Job", "utc"]
@@ -65,10 +67,9 @@ class Job:
     @property
     def status(self) -> str:
         """``submitting``, ``in_progress``, ``canceling`` or ``ended``."""
-        record = self._record
-        if record.state != "open":
-            return record.state
-        return "submitting" if self._workspace.ledger.jobs.count_unsent(self._number) else "in_progress"
+        ledger = self._workspace.ledger
+        unsent = ledger.jobs.count_unsent(self._number)
+        return _status(self._record, unsent, ledger.batches.of_job(self._number))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -130,8 +131,9 @@ class Job:
         """
         if self.done():
             return True
-        ended = wait(self._workspace.watch(self._number), timeout)
-        self._raise_failure()
+        watcher = self._workspace.watcher
+        ended = wait(watcher.watch(self._number), timeout)
+        self._raise_failure(watcher)
         return ended
 
     def result(self, timeout: float | None = None, *, partial: bool = False) -> pd.DataFrame:
@@ -163,12 +165,13 @@ class Job:
 
     async def _awaited(self) -> pd.DataFrame:
         if not self.done():
-            await async_wait(self._workspace.watch(self._number), None)
-            self._raise_failure()
+            watcher = self._workspace.watcher
+            await async_wait(watcher.watch(self._number), None)
+            self._raise_failure(watcher)
         return self.to_frame()
 
-    def _raise_failure(self) -> None:
-        failure = self._workspace.watcher.failure
+    def _raise_failure(self, watcher: Watcher) -> None:
+        failure = watcher.failure
         if failure is not None and not self.done():
             raise BatchnbError(
                 f"The background work of job {self._id} stopped: {failure}. What is recorded is safe; running the cell "
@@ -192,7 +195,9 @@ class Job:
         key = self._record.recipe["key"]
         return self._marked(pd.DataFrame(columns.arrays(), index=pd.Index(rows, name=key or "position")))
 
-    def merge(self, frame: pd.DataFrame, *, template: Callable[[Any], Any] | None = None) -> pd.DataFrame:
+    def merge(
+        self, frame: pd.DataFrame, *, template: Callable[[Any], Any] | None = None, overwrite: bool = False
+    ) -> pd.DataFrame:
         """Give `frame` plus this job's columns, matched by content; rows the job never asked get NA.
 
         The frame's rows are asked again in thought, under the job's recipe, and their answers looked up: so its index
@@ -204,8 +209,25 @@ class Job:
             Any frame with the columns the template reads.
         template : callable, optional
             The job's template, if it was a function: the ledger cannot keep one.
+        overwrite : bool
+            Replace columns of the same names that batchnb did not make.
+
+        Raises
+        ------
+        InputError
+            `frame` lacks a column the template reads, or has one of its own where the new ones go; or the template is
+            needed.
         """
-        recipe = Recipe.from_spec(self._record.recipe, frame, template)
+        spec = self._record.recipe
+        # The names a function's params may have come from the SDK, which text has no need to load.
+        fields = self._workspace.fields(spec["betas"]) if template else frozenset()
+        recipe = Recipe.from_spec(spec, frame, template, fields=fields)
+        replaced = None if overwrite else column_in_the_way(frame, recipe.into)
+        if replaced is not None:
+            raise InputError(
+                f"The frame has a column {replaced!r}, which batchnb did not make. Rename it first; overwrite=True "
+                "replaces it."
+            )
         columns = self._columns()
         asked = {row.digest: row for row in self._answers() if row.digest is not None}
         for row in recipe.rows(frame):
@@ -353,7 +375,8 @@ class Job:
             raise JobStateError(f"Job {self._id} has not ended: cancel() it and wait for its end before deleting it.")
         if remote:
             for batch in self._workspace.ledger.batches.only_of_job(self._number):
-                self._workspace.api.delete_batch(batch)
+                with contextlib.suppress(NotFoundError):  # deleted there before
+                    self._workspace.api.delete_batch(batch)
         self._workspace.ledger.jobs.delete(self._number)
 
     # Views
@@ -371,14 +394,13 @@ class Job:
         record = self._record
         records = ledger.batches.of_job(self._number)
         unsent = ledger.jobs.count_unsent(self._number) if record.state == "open" else 0
-        status = record.state if record.state != "open" else "submitting" if unsent else "in_progress"
         notes = [record.note, *(batch.note for batch in records)]
         failure = self._workspace.watcher.failure
         return Snapshot(
             job_id=self._id,
             name=record.name,
             model=record.recipe["shared"]["model"],
-            status=status,
+            status=_status(record, unsent, records),
             rows=record.rows,
             started_at=record.created_at,
             now=time.time(),
@@ -410,6 +432,13 @@ def utc(seconds: float | None) -> pd.Timestamp | None:
     """Give a time, in seconds since the epoch, as pandas has it."""
     # To the microsecond, as the API gives it: a float's further digits are noise.
     return None if seconds is None else pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC")
+
+
+def _status(job: JobRecord, unsent: int, batches: list[BatchRecord]) -> str:
+    if job.state != "open":
+        return job.state
+    sending = unsent or any(batch.state == "submitting" for batch in batches)
+    return "submitting" if sending else "in_progress"
 
 
 def _state(record: BatchRecord) -> str:

@@ -92,8 +92,18 @@ class Recipe:
         }
 
     @classmethod
-    def from_spec(cls, spec: dict[str, Any], frame: pd.DataFrame, template: RowFunction | None = None) -> Recipe:
-        """Rebuild a recipe for `frame` from its description.
+    def from_spec(
+        cls,
+        spec: dict[str, Any],
+        frame: pd.DataFrame,
+        template: RowFunction | None = None,
+        *,
+        fields: frozenset[str] = frozenset(),
+    ) -> Recipe:
+        """Rebuild a recipe from its description, to look up what the rows of `frame` ask.
+
+        Nothing is sent by it: so rows need no key, a missing value is no error, and a text template needs no more than
+        the columns it reads.
 
         Raises
         ------
@@ -104,15 +114,16 @@ class Recipe:
             raise InputError(
                 "This job's template was a function, which the ledger cannot keep: pass it again as template=."
             )
+        whole = spec["callable"] or spec["template"] is None
         return cls(
-            column=_label(frame, spec["column"]),
+            column=_label(frame, spec["column"]) if whole else spec["column"],
             template=template if spec["callable"] else spec["template"],
             shared=spec["shared"],
             betas=tuple(spec["betas"]),
             reply=reply_from_spec(spec["reply"]),
             into=spec["into"],
-            key=None if spec["key"] is None else _label(frame, spec["key"]),
-            missing=spec["missing"],
+            missing="skip" if spec["missing"] == "raise" else spec["missing"],
+            fields=fields,
             replicate=spec["replicate"],
         )
 

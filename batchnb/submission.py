@@ -21,16 +21,29 @@ import msgspec
 
 from batchnb import requests, results
 from batchnb.api import Api, BatchInfo
-from batchnb.errors import AmbiguousError, ApiError, NotFoundError, RefusedError
+from batchnb.errors import AmbiguousError, ApiError, CredentialsError, NotFoundError, RefusedError
 from batchnb.ledger import BatchRecord, JobRecord, Ledger
+from batchnb.schemas import Reply
 
-__all__ = ["Sent", "Settlement", "Submission"]
+__all__ = ["DECIDE", "READ_AGAIN", "Reading", "Sent", "Settlement", "Submission"]
 
 #: Created batches are looked for from this long before the intent, since clocks disagree; the custom_ids decide.
 LOOK_BACK = 26 * 3600.0
 
 #: Answers recorded in one transaction.
 CHUNK = 2_000
+
+#: Times the results of a batch are read again before what is not in them counts as missing.
+READ_AGAIN = 3
+
+#: Listings that must agree before something counts as not there.
+LISTINGS = 2
+
+#: What to do about rows that wait for a decision.
+DECIDE = 'job.resolve("send") asks these rows again, which may buy them twice; job.resolve("drop") gives them up.'
+
+#: What msgspec raises for a line that was cut or is no result.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +67,46 @@ class Sent:
 
 @dataclass(slots=True)
 class Settlement:
-    """What is known so far of an uncertain batch; kept in memory, since looking again costs little."""
+    """What is known so far of an uncertain batch; kept in memory, since looking again costs little.
+
+    Parameters
+    ----------
+    empty_listings : int
+        Listings after the grace period, in a row, that showed no batch that may be this one.
+    rejected : set of str
+        Ids of batches of this size that turned out to be others.
+    open : set of str
+        Ids of those that may be this one: not ended, not read whole, or listed once and then no more.
+    reads : dict of str to int
+        How often the results of each have been read without a decision.
+    gone : set of str
+        Those of the open ones that the last listing did not show.
+    vanished : int
+        Listings, in a row, in which one of the open ones was missing.
+    """
 
     empty_listings: int = 0
     rejected: set[str] = field(default_factory=set)
+    open: set[str] = field(default_factory=set)
+    reads: dict[str, int] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    vanished: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of reading the results of a batch.
+
+    Parameters
+    ----------
+    left : int
+        Requests that have no answer yet.
+    broken : str or None
+        Why the reading broke off; None where the results came to their end.
+    """
+
+    left: int
+    broken: str | None
 
 
 class Submission:
@@ -102,23 +151,27 @@ class Submission:
             info = self.api.create_batch(body, self._ledger.batches.betas(batch.id))
         except RefusedError as error:
             return self._refused(job, batch, error)
+        except CredentialsError:
+            # There was nothing to send it with: the call was not made.
+            self._ledger.batches.let_go(batch.id, state="submitting")
+            raise
         except BaseException as error:
             # Not only the lost answers: whatever interrupts the call leaves open whether the server has acted.
             self._ledger.batches.uncertain(batch.id, now=self._clock(), note=_uncertain_note(error))
             if isinstance(error, AmbiguousError):
                 return Sent(anything=True)
             raise
-        self._ledger.batches.accepted(batch.id, info.id, state="in_progress", times=times_of(info))
+        self._ledger.batches.accepted(batch.id, info.id, times=times_of(info))
         return Sent(anything=True)
 
     def _refused(self, job: JobRecord, batch: BatchRecord, error: RefusedError) -> Sent:
         batches = self._ledger.batches
         if error.status == 413 and batch.requests > 1:
-            batches.let_go(batch.id)
+            batches.let_go(batch.id, state="submitting")
             self._ledger.jobs.limit_batches(job.number, max_bytes=batch.bytes // 2)
             return Sent(anything=True)
         if waiting_helps(error):
-            batches.let_go(batch.id)
+            batches.let_go(batch.id, state="submitting")
             return Sent(anything=True, wait=error.retry_after or 0.0, reason=_waiting_reason(error))
         batches.refuse(batch.id, error_type=error.type or f"http_{error.status}", message=str(error))
         return Sent(anything=True)
@@ -126,81 +179,133 @@ class Submission:
     # Settling
 
     def settle(self, batch: BatchRecord, known: Settlement) -> bool:
-        """Look for an uncertain batch on the server; tell whether it is settled.
+        """Look for an uncertain batch on the server; tell whether it is settled: found, never made, or past finding.
 
         Raises
         ------
         ApiError
             The server could not be asked; try again later.
         """
-        waited = self._clock() - (batch.failed_at or batch.intended_at) >= self._grace
-        ours = set(self._ledger.batches.replies(batch.id))
         candidates = self._candidates(batch, known)
+        ours = set(self._ledger.batches.replies(batch.id))
+        failure: ApiError | None = None
         for candidate in candidates:
+            # Before its end there is no telling whose it is: its custom_ids are only to be seen in its results.
             if candidate.processing_status != "ended":
-                continue  # its custom_ids are not to be seen before its end
-            if self._custom_ids(candidate.id) == ours:
-                self._ledger.batches.accepted(batch.id, candidate.id, state="in_progress", times=times_of(candidate))
-                return True
-            known.rejected.add(candidate.id)
-        if any(candidate.id not in known.rejected for candidate in candidates):
-            known.empty_listings = 0
-        elif waited:
-            known.empty_listings += 1
-        if known.empty_listings < 2:
-            return False
-        self._ledger.batches.let_go(batch.id)
-        return True
+                continue
+            try:
+                if self._is_ours(candidate, ours, known):
+                    self._ledger.batches.accepted(batch.id, candidate.id, times=times_of(candidate))
+                    return True
+            except ApiError as error:  # this one cannot be read now; another may be the one
+                failure = error
+        known.open = known.gone | {candidate.id for candidate in candidates} - known.rejected
+        if failure is not None:
+            raise failure
+        return self._given_up(batch, known) or self._never_made(batch, known)
 
     def _candidates(self, batch: BatchRecord, known: Settlement) -> list[BatchInfo]:
         """List the batches that may be this one: of its size, unknown to the ledger, not much older than the intent."""
-        ledger_knows = self._ledger.batches.known_server_ids()
-        found = []
+        listed = []
         for info in self.api.list_batches():
             if info.created_at is not None and info.created_at.timestamp() < batch.intended_at - LOOK_BACK:
                 break
-            if info.total == batch.requests and info.id not in ledger_knows and info.id not in known.rejected:
-                found.append(info)
-        return found
+            listed.append(info)
+        # Asked after the listing: what another process has recorded in the meantime is no candidate.
+        others = self._ledger.batches.known_server_ids() | known.rejected
+        known.gone = known.open - {info.id for info in listed} - others
+        known.vanished = known.vanished + 1 if known.gone else 0
+        return [info for info in listed if info.total == batch.requests and info.id not in others]
 
-    def _custom_ids(self, batch_id: str) -> set[bytes | None]:
+    def _is_ours(self, candidate: BatchInfo, ours: set[bytes], known: Settlement) -> bool:
+        """Tell by its custom_ids whether an ended candidate is our batch; reject it for good if it is another's.
+
+        One that holds part of ours is read again, since a stream can end early. If that does not change, it is ours
+        with rows missing, unless it holds other rows too: then it stays open.
+        """
+        found, strangers = self._digests_in(candidate.id, ours)
+        if found and found == ours:
+            return True
+        if strangers and not found:
+            known.rejected.add(candidate.id)
+            return False
+        known.reads[candidate.id] = known.reads.get(candidate.id, 0) + 1
+        return known.reads[candidate.id] > READ_AGAIN and bool(found) and not strangers
+
+    def _digests_in(self, batch_id: str, ours: set[bytes]) -> tuple[set[bytes], bool]:
+        """Read which of our digests a batch's results hold, and whether they hold others."""
+        found: set[bytes] = set()
+        strangers = False
         with self.api.results(batch_id) as chunks:
-            return {requests.digest_in(_custom_id_in(line)) for line in results.lines(chunks)}
+            try:
+                for custom_id in filter(None, map(_custom_id_in, results.lines(chunks))):
+                    digest = requests.digest_in(custom_id)
+                    if digest in ours:
+                        found.add(digest)
+                    else:
+                        strangers = True
+            except AmbiguousError:
+                if strangers or not found:
+                    raise
+        return found, strangers
+
+    def _given_up(self, batch: BatchRecord, known: Settlement) -> bool:
+        """Leave a batch to be decided on, where asking the server again will not settle it."""
+        unread = [candidate for candidate in known.open if known.reads.get(candidate, 0) > READ_AGAIN]
+        if unread:
+            why = f"Batch {unread[0]} on the server may be it, but its results do not say so clearly."
+        elif known.vanished >= LISTINGS:
+            why = "A batch on the server that may have been it is no longer listed."
+        else:
+            return False
+        self._ledger.batches.lose(batch.id, f"The answer to sending these rows was lost. {why} {DECIDE}")
+        return True
+
+    def _never_made(self, batch: BatchRecord, known: Settlement) -> bool:
+        """Let a batch go that no listing shows, twice, after the grace period."""
+        if known.open:
+            known.empty_listings = 0
+        elif self._clock() - (batch.failed_at or batch.intended_at) >= self._grace:
+            known.empty_listings += 1
+        if known.empty_listings < LISTINGS:
+            return False
+        self._ledger.batches.let_go(batch.id, state="uncertain")
+        return True
 
     # Reading results
 
-    def collect(self, batch: BatchRecord) -> bool:
-        """Stream the results of an ended batch into the ledger; tell whether every request has its answer.
+    def collect(self, batch: BatchRecord) -> Reading:
+        """Stream the results of an ended batch into the ledger.
 
-        Reading again, after a stream that broke or ended early, changes nothing that was recorded.
+        Reading again, after a stream that broke or ended early, changes nothing that was recorded. A line that cannot
+        be read costs no other.
 
         Raises
         ------
         ApiError
             The results could not be opened.
         """
-        server_id = _server_id(batch)
         replies = self._ledger.batches.replies(batch.id)
-        with self.api.results(server_id) as chunks:
-            answers: list[results.Answer] = []
+        broken = None
+        answers: list[results.Answer] = []
+        with self.api.results(_server_id(batch)) as chunks:
             try:
                 for line in results.lines(chunks):
-                    answer = results.parse_line(line, replies)
+                    answer = _answer_in(line, replies)
                     if answer is not None:
                         answers.append(answer)
                     if len(answers) >= CHUNK:
                         self._ledger.batches.record(batch.id, answers)
                         answers = []
-            except (AmbiguousError, msgspec.MsgspecError) as error:
-                # What came whole is kept; the caller reads the rest again.
-                self._ledger.batches.note(batch.id, f"Reading the results broke off and is tried again: {error}")
-            self._ledger.batches.record(batch.id, answers)
-        return self._ledger.batches.unanswered(batch.id) == 0
+            except AmbiguousError as error:
+                broken = str(error)
+        self._ledger.batches.record(batch.id, answers)
+        return Reading(self._ledger.batches.unanswered(batch.id), broken)
 
 
 def waiting_helps(error: ApiError) -> bool:
     """Tell whether the same call may succeed later: rate and queue limits, overload, no connection, conflicts."""
-    if error.type == "enforced_spend_limit_reached":  # a 429 that does not pass by itself
+    if (error.type or "").endswith("spend_limit_reached"):  # a 429 that does not pass by itself
         return False
     return error.status in (409, 429, 529) or error.type == "unreachable"
 
@@ -236,11 +341,19 @@ def _server_id(batch: BatchRecord) -> str:
 
 
 class _Identified(msgspec.Struct):
-    custom_id: str
+    custom_id: str = ""
 
 
 def _custom_id_in(line: bytes) -> str:
+    """Read the custom_id of a result line; empty where the line was cut or is none."""
     try:
         return msgspec.json.decode(line, type=_Identified).custom_id
-    except msgspec.MsgspecError as error:
-        raise AmbiguousError(f"The results of a candidate batch could not be read: {error}") from error
+    except UNREADABLE:
+        return ""
+
+
+def _answer_in(line: bytes, replies: dict[bytes, Reply]) -> results.Answer | None:
+    try:
+        return results.parse_line(line, replies)
+    except UNREADABLE:
+        return None

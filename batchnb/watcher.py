@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from batchnb.errors import ApiError, BatchnbError, LedgerError, NotFoundError, RefusedError
+from batchnb.errors import ApiError, BatchnbError, JobNotFoundError, LedgerError, NotFoundError, RefusedError
 from batchnb.ledger import LIVE, BatchRecord, JobRecord, Ledger
 from batchnb.schedule import backoff, poll_interval
-from batchnb.submission import Settlement, Submission, times_of, waiting_helps
+from batchnb.submission import DECIDE, READ_AGAIN, Settlement, Submission, times_of, waiting_helps
 
 __all__ = ["Watcher"]
 
@@ -26,11 +26,11 @@ TICK = 1.0
 #: How often to look whether a batch another process is sending has got its id, or lost its owner, in seconds.
 OTHERS_INTERVAL = 2.0
 
-#: Times the results of a batch are read again before rows that are not in them count as missing.
-READ_AGAIN = 3
-
-#: A batch the server has not known for this long, in seconds, is lost.
+#: A batch the server has not known, or whose results have kept breaking off, for this long, in seconds, is lost.
 GONE_AFTER = 600.0
+
+#: When to try again after the ledger could not be written, and when to give up, in seconds.
+LEDGER_PAUSE, LEDGER_PATIENCE = 5.0, 60.0
 
 Callback = Callable[[], None]
 
@@ -43,6 +43,7 @@ class _Watch:
     ended: threading.Event = field(default_factory=threading.Event)
     send_at: float = 0.0
     refusals: int = 0
+    refused_since: float = 0.0
     may_send: bool = True
 
 
@@ -54,7 +55,8 @@ class _Due:
     checks: int = 0
     failures: int = 0
     reads: int = 0
-    unknown_since: float | None = None
+    left: int | None = None
+    doubted_since: float | None = None
     settlement: Settlement = field(default_factory=Settlement)
 
 
@@ -87,6 +89,7 @@ class Watcher:
         self._stopping = False
         self._changed = False
         self._foreign: int | None = None
+        self._ledger_failures = 0
         self.failure: BaseException | None = None
 
     # For other threads
@@ -98,12 +101,12 @@ class Watcher:
             if watch is None or watch.ended.is_set():
                 watch = self._watches[job] = _Watch(job)
             watch.may_send = True
-            watch.send_at = 0.0
-            if self._thread is None or not self._thread.is_alive():
-                self._stopping, self.failure = False, None
+            self._changed = True
+            if self._thread is None:
+                self._stopping, self.failure, self._ledger_failures = False, None, 0
                 self._thread = threading.Thread(target=self._run, name="batchnb", daemon=True)
                 self._thread.start()
-        self.wake()
+        self._wake.set()
         return watch.ended
 
     def subscribe(self, job: int, callback: Callback) -> Callback:
@@ -124,26 +127,34 @@ class Watcher:
         """Turn to these batches, and to whatever else is due, now."""
         for batch in batches:
             self._due.setdefault(batch.id, _Due()).at = 0.0
-        self._changed = True
+        with self._lock:
+            self._changed = True
         self._wake.set()
 
     def stop(self) -> None:
-        """End the thread after the step it is in."""
+        """End the thread after the step it is in; whoever waits for a job is told that nobody sees it through."""
         self._stopping = True
         self._wake.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
 
     def unsent(self) -> tuple[int, float]:
-        """Count the requests still to be sent, and tell in how many seconds sending goes on."""
-        watches = [watch for watch in self._watches.values() if watch.may_send and not watch.ended.is_set()]
-        count = sum(self._ledger.jobs.count_unsent(watch.number) for watch in watches)
-        return count, max((watch.send_at - self._clock() for watch in watches), default=0.0)
+        """Count the requests still to be sent, and tell how many seconds the server has sending held up, all in all."""
+        count, holds = 0, [0.0]
+        for watch in self._open_watches():
+            job = self._job_of(watch)
+            unsent = self._ledger.jobs.count_unsent(watch.number) if job and job.state == "open" else 0
+            if unsent and watch.may_send:
+                count += unsent
+                holds.append(watch.send_at - watch.refused_since if watch.refusals else 0.0)
+        return count, min(holds[1:], default=0.0)
 
     @property
     def running(self) -> bool:
         """Whether the thread is at work."""
-        return self._thread is not None and self._thread.is_alive()
+        thread = self._thread
+        return thread is not None and thread.is_alive()
 
     # The thread
 
@@ -155,27 +166,46 @@ class Watcher:
                     return
                 self._wake.wait(pause)
                 self._wake.clear()
+            self._give_up(BatchnbError("its workspace was closed"))
+        except BatchnbError as error:
+            self._give_up(error)
         except BaseException as error:  # a defect of ours: whoever waits for a job must be told, not left hanging
-            self.failure = error
-            for watch in list(self._watches.values()):
-                watch.ended.set()
-                self._tell(watch)
+            self._give_up(error)
             raise
+
+    def _give_up(self, error: BaseException) -> None:
+        with self._lock:  # so that `watch` starts another thread rather than trust this one
+            self._thread = None
+            watches = [watch for watch in self._watches.values() if not watch.ended.is_set()]
+            if watches:
+                self.failure = error
+            for watch in watches:
+                watch.ended.set()
+        for watch in watches:
+            self._tell(watch)
 
     def _step_safely(self) -> float | None:
         try:
-            return self.step()
+            pause = self.step()
         except LedgerError as error:
             # Nothing can be recorded, so nothing may be sent. The disk may have room again later.
             self.failure = error
-            return TICK * 5
+            self._ledger_failures += 1
+            if self._ledger_failures * LEDGER_PAUSE > LEDGER_PATIENCE:
+                raise
+            return LEDGER_PAUSE
+        self._ledger_failures = 0
+        return pause
 
     def step(self) -> float | None:
         """Do what is due; give the seconds until something is due again, or None when no watched job is open."""
         now = self._clock()
-        open_jobs = [self._ledger.jobs.by_number(watch.number) for watch in self._open_watches()]
-        for job in open_jobs:
-            self._send(job, now)
+        open_jobs = []
+        for watch in self._open_watches():
+            job = self._job_of(watch)
+            if job is not None:
+                open_jobs.append(job)
+                self._send(job, watch, now)
         if self._stopping:
             return 0.0
         batches = {batch.id: batch for job in open_jobs for batch in self._ledger.batches.of_job(job.number)}
@@ -190,9 +220,16 @@ class Watcher:
         with self._lock:
             return [watch for watch in self._watches.values() if not watch.ended.is_set()]
 
+    def _job_of(self, watch: _Watch) -> JobRecord | None:
+        try:
+            return self._ledger.jobs.by_number(watch.number)
+        except JobNotFoundError:  # deleted, here or by another process
+            watch.ended.set()
+            return None
+
     def _pause(self, batches: Iterable[int]) -> float | None:
-        watches = self._open_watches()
         with self._lock:
+            watches = [watch for watch in self._watches.values() if not watch.ended.is_set()]
             if not watches:
                 self._thread = None  # under the lock, so that `watch` starts another rather than trust this one
                 return None
@@ -203,8 +240,7 @@ class Watcher:
 
     # Sending
 
-    def _send(self, job: JobRecord, now: float) -> None:
-        watch = self._watches[job.number]
+    def _send(self, job: JobRecord, watch: _Watch, now: float) -> None:
         if job.state != "open" or not watch.may_send or watch.send_at > now:
             return
         sent = self._submission.send(job)
@@ -218,6 +254,8 @@ class Watcher:
             self._wake.set()  # there may be more: come back without a pause
         else:
             pause = backoff(watch.refusals, retry_after=sent.wait or None, jitter=random.random())  # noqa: S311
+            if not watch.refusals:
+                watch.refused_since = now
             watch.refusals += 1
             watch.send_at = now + pause
             self._note(job, sent.reason)
@@ -239,13 +277,15 @@ class Watcher:
                 self._collect(batch, due)
             else:
                 self._check(batch, due)
-        except NotFoundError as error:
-            self._unknown(batch, due, error)
         except ApiError as error:
             self._failed(batch, due, error)
+            # The server lags behind just after a create, and on results just after the end: a 404 is doubted first. A
+            # listing that is refused settles nothing, so that there is nothing to wait for but a decision.
+            refused = isinstance(error, RefusedError) and not waiting_helps(error)
+            if isinstance(error, NotFoundError) or (refused and batch.state == "uncertain"):
+                self._doubt(batch, due, str(error))
         else:
             due.failures = 0
-            due.unknown_since = None
 
     def _look_after_other(self, batch: BatchRecord, due: _Due) -> None:
         """Wait for a batch that another process is sending, unless that process has died.
@@ -258,13 +298,17 @@ class Watcher:
             note = "Sending it was interrupted. Whether the server took it is being found out; nothing is sent twice."
             self._ledger.batches.uncertain(batch.id, now=self._clock(), note=note)
             due.at = 0.0
+            self._wake.set()
 
     def _settle_batch(self, batch: BatchRecord, due: _Due) -> None:
         due.at = self._clock() + self._next_interval(due)
         if self._submission.settle(batch, due.settlement):
             due.at, due.checks = 0.0, 0
+            self._changed = True
+            self._wake.set()
             for watch in self._open_watches():
                 watch.may_send = True
+        due.doubted_since = None
 
     def _check(self, batch: BatchRecord, due: _Due) -> None:
         api = self._submission.api
@@ -286,35 +330,42 @@ class Watcher:
         )
         if state == "ended":
             due.at, due.checks = 0.0, 0
-            self._collect(self._ledger.batches.get(batch.id), due)
+            self._collect(batch, due)
+        else:
+            due.doubted_since = None
 
     def _collect(self, batch: BatchRecord, due: _Due) -> None:
-        complete = self._submission.collect(batch)
+        """Read results; again where they broke off or end early, as long as that brings more, and a few times then."""
+        reading = self._submission.collect(batch)
+        if due.left is None or reading.left < due.left:
+            due.reads, due.left, due.doubted_since = 0, reading.left, None
         due.reads += 1
-        if complete or due.reads > READ_AGAIN:
+        if reading.left == 0 or (reading.broken is None and due.reads > READ_AGAIN):
             self._ledger.batches.collected(batch.id)
             self._changed = True
             del self._due[batch.id]
-        else:
-            due.at = self._clock() + backoff(due.reads, jitter=0.0)
+            return
+        due.at = self._clock() + min(backoff(due.reads - 1), self._max_poll)
+        if reading.broken is not None:
+            note = f"Reading the results broke off and is tried again: {reading.broken}"
+            self._ledger.batches.note(batch.id, note)
+            self._doubt(batch, due, reading.broken)
 
     def _next_interval(self, due: _Due) -> float:
         due.checks += 1
         return poll_interval(due.checks - 1, self._max_poll)
 
-    def _unknown(self, batch: BatchRecord, due: _Due, error: NotFoundError) -> None:
-        """Doubt a 404: the server lags behind just after a create, and on results just after the end."""
+    def _doubt(self, batch: BatchRecord, due: _Due, why: str) -> None:
+        """Give a batch up that has failed in the same way for long: its rows wait for a decision."""
         now = self._clock()
-        due.unknown_since = due.unknown_since or now
-        if now - due.unknown_since < GONE_AFTER:
-            self._failed(batch, due, error)
+        if due.doubted_since is None:
+            due.doubted_since = now
+        if now - due.doubted_since < GONE_AFTER:
             return
+        what = f"Batch {batch.server_id} cannot be read" if batch.server_id else "These rows cannot be found again"
+        due.doubted_since = None
+        self._ledger.batches.lose(batch.id, f"{what}: {why} {DECIDE}")
         self._changed = True
-        self._ledger.batches.lose(
-            batch.id,
-            f"The server no longer knows batch {batch.server_id}, so its answers cannot be read. "
-            'job.resolve("send") asks these rows again, job.resolve("drop") gives them up.',
-        )
 
     def _failed(self, batch: BatchRecord, due: _Due, error: ApiError) -> None:
         due.failures += 1
@@ -327,25 +378,31 @@ class Watcher:
     def _settle_jobs(self) -> None:
         """End the jobs that have nothing left to wait for, and tell the views."""
         foreign = self._ledger.foreign_revision()
-        changed = self._changed or foreign != self._foreign
-        self._changed, self._foreign = False, foreign
+        with self._lock:  # cleared before the ledger is read, so that no change falls between the two
+            changed, self._changed = self._changed or foreign != self._foreign, False
         for watch in self._open_watches():
+            if foreign != self._foreign:
+                watch.may_send = True  # another process may have let requests go
             if changed:
                 self._settle_job(watch)
             self._tell(watch)
+        self._foreign = foreign
 
     def _settle_job(self, watch: _Watch) -> None:
         jobs = self._ledger.jobs
-        if jobs.by_number(watch.number).state == "open" and jobs.release(watch.number, "auto"):
-            watch.may_send = True
-            self._wake.set()
-        elif jobs.settle(watch.number, self._clock()):
-            watch.ended.set()
+        with self._lock:  # so that `watch` trusts no event that is about to be set
+            job = self._job_of(watch)
+            if job is None:
+                return
+            if job.state == "open" and jobs.release(job.number, "auto"):
+                watch.may_send = True
+                self._wake.set()
+            elif job.state == "ended" or jobs.settle(job.number, self._clock()):
+                watch.ended.set()
 
     def _tell(self, watch: _Watch) -> None:
         for callback in list(self._callbacks.get(watch.number, ())):
             try:
                 callback()
-            except BatchnbError:
-                # A view could not be drawn from the ledger; the next tick tries again, the job is not concerned.
+            except Exception:  # noqa: BLE001, S112  # a view that cannot be drawn, for whatever reason, costs no job
                 continue

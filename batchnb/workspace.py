@@ -8,10 +8,12 @@ import functools
 import hashlib
 import os
 import sys
+import threading
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import pandas as pd
@@ -28,17 +30,18 @@ from batchnb.submission import Submission
 from batchnb.watcher import Watcher
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterable
 
     import anthropic
+
+_Part = TypeVar("_Part")
 
 __all__ = ["DEFAULT_MODEL", "Workspace", "home_folder"]
 
 #: The guides' choice for labelling; its price and structured outputs are documented (platform.claude.com).
 DEFAULT_MODEL = "claude-haiku-4-5"
 
-#: Seconds that a normal exit waits at most for sending to go on when the server asked to wait.
+#: Seconds for which a normal exit lets the server hold up sending.
 EXIT_PATIENCE = 30.0
 
 
@@ -101,22 +104,35 @@ class Workspace:
             raise InputError(f"max_poll is a number of seconds above 0, not {max_poll!r}.")
         self._max_requests = max_batch_requests
         self._max_bytes = max_batch_bytes
+        self._making = threading.RLock()
+        self._parts: dict[str, Any] = {}
 
     # Parts, made when first needed
 
-    @functools.cached_property
+    def _part(self, name: str, make: Callable[[], _Part]) -> _Part:
+        """Make a part once, whichever thread asks first: two watchers on one ledger would take each other for dead."""
+        with self._making:
+            if name not in self._parts:
+                self._parts[name] = make()
+            part: _Part = self._parts[name]
+            return part
+
+    @property
     def api(self) -> Api:
         """The connection to the API."""
-        return Api(self._client, simulator=self._simulator)
+        return self._part("api", lambda: Api(self._client, simulator=self._simulator))
 
-    @functools.cached_property
+    @property
     def ledger(self) -> Ledger:
         """The ledger of this workspace's scope."""
-        return Ledger(self.home, self.scope)
+        return self._part("ledger", lambda: Ledger(self.home, self.scope))
 
-    @functools.cached_property
+    @property
     def watcher(self) -> Watcher:
         """The background thread."""
+        return self._part("watcher", self._new_watcher)
+
+    def _new_watcher(self) -> Watcher:
         submission = Submission(
             self.api,
             self.ledger,
@@ -194,6 +210,7 @@ class Workspace:
         record = jobs.create(job, rows or recipe.rows(frame), time.time())
         jobs.release(record.number, "rerun")
         if not jobs.settle(record.number, time.time()):
+            jobs.reopen(record.number)
             self.watch(record.number)
         return Job(job.id, self, frame)
 
@@ -282,24 +299,25 @@ class Workspace:
 
         What was recorded stays; another workspace, or this cell run again, goes on with it.
         """
-        parts = self.__dict__
+        with self._making:
+            parts, self._parts = self._parts, {}
         if "watcher" in parts:
             atexit.unregister(self._at_exit)
-            parts.pop("watcher").stop()
+            parts["watcher"].stop()
         if "ledger" in parts:
-            parts.pop("ledger").close()
+            parts["ledger"].close()
         if "api" in parts:
-            parts.pop("api").close()
+            parts["api"].close()
 
     def _at_exit(self) -> None:
         """Finish sending before the interpreter goes, and say so; waiting for answers is not needed."""
         try:
-            count, pause = self.watcher.unsent()
+            count, held_up = self.watcher.unsent()
             if count and self.watcher.running:
                 print(f"batchnb: sending the last {count:,} requests before leaving ...", file=sys.stderr)  # noqa: T201
-            while count and pause < EXIT_PATIENCE and self.watcher.running:
+            while count and held_up < EXIT_PATIENCE and self.watcher.running:
                 time.sleep(0.05)
-                count, pause = self.watcher.unsent()
+                count, held_up = self.watcher.unsent()
             if count:
                 print(  # noqa: T201
                     f"batchnb: {count:,} requests are recorded but not sent yet; run the cell again to go on.",

@@ -32,6 +32,16 @@ RECORD = """
     WHERE answers.outcome NOT IN ('succeeded', 'invalid')
 """
 
+#: Answer what waits to be sent, and only canceled jobs wanted.
+CANCEL_UNSENT = """
+    INSERT INTO answers
+    SELECT id, NULL, 'canceled', 'canceled', '', 0, 0, 0, 0, 0, NULL, CAST('{"type":"canceled"}' AS BLOB) FROM requests
+    WHERE batch IS NULL AND id NOT IN (SELECT request FROM answers)
+    AND id IN (SELECT o.request FROM jobs AS k JOIN job_rows AS o ON o.job = k.number WHERE k.state = 'canceling')
+    AND id NOT IN (SELECT o.request FROM jobs AS k JOIN job_rows AS o ON o.job = k.number
+                   WHERE k.state = 'open' AND o.request IS NOT NULL)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
@@ -162,28 +172,46 @@ class Batches:
             db.execute("INSERT INTO job_batches VALUES (?, ?)", (job, number))
         return self.get(number)
 
-    def accepted(self, number: int, server_id: str, *, state: str, times: Mapping[str, float | None]) -> None:
-        """Record the server's answer to a create call: durable, since it is a purchase."""
+    def accepted(self, number: int, server_id: str, *, times: Mapping[str, float | None]) -> bool:
+        """Record which batch of the server this one is: durable, since it is a purchase.
+
+        Tells whether it was recorded: not where another process has settled the batch in the meantime, nor where that
+        batch of the server already stands for another one.
+        """
         with self._store.transaction(durable=True) as db:
-            db.execute(
-                "UPDATE batches SET server_id = ?, state = ?, failed_at = NULL, note = NULL, created_at = ?,"
-                " expires_at = ? WHERE id = ?",
-                (server_id, state, times.get("created_at"), times.get("expires_at"), number),
-            )
+            done = db.execute(
+                "UPDATE batches SET server_id = :server, state = 'in_progress', failed_at = NULL, note = NULL,"
+                " created_at = :created, expires_at = :expires"
+                " WHERE id = :number AND state IN ('submitting', 'uncertain')"
+                " AND NOT EXISTS (SELECT 1 FROM batches WHERE server_id = :server)",
+                {"server": server_id, "created": times.get("created_at"), "expires": times.get("expires_at"),
+                 "number": number},
+            )  # fmt: skip
+            return done.rowcount == 1
 
     def uncertain(self, number: int, *, now: float, note: str) -> None:
         """Record that a create call got no usable answer, or that its owner died before one was recorded."""
         with self._store.transaction(durable=True) as db:
             db.execute(
-                "UPDATE batches SET state = 'uncertain', failed_at = ?, note = ? WHERE id = ? AND server_id IS NULL",
+                "UPDATE batches SET state = 'uncertain', failed_at = ?, note = ? WHERE id = ? AND state = 'submitting'",
                 (now, note, number),
             )
 
-    def let_go(self, number: int) -> None:
-        """Give a batch's requests back, to be sent again: the server has made nothing of it."""
+    def let_go(self, number: int, *, state: str) -> bool:
+        """Give a batch's requests back, to be sent again: the server has made nothing of it.
+
+        Only if the batch is still in the `state` in which that was found out; tells whether it was. What only canceled
+        jobs wanted is not sent again.
+        """
         with self._store.transaction(durable=True) as db:
+            done = db.execute(
+                "UPDATE batches SET state = 'refused', processing = 0 WHERE id = ? AND state = ?", (number, state)
+            )
+            if done.rowcount != 1:
+                return False
             db.execute("UPDATE requests SET batch = NULL WHERE batch = ?", (number,))
-            db.execute("UPDATE batches SET state = 'refused', processing = 0 WHERE id = ?", (number,))
+            db.execute(CANCEL_UNSENT)
+            return True
 
     def refuse(self, number: int, *, error_type: str, message: str) -> None:
         """Give every request of a batch the server's refusal as its outcome; no batch holds them any more."""
@@ -194,12 +222,12 @@ class Batches:
                 " WHERE batch = ?",
                 (error_type, result, number),
             )
-            self.let_go(number)
+            self.let_go(number, state="submitting")
 
     def lose(self, number: int, note: str) -> None:
         """Set a batch aside that can be neither found nor ruled out: its rows wait for a decision."""
         with self._store.transaction(durable=True) as db:
-            db.execute("UPDATE batches SET state = 'lost', note = ? WHERE id = ?", (note, number))
+            db.execute(f"UPDATE batches SET state = 'lost', note = ? WHERE id = ? AND state IN {LIVE}", (note, number))
 
     def checked(
         self, number: int, *, state: str, counts: Mapping[str, int], times: Mapping[str, float | None], now: float
@@ -232,16 +260,20 @@ class Batches:
                 ],
             )  # fmt: skip
 
-    def collected(self, number: int) -> int:
-        """Close a batch whose results have all been read; requests without one are ``missing``. Count those."""
+    def collected(self, number: int) -> None:
+        """Close a batch whose results have all been read, or are given up; requests without one are ``missing``."""
         with self._store.transaction(durable=True) as db:
-            missing = db.execute(
-                "INSERT INTO answers SELECT id, ?, 'missing', 'missing', '', 0, 0, 0, 0, 0, NULL, ? FROM requests AS r"
-                " WHERE batch = ? AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)",
-                (number, b'{"type":"missing"}', number),
-            ).rowcount
-            db.execute("UPDATE batches SET state = 'collected', note = NULL WHERE id = ?", (number,))
-            return missing
+            done = db.execute(
+                "UPDATE batches SET state = 'collected', note = NULL"
+                " WHERE id = ? AND state IN ('in_progress', 'canceling', 'ended', 'lost')",
+                (number,),
+            )
+            if done.rowcount == 1:
+                db.execute(
+                    "INSERT INTO answers SELECT id, ?, 'missing', 'missing', '', 0, 0, 0, 0, 0, NULL, ? FROM requests"
+                    " WHERE batch = ? AND id NOT IN (SELECT request FROM answers)",
+                    (number, b'{"type":"missing"}', number),
+                )
 
     def resolve(self, job: int, *, send: bool) -> int:
         """Let the requests of a job's lost batches be sent again, or give them up; count them."""
@@ -249,7 +281,7 @@ class Batches:
             lost = [batch for batch in self.of_job(job) if batch.state == "lost"]
             for batch in lost:
                 if send:
-                    self.let_go(batch.id)
+                    self.let_go(batch.id, state="lost")
                 else:
                     self.collected(batch.id)
             if lost:
@@ -268,22 +300,16 @@ class Batches:
 
     def cancel(self, job: int) -> None:
         """Cancel a job: nothing more of it is sent, and batches that no other open job needs are to be canceled."""
-        mine = "SELECT request FROM job_rows WHERE job = :job AND request IS NOT NULL"
         others = (
-            "SELECT request FROM job_rows AS o JOIN jobs AS k ON k.number = o.job"
-            " WHERE k.state = 'open' AND k.number <> :job AND request IS NOT NULL"
+            "SELECT o.request FROM jobs AS k JOIN job_rows AS o ON o.job = k.number"
+            " WHERE k.state = 'open' AND o.request IS NOT NULL"
         )
         with self._store.transaction(durable=True) as db:
-            db.execute("UPDATE jobs SET state = 'canceling' WHERE number = :job AND state = 'open'", {"job": job})
+            db.execute("UPDATE jobs SET state = 'canceling' WHERE number = ? AND state = 'open'", (job,))
+            db.execute(CANCEL_UNSENT)
             db.execute(
-                "INSERT INTO answers SELECT id, NULL, 'canceled', 'canceled', '', 0, 0, 0, 0, 0, NULL, :result"
-                f" FROM requests WHERE batch IS NULL AND id IN ({mine}) AND id NOT IN ({others})"
-                " AND id NOT IN (SELECT request FROM answers)",
-                {"job": job, "result": b'{"type":"canceled"}'},
-            )
-            db.execute(
-                "UPDATE batches SET cancel_asked = 1 WHERE id IN (SELECT batch FROM job_batches WHERE job = :job)"
+                "UPDATE batches SET cancel_asked = 1 WHERE id IN (SELECT batch FROM job_batches WHERE job = ?)"
                 " AND state IN ('submitting', 'uncertain', 'in_progress')"
                 f" AND id NOT IN (SELECT batch FROM requests WHERE batch IS NOT NULL AND id IN ({others}))",
-                {"job": job},
+                (job,),
             )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from batchnb.errors import JobNotFoundError
+from batchnb.errors import JobNotFoundError, JobStateError
 from batchnb.ledger.store import Store
 from batchnb.pricing import LARGE_PROMPT, Usage
 from batchnb.requests import Content, Envelope
@@ -126,8 +126,11 @@ class Jobs:
         return next(self._select("WHERE id = ?", job_id), None)
 
     def by_number(self, number: int) -> JobRecord:
-        """Give the job of that number."""
-        return next(self._select("WHERE number = ?", number))
+        """Give the job of that number, or raise JobNotFoundError."""
+        found = next(self._select("WHERE number = ?", number), None)
+        if found is None:
+            raise JobNotFoundError(f"Job number {number} is no longer in this ledger: it was deleted.")
+        return found
 
     def all(self) -> list[JobRecord]:
         """Give all jobs, newest first."""
@@ -288,13 +291,14 @@ class Jobs:
     def settle(self, number: int, now: float) -> bool:
         """End a job that has no row left to wait for; tell whether it has ended.
 
+        A canceled job does not wait for what is not sent yet: only another open job still wants that.
         Rows of a lost batch stay ``pending`` but are not waited for: they need a decision. Batches that other jobs, or
         other kernels, have made of shared requests in the meantime are noted too.
         """
         waiting = """
             SELECT 1 FROM job_rows AS j JOIN requests AS r ON r.id = j.request LEFT JOIN batches AS b ON b.id = r.batch
             WHERE j.job = ? AND b.state IS NOT 'lost' AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
-            LIMIT 1
+            AND (r.batch IS NOT NULL OR (SELECT state FROM jobs WHERE number = j.job) <> 'canceling') LIMIT 1
         """
         with self._store.transaction() as db:
             if db.execute(waiting, (number,)).fetchone():
@@ -304,6 +308,13 @@ class Jobs:
                 "UPDATE jobs SET state = 'ended', ended_at = ? WHERE number = ? AND state <> 'ended'", (now, number)
             )
             return True
+
+    def reopen(self, number: int) -> None:
+        """Have an ended job go on: rows it shares with another job were let go to be asked again, and still wait."""
+        with self._store.transaction(durable=True) as db:
+            db.execute(
+                "UPDATE jobs SET state = 'open', ended_at = NULL WHERE number = ? AND state = 'ended'", (number,)
+            )
 
     def release(self, number: int, rule: str) -> int:
         """Let failed requests of a job be sent again, and count them.
@@ -325,7 +336,9 @@ class Jobs:
             ).fetchall()
             if chosen:
                 db.executemany("DELETE FROM answers WHERE request = ?", chosen)
-                db.executemany("UPDATE requests SET batch = NULL, attempts = attempts + 1 WHERE id = ?", chosen)
+                # Only what is asked again by itself uses up the job's retries.
+                attempts = "attempts + 1" if rule == "auto" else "attempts"
+                db.executemany(f"UPDATE requests SET batch = NULL, attempts = {attempts} WHERE id = ?", chosen)
                 db.execute("UPDATE jobs SET state = 'open', ended_at = NULL, note = NULL WHERE number = ?", (number,))
             return len(chosen)
 
@@ -342,6 +355,10 @@ class Jobs:
     def delete(self, number: int) -> None:
         """Remove a job, and the requests and answers no other job has."""
         with self._store.transaction(durable=True) as db:
+            if self.by_number(number).state != "ended":
+                raise JobStateError(
+                    "The job goes on again: it was retried, or its cell run again. Nothing was deleted."
+                )
             orphans = db.execute(
                 "SELECT DISTINCT request FROM job_rows WHERE job = :job AND request IS NOT NULL AND request NOT IN"
                 " (SELECT request FROM job_rows WHERE job <> :job AND request IS NOT NULL)",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import filelock
 
+from batchnb.errors import LedgerError
 from batchnb.ledger.store import make_private_folder
 
 __all__ = ["Owner"]
@@ -30,7 +31,13 @@ class Owner:
         self._folder = make_private_folder(home / "owners")
         self.name = uuid.uuid4().hex
         self._lock = self._lock_of(self.name)
-        self._lock.acquire(timeout=0)
+        try:
+            self._lock.acquire(timeout=0)
+        except (OSError, NotImplementedError) as error:
+            raise LedgerError(
+                f"The folder {self._folder} takes no file locks ({error}), so other processes could not tell whether "
+                "this one is still sending. Nothing was sent. Set BATCHNB_HOME to a folder on a local disk."
+            ) from error
 
     def is_alive(self, name: str) -> bool:
         """Tell whether the owner of that name still lives. The file of a dead one is removed."""
@@ -42,7 +49,7 @@ class Owner:
         lock = self._lock_of(name)
         try:
             lock.acquire(timeout=0)
-        except filelock.Timeout:
+        except OSError:  # held (filelock.Timeout is one), or not to be told: then nothing may be taken from it
             return True
         self._remove(lock)
         return False

@@ -102,19 +102,20 @@ class Store:
             if self._depth:
                 yield self._db
                 return
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            self._db.execute("BEGIN IMMEDIATE")
-            self._depth += 1
             try:
+                self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._db.execute("BEGIN IMMEDIATE")
+                self._depth += 1
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:  # SQLite rolls back by itself on a full disk
+                # Also where the commit itself failed, or an interrupt fell between two lines of this. On a full disk
+                # SQLite has rolled back by itself.
+                if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-            else:
-                self._db.execute("COMMIT")
             finally:
-                self._depth -= 1
+                self._depth = 0
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

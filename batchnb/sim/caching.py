@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from batchnb.sim.content import breakpoint_blocks
+from batchnb.sim.content import breakpoints
 from batchnb.sim.responder import count_tokens
 
 _HIT_SHARE = 0.8
@@ -87,7 +87,7 @@ def _minimum(model: str) -> int:
 
 def _prefix(params: Mapping[str, Any]) -> tuple[dict[str, Any], bool] | None:
     """Return the request up to its last breakpoint and whether that lasts an hour; None without a breakpoint."""
-    marks = [block["cache_control"] for block in breakpoint_blocks(params) if block.get("cache_control")]
+    marks = breakpoints(params)
     if not marks:
         return None
     lasts_hour = marks[-1].get("ttl") == "1h"
@@ -107,7 +107,7 @@ def _prefix(params: Mapping[str, Any]) -> tuple[dict[str, Any], bool] | None:
 
 
 def _marked(part: object) -> bool:
-    return isinstance(part, list) and any(isinstance(block, Mapping) and block.get("cache_control") for block in part)
+    return isinstance(part, list) and any(isinstance(block, dict) and block.get("cache_control") for block in part)
 
 
 def _last_marked(messages: list[Any]) -> tuple[int, int] | None:
@@ -115,6 +115,6 @@ def _last_marked(messages: list[Any]) -> tuple[int, int] | None:
     for i, message in enumerate(messages):
         content = message.get("content")
         for j, block in enumerate(content if isinstance(content, list) else ()):
-            if isinstance(block, Mapping) and block.get("cache_control"):
+            if isinstance(block, dict) and block.get("cache_control"):
                 found = i, j
     return found

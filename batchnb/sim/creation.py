@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from batchnb.sim.wire import ApiError, decode_json
+from batchnb.sim.wire import ApiError, decode_json, invalid
 
 _PATTERN = r"^[a-zA-Z0-9_-]{1,64}$"
 _custom_id = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -50,7 +50,7 @@ def parse(body: bytes, max_requests: int) -> list[tuple[str, bytes]]:
     except msgspec.ValidationError as problem:
         raise _explain(body, max_requests) from problem
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise ApiError("invalid_request_error", f"The request body is not valid JSON: {problem}") from problem
+        raise invalid(f"The request body is not valid JSON: {problem}") from problem
     _check_count(len(requests), max_requests)
     seen: set[str] = set()
     for i, request in enumerate(requests):
@@ -63,7 +63,7 @@ def parse(body: bytes, max_requests: int) -> list[tuple[str, bytes]]:
 
 def _check_count(count: int, most: int) -> None:
     if not count:
-        raise _invalid("requests: List should have at least 1 item after validation, not 0")
+        raise invalid("requests: List should have at least 1 item after validation, not 0")
     if count > most:
         raise ApiError(
             "request_too_large", f"requests: a batch may hold at most {most} requests, and this one has {count}"
@@ -73,33 +73,33 @@ def _check_count(count: int, most: int) -> None:
 def _bad_custom_id(i: int, name: str) -> ApiError:
     where = f"requests.{i}.custom_id"
     if not name:
-        return _invalid(f"{where}: String should have at least 1 character")
+        return invalid(f"{where}: String should have at least 1 character")
     if len(name) > 64:
-        return _invalid(f"{where}: String should have at most 64 characters")
+        return invalid(f"{where}: String should have at most 64 characters")
     if not _custom_id.fullmatch(name):
-        return _invalid(f"{where}: String should match pattern '{_PATTERN}'")
-    return _invalid(f"{where}: custom_id must be unique within a batch, and '{name}' is repeated")
+        return invalid(f"{where}: String should match pattern '{_PATTERN}'")
+    return invalid(f"{where}: custom_id must be unique within a batch, and '{name}' is repeated")
 
 
 def _explain(body: bytes, max_requests: int) -> ApiError:
     """Return the API's words for a body of the wrong shape; taken slowly, since it is refused anyway."""
     whole = decode_json(body)
     if not isinstance(whole, dict):
-        return _invalid("Input should be an object")
+        return invalid("Input should be an object")
     if "requests" not in whole:
-        return _invalid("requests: Field required")
+        return invalid("requests: Field required")
     for name in whole:
         if name != "requests":
-            return _invalid(f"{name}: Extra inputs are not permitted")
+            return invalid(f"{name}: Extra inputs are not permitted")
     requests = whole["requests"]
     if not isinstance(requests, list):
-        return _invalid("requests: Input should be a valid array")
+        return invalid("requests: Input should be a valid array")
     if len(requests) > max_requests:
         _check_count(len(requests), max_requests)
     for i, request in enumerate(requests):
         if problem := _request_problem(request, f"requests.{i}"):
-            return _invalid(problem)
-    return _invalid("requests: Input should be a valid array")
+            return invalid(problem)
+    return invalid("requests: Input should be a valid array")
 
 
 def _request_problem(request: Any, where: str) -> str | None:
@@ -114,7 +114,3 @@ def _request_problem(request: Any, where: str) -> str | None:
     if not isinstance(request["custom_id"], str):
         return f"{where}.custom_id: Input should be a valid string"
     return None
-
-
-def _invalid(message: str) -> ApiError:
-    return ApiError("invalid_request_error", message)

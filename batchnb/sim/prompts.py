@@ -8,7 +8,7 @@ first; the rules here are guesses from the forms in which people write prompts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,9 +104,9 @@ def texts_of(content: object) -> Iterator[str]:
     """Yield the texts of a message's content: a string, or blocks of text, tool results and plain documents."""
     if isinstance(content, str):
         yield content
-    elif isinstance(content, Sequence):
+    elif isinstance(content, list):
         for block in content:
-            if not isinstance(block, Mapping):
+            if not isinstance(block, dict):
                 continue
             if isinstance(block.get("text"), str):
                 yield block["text"]
@@ -114,16 +114,16 @@ def texts_of(content: object) -> Iterator[str]:
                 yield from texts_of(block.get("content"))
             elif block.get("type") == "document":
                 source = block.get("source")
-                if isinstance(source, Mapping) and source.get("type") in ("text", "content"):
+                if isinstance(source, dict) and source.get("type") in ("text", "content"):
                     yield from texts_of(source.get("data", source.get("content")))
 
 
 def last_user_text(params: Mapping[str, Any]) -> str:
     """Return the text of the last user message (empty where it has none)."""
     messages = params.get("messages")
-    if isinstance(messages, Sequence):
+    if isinstance(messages, list):
         for message in reversed(messages):
-            if isinstance(message, Mapping) and message.get("role") == "user":
+            if isinstance(message, dict) and message.get("role") == "user":
                 return "\n".join(texts_of(message.get("content")))
     return ""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,8 +112,8 @@ def count_tokens(params: Mapping[str, Any]) -> int:
     if params.get("system"):
         total += _SYSTEM_TOKENS
     messages = params.get("messages")
-    for message in messages if isinstance(messages, Sequence) else ():
-        if isinstance(message, Mapping):
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict):
             total += _MESSAGE_TOKENS + _content_tokens(message.get("content"))
     if tools := params.get("tools"):
         total += _TOOLS_TOKENS + text_tokens(_json(tools))
@@ -151,8 +151,8 @@ def _quarters(text: str) -> int:
 
 def _content_tokens(content: object) -> int:
     total = sum(text_tokens(text) for text in texts_of(content))
-    if isinstance(content, Sequence) and not isinstance(content, str):
-        total += sum(_block_tokens(block) for block in content if isinstance(block, Mapping))
+    if isinstance(content, list):
+        total += sum(_block_tokens(block) for block in content if isinstance(block, dict))
     return total
 
 
@@ -163,9 +163,9 @@ def _block_tokens(block: Mapping[str, Any]) -> int:
         return _IMAGE_TOKENS
     if kind == "document":
         source = block.get("source")
-        data = source.get("data") if isinstance(source, Mapping) and source.get("type") == "base64" else None
+        data = source.get("data") if isinstance(source, dict) and source.get("type") == "base64" else None
         pages = 1 + len(data) // _PAGE_BYTES if isinstance(data, str) else 1
-        return 0 if isinstance(source, Mapping) and source.get("type") == "text" else pages * _PAGE_TOKENS
+        return 0 if isinstance(source, dict) and source.get("type") == "text" else pages * _PAGE_TOKENS
     if kind == "tool_use":
         return text_tokens(_json(block.get("input")))
     if kind == "thinking":
@@ -181,7 +181,7 @@ def _budget(params: Mapping[str, Any]) -> int:
 def _thinking(params: Mapping[str, Any], rng: random.Random) -> str:
     """Return what the reply thinks first, if anything: always when enabled, mostly when left to the model."""
     setting = params.get("thinking")
-    kind = setting.get("type") if isinstance(setting, Mapping) else None
+    kind = setting.get("type") if isinstance(setting, dict) else None
     if kind == "enabled" or (kind == "adaptive" and rng.random() < 0.75):
         return "(simulated thinking) Weigh the words of the text, then answer."
     return ""
@@ -189,9 +189,9 @@ def _thinking(params: Mapping[str, Any], rng: random.Random) -> str:
 
 def _forced_tool(params: Mapping[str, Any]) -> Mapping[str, Any] | None:
     choice, tools = params.get("tool_choice"), params.get("tools")
-    if not isinstance(choice, Mapping) or not isinstance(tools, Sequence):
+    if not isinstance(choice, dict) or not isinstance(tools, list):
         return None
-    own = [tool for tool in tools if isinstance(tool, Mapping) and isinstance(tool.get("input_schema"), Mapping)]
+    own = [tool for tool in tools if isinstance(tool, dict) and isinstance(tool.get("input_schema"), dict)]
     if choice.get("type") == "tool":
         return next((tool for tool in own if tool.get("name") == choice.get("name")), None)
     return own[0] if choice.get("type") == "any" and own else None
@@ -213,8 +213,8 @@ def _tool_use(
 
 def _output_schema(params: Mapping[str, Any]) -> Mapping[str, Any] | None:
     config = params.get("output_config")
-    form = config.get("format") if isinstance(config, Mapping) else None
-    if isinstance(form, Mapping) and form.get("type") == "json_schema" and isinstance(form.get("schema"), Mapping):
+    form = config.get("format") if isinstance(config, dict) else None
+    if isinstance(form, dict) and form.get("type") == "json_schema" and isinstance(form.get("schema"), dict):
         schema: Mapping[str, Any] = form["schema"]
         return schema
     return None
@@ -240,7 +240,7 @@ def _ended(text: str, budget: int, sequences: object) -> tuple[str, str, str | N
     """Return a text as far as ``max_tokens`` and ``stop_sequences`` let it go, why it ends, and the sequence."""
     whole = cut_to_tokens(text, budget)
     reason, stopped_by = ("end_turn" if whole == text else "max_tokens"), None
-    for sequence in sequences if isinstance(sequences, Sequence) else ():
+    for sequence in sequences if isinstance(sequences, list) else ():
         if isinstance(sequence, str) and sequence and (at := whole.find(sequence)) >= 0:
             whole, reason, stopped_by = whole[:at], "stop_sequence", sequence
     return whole, reason, stopped_by

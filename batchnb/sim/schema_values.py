@@ -9,6 +9,7 @@ from typing import Any
 
 from batchnb.sim.labels import choose, script_language
 from batchnb.sim.prompts import Question
+from batchnb.sim.schemas import resolve
 
 __all__ = ["build"]
 
@@ -65,23 +66,23 @@ class _Builder:
         self.question = question
 
     def value(self, schema: Any, name: str, depth: int) -> Any:
-        if not isinstance(schema, Mapping) or depth > _BOTTOM:
+        if not isinstance(schema, dict) or depth > _BOTTOM:
             return None
         if "$ref" in schema or "allOf" in schema:
             schema = self.flat(schema)
         if "const" in schema:
             return schema["const"]
         options = schema.get("enum")
-        if isinstance(options, Sequence) and options:
+        if isinstance(options, list) and options:
             return self.pick(options, schema)
         branches = schema.get("anyOf") or schema.get("oneOf")
-        if isinstance(branches, Sequence) and branches:
+        if isinstance(branches, list) and branches:
             return self.branch(schema, branches, name, depth)
         return self.typed(schema, name, depth)
 
     def typed(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
         kind = schema.get("type")
-        if isinstance(kind, Sequence) and not isinstance(kind, str):
+        if isinstance(kind, list):
             kind = next((k for k in kind if k != "null"), "null")
         if kind is None:
             kind = next((k for key, k in _TELLING.items() if key in schema), "string")
@@ -92,28 +93,15 @@ class _Builder:
         """Return a schema with its reference followed and its ``allOf`` parts merged into it."""
         if hops > _BOTTOM:
             return {}
-        parts = [part for part in schema.get("allOf", ()) if isinstance(part, Mapping)]
+        parts = [part for part in schema.get("allOf", ()) if isinstance(part, dict)]
         if isinstance(reference := schema.get("$ref"), str):
-            parts.append(self.resolve(reference))
+            parts.append(resolve(reference, self.root) or {})
         merged = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
         for part in parts:
             inner = self.flat(part, hops + 1) if "$ref" in part or "allOf" in part else part
             for key, value in inner.items():
                 merged[key] = _both(key, merged[key], value) if key in merged else value
         return merged
-
-    def resolve(self, reference: str) -> Mapping[str, Any]:
-        """Follow a reference within the document (``#``, ``#/$defs/Name``); any other resolves to nothing."""
-        if not reference.startswith("#"):
-            return {}
-        target = self.root
-        for step in reference[1:].split("/")[1:]:
-            key = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(target, Mapping):
-                target = target.get(key)
-            elif isinstance(target, list) and key.isdecimal() and int(key) < len(target):
-                target = target[int(key)]
-        return target if isinstance(target, Mapping) else {}
 
     def pick(self, options: Sequence[Any], schema: Mapping[str, Any]) -> Any:
         usable = [option for option in options if _may_be(option, schema.get("type"))] or list(options)
@@ -124,7 +112,7 @@ class _Builder:
     def branch(self, schema: Mapping[str, Any], branches: Sequence[Any], name: str, depth: int) -> Any:
         """Take the first alternative that says something; deep down the shallowest one, lest it never ends."""
         outer = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf", "$defs", "definitions")}
-        told = [self.flat(branch) for branch in branches if isinstance(branch, Mapping)]
+        told = [self.flat(branch) for branch in branches if isinstance(branch, dict)]
         if not told:
             return self.typed(outer, name, depth)
         if depth > _DEEP:
@@ -137,7 +125,7 @@ class _Builder:
 
     def object_(self, schema: Mapping[str, Any], _name: str, depth: int) -> dict[str, Any]:
         properties = schema.get("properties")
-        properties = properties if isinstance(properties, Mapping) else {}
+        properties = properties if isinstance(properties, dict) else {}
         required = [key for key in schema.get("required", ()) if isinstance(key, str)]
         wanted = required if depth > _DEEP else [*properties, *(key for key in required if key not in properties)]
         extra = schema.get("additionalProperties")
@@ -150,7 +138,7 @@ class _Builder:
         most = int(schema.get("maxItems", max(fewest, 3)))
         if items is False:
             return first
-        flat = self.flat(items) if isinstance(items, Mapping) else {}
+        flat = self.flat(items) if isinstance(items, dict) else {}
         if flat.get("type") == "string" and not {"enum", "const", "format", "anyOf", "oneOf"} & flat.keys():
             rest = self.keywords(flat, max(fewest, min(most, 3)) - len(first), fewest - len(first))
         else:
@@ -296,7 +284,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 def _may_be(value: Any, kind: Any) -> bool:
     kinds = [kind] if isinstance(kind, str) else kind
-    if not isinstance(kinds, Sequence):
+    if not isinstance(kinds, list):
         return True
     if isinstance(value, bool):
         return "boolean" in kinds

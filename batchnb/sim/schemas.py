@@ -1,4 +1,4 @@
-"""Which JSON schemas structured outputs take.
+"""Which JSON schemas the API takes at all, and which of them structured outputs take.
 
 Source: platform.claude.com documentation: every object closed by ``additionalProperties: false``, no recursion, no
 ``$ref`` outside the schema, no bounds on numbers, lengths or (beyond 0 and 1) array sizes. The wording is unverified.
@@ -16,6 +16,35 @@ _BOUNDS = {
 }
 _BOUNDS["integer"] = _BOUNDS["number"]
 _MAX_MIN_ITEMS = 1
+_TYPE_NAMES = ("array", "boolean", "integer", "null", "number", "object", "string")
+# What the keywords that are read here and by the built-in responder hold.
+_KEYWORDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("properties", "$defs", "definitions"), (dict,)),
+    **dict.fromkeys(("required", "enum", "anyOf", "allOf", "oneOf", "prefixItems"), (list,)),
+    **dict.fromkeys(("items", "additionalProperties"), (dict, bool)),
+    **dict.fromkeys(_BOUNDS["number"], (int, float)),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), (int,)),
+    **dict.fromkeys(("$ref", "format", "description"), (str,)),
+}
+
+
+def malformed(schema: Mapping[str, Any]) -> str | None:
+    """Return why a schema is none at all, or None when it is one."""
+    if all(_well_formed(key, value) for node in _walk(schema) for key, value in node.items()):
+        return None
+    return "JSON schema is invalid. It must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12)."
+
+
+def _well_formed(key: str, value: object) -> bool:
+    if key == "type":
+        kinds = value if isinstance(value, list) else [value]
+        return all(kind in _TYPE_NAMES for kind in kinds)
+    if key == "required" and isinstance(value, list):
+        return all(isinstance(name, str) for name in value)
+    if key == "multipleOf" and isinstance(value, int | float) and value <= 0:
+        return False
+    allowed = _KEYWORDS.get(key, (object,))
+    return isinstance(value, allowed) and (not isinstance(value, bool) or bool in allowed or object in allowed)
 
 
 def complaint(schema: Mapping[str, Any]) -> str | None:
@@ -37,7 +66,7 @@ def _own_complaint(node: Mapping[str, Any], root: Mapping[str, Any]) -> str | No
     if isinstance(least, int) and least > _MAX_MIN_ITEMS:
         return f"For 'array' type, 'minItems' values other than 0 or 1 are not supported (got: {least})"
     reference = node.get("$ref")
-    if isinstance(reference, str) and _resolve(reference, root) is None:
+    if isinstance(reference, str) and resolve(reference, root) is None:
         if not reference.startswith("#"):
             return "External $ref is not supported"
         return f"Unable to resolve $ref '{reference}'"
@@ -72,15 +101,21 @@ def _walk(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         stack.extend(_children(node))
 
 
-def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    if not reference.startswith("#"):
+def resolve(reference: str, root: Any) -> Mapping[str, Any] | None:
+    """Follow a reference within a schema (``#``, ``#/$defs/Name``); None where it leads to no schema in it."""
+    head, *steps = reference.split("/")
+    if head != "#":
         return None
-    node: Any = root
-    for part in reference.lstrip("#").strip("/").split("/"):
-        if not part:
-            continue
-        node = node.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(node, dict) else None
-    return node if isinstance(node, dict) else None
+    target = root
+    for step in steps:
+        key = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(target, dict):
+            target = target.get(key)
+        elif isinstance(target, list) and key.isdecimal() and int(key) < len(target):
+            target = target[int(key)]
+        else:
+            return None
+    return target if isinstance(target, dict) else None
 
 
 def _recursion(root: Mapping[str, Any]) -> str | None:
@@ -93,7 +128,7 @@ def _recursion(root: Mapping[str, Any]) -> str | None:
         if id(node) in done:
             return False
         inside = above | {id(node)}
-        target = _resolve(node["$ref"], root) if isinstance(node.get("$ref"), str) else None
+        target = resolve(node["$ref"], root) if isinstance(node.get("$ref"), str) else None
         below = [*_children(node), *([target] if target is not None else [])]
         if any(reaches_itself(child, inside) for child in below):
             return True

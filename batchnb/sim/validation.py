@@ -17,14 +17,13 @@ from typing import Any
 import msgspec
 
 from batchnb.sim import catalogue, parameters, schemas
-from batchnb.sim.content import check_messages, check_system, count_breakpoints
-from batchnb.sim.wire import ApiError
+from batchnb.sim.content import check_breakpoints, check_messages, check_system, tagged
+from batchnb.sim.wire import ApiError, invalid
 
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _TOOL_CHOICES = ("auto", "any", "tool", "none")
 _THINKING = ("enabled", "disabled", "adaptive", "between_tools")
 _MIN_THINKING_BUDGET = 1024
-_MAX_BREAKPOINTS = 4
 
 
 def check(params: object, endpoint: str, *, version: str, beta: bool = False) -> None:
@@ -47,7 +46,7 @@ def check(params: object, endpoint: str, *, version: str, beta: bool = False) ->
         With the API's type and message.
     """
     if not isinstance(params, dict):
-        raise _invalid("Input should be an object")
+        raise invalid("Input should be an object")
     _check_names(params, endpoint, parameters.allowed(endpoint, version=version, beta=beta))
     model = _check_model(params["model"])
     if endpoint != "count_tokens":
@@ -58,28 +57,25 @@ def check(params: object, endpoint: str, *, version: str, beta: bool = False) ->
         check_system(params["system"])
     if len(params) > (2 if endpoint == "count_tokens" else 3):  # more than what has been seen above
         _check_options(params, endpoint)
-
-
-def _invalid(message: str) -> ApiError:
-    return ApiError("invalid_request_error", message)
+    check_breakpoints(params)
 
 
 def _check_names(params: Mapping[str, Any], endpoint: str, allowed: frozenset[str]) -> None:
     required = ("model", "messages") if endpoint == "count_tokens" else ("model", "messages", "max_tokens")
     for name in required:
         if name not in params:
-            raise _invalid(f"{name}: Field required")
+            raise invalid(f"{name}: Field required")
     for name in params:
         # Clients that write a null for an unset temperature are let through: whether the API does is unverified.
         if name not in allowed and not (name in parameters.SAMPLING and params[name] is None):
-            raise _invalid(f"{name}: Extra inputs are not permitted")
+            raise invalid(f"{name}: Extra inputs are not permitted")
 
 
 def _check_model(name: object) -> catalogue.Model:
     if not isinstance(name, str):
-        raise _invalid("model: Input should be a valid string")
+        raise invalid("model: Input should be a valid string")
     if not name:
-        raise _invalid("model: String should have at least 1 character")
+        raise invalid("model: String should have at least 1 character")
     model = catalogue.find(name)
     if model is None or model.lifecycle == "retired":
         raise ApiError("not_found_error", f"model: {name}")
@@ -88,12 +84,12 @@ def _check_model(name: object) -> catalogue.Model:
 
 def _check_max_tokens(value: object, model: catalogue.Model, endpoint: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _invalid("max_tokens: Input should be a valid integer")
+        raise invalid("max_tokens: Input should be a valid integer")
     least = 1 if endpoint == "batch" else 0  # zero only fills the cache, and is not taken in a batch
     if value < least:
-        raise _invalid(f"max_tokens: Input should be greater than or equal to {least}")
+        raise invalid(f"max_tokens: Input should be greater than or equal to {least}")
     if value > model.output:
-        raise _invalid(
+        raise invalid(
             f"max_tokens: {value} > {model.output}, which is the maximum allowed number of output tokens for {model.id}"
         )
 
@@ -104,9 +100,9 @@ def _check_sampling(params: Mapping[str, Any]) -> None:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _invalid(f"{name}: Input should be a valid number")
+            raise invalid(f"{name}: Input should be a valid number")
         if not 0 <= value <= 1:
-            raise _invalid(f"{name}: range: 0..1")
+            raise invalid(f"{name}: range: 0..1")
 
 
 def _check_options(params: Mapping[str, Any], endpoint: str) -> None:
@@ -124,143 +120,128 @@ def _check_options(params: Mapping[str, Any], endpoint: str) -> None:
         _check_tools(params["tools"])
     if params.get("tool_choice") is not None:
         _check_tool_choice(params["tool_choice"], params.get("tools") or ())
-    if (found := count_breakpoints(params)) > _MAX_BREAKPOINTS:
-        raise _invalid(f"A maximum of {_MAX_BREAKPOINTS} blocks with cache_control may be provided. Found {found}.")
     if params.get("service_tier") not in (None, "auto", "standard_only"):
-        raise _invalid("service_tier: Input should be 'auto' or 'standard_only'")
+        raise invalid("service_tier: Input should be 'auto' or 'standard_only'")
     _check_metadata(params.get("metadata"))
 
 
 def _check_stream(value: object, endpoint: str) -> None:
     if not isinstance(value, bool):
-        raise _invalid("stream: Input should be a valid boolean")
+        raise invalid("stream: Input should be a valid boolean")
     if value and endpoint == "batch":
-        raise _invalid("stream: Streaming is not supported in the Message Batches API")
+        raise invalid("stream: Streaming is not supported in the Message Batches API")
 
 
 def _check_speed(value: object, endpoint: str) -> None:
     if value not in ("standard", "fast"):
-        raise _invalid("speed: Input should be 'standard' or 'fast'")
+        raise invalid("speed: Input should be 'standard' or 'fast'")
     if value == "fast" and endpoint == "batch":
-        raise _invalid("speed: 'fast' is not supported in the Message Batches API")
+        raise invalid("speed: 'fast' is not supported in the Message Batches API")
 
 
 def _check_stop_sequences(value: object) -> None:
     if not isinstance(value, list):
-        raise _invalid("stop_sequences: Input should be a valid array")
+        raise invalid("stop_sequences: Input should be a valid array")
     for i, text in enumerate(value):
         if not isinstance(text, str):
-            raise _invalid(f"stop_sequences.{i}: Input should be a valid string")
+            raise invalid(f"stop_sequences.{i}: Input should be a valid string")
         if not text.strip():
-            raise _invalid("stop_sequences: each stop sequence must contain non-whitespace")
+            raise invalid("stop_sequences: each stop sequence must contain non-whitespace")
 
 
 def _check_thinking(value: object, max_tokens: object) -> None:
-    kind = _tag(value, "thinking", _THINKING)
+    kind, setting = tagged(value, "thinking", _THINKING)
     if kind != "enabled":
         return
-    budget = value.get("budget_tokens") if isinstance(value, dict) else None
+    budget = setting.get("budget_tokens")
     if budget is None:
-        raise _invalid("thinking.enabled.budget_tokens: Field required")
+        raise invalid("thinking.enabled.budget_tokens: Field required")
     if isinstance(budget, bool) or not isinstance(budget, int):
-        raise _invalid("thinking.enabled.budget_tokens: Input should be a valid integer")
+        raise invalid("thinking.enabled.budget_tokens: Input should be a valid integer")
     if budget < _MIN_THINKING_BUDGET:
-        raise _invalid(
+        raise invalid(
             f"thinking.enabled.budget_tokens: Input should be greater than or equal to {_MIN_THINKING_BUDGET}"
         )
     if isinstance(max_tokens, int) and budget >= max_tokens:
-        raise _invalid("`max_tokens` must be greater than `thinking.budget_tokens`.")
+        raise invalid("`max_tokens` must be greater than `thinking.budget_tokens`.")
 
 
 def _check_output_config(value: object) -> None:
     if not isinstance(value, dict):
-        raise _invalid("output_config: Input should be an object")
+        raise invalid("output_config: Input should be an object")
     for name in value:
         if name not in ("effort", "format", "task_budget"):
-            raise _invalid(f"output_config.{name}: Extra inputs are not permitted")
+            raise invalid(f"output_config.{name}: Extra inputs are not permitted")
     if value.get("effort") not in (None, *_EFFORTS):
-        raise _invalid("output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'")
+        raise invalid("output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'")
     layout = value.get("format")
     if layout is None:
         return
-    _tag(layout, "output_config.format", ("json_schema",))
+    tagged(layout, "output_config.format", ("json_schema",))
     if not isinstance(layout.get("schema"), dict):
-        raise _invalid("output_config.format.schema: Field required")
-    if complaint := _schema_complaint(layout["schema"]):
-        raise _invalid(f"output_config.format.schema: {complaint}")
+        raise invalid("output_config.format.schema: Field required")
+    _check_schema(layout["schema"], "output_config.format.schema", strict=True)
 
 
-def _schema_complaint(schema: dict[str, Any]) -> str | None:
+def _check_schema(schema: dict[str, Any], where: str, *, strict: bool) -> None:
     # Every row of a batch tends to bring the same schema, and walking it costs more than the rest of the check.
-    return _complaint_of(msgspec.json.encode(schema))
+    if complaint := _complaint(msgspec.json.encode(schema), strict):
+        raise invalid(f"{where}: {complaint}")
 
 
 @lru_cache(maxsize=256)
-def _complaint_of(encoded: bytes) -> str | None:
-    return schemas.complaint(msgspec.json.decode(encoded))
+def _complaint(encoded: bytes, strict: bool) -> str | None:
+    schema = msgspec.json.decode(encoded)
+    return schemas.malformed(schema) or (schemas.complaint(schema) if strict else None)
 
 
 def _check_tools(tools: object) -> None:
     if not isinstance(tools, list):
-        raise _invalid("tools: Input should be a valid array")
+        raise invalid("tools: Input should be a valid array")
     names: set[str] = set()
     for i, tool in enumerate(tools):
         if not isinstance(tool, dict):
-            raise _invalid(f"tools.{i}: Input should be an object")
+            raise invalid(f"tools.{i}: Input should be an object")
         if tool.get("type") in (None, "custom"):
             _check_custom_tool(tool, f"tools.{i}.custom")
         name = tool.get("name")
         if isinstance(name, str):
             if name in names:
-                raise _invalid("tools: Tool names must be unique.")
+                raise invalid("tools: Tool names must be unique.")
             names.add(name)
 
 
 def _check_custom_tool(tool: Mapping[str, Any], where: str) -> None:
     for field in ("name", "input_schema"):
         if field not in tool:
-            raise _invalid(f"{where}.{field}: Field required")
+            raise invalid(f"{where}.{field}: Field required")
     schema = tool["input_schema"]
     if not isinstance(schema, dict):
-        raise _invalid(f"{where}.input_schema: Input should be an object")
+        raise invalid(f"{where}.input_schema: Input should be an object")
     if "type" not in schema:
-        raise _invalid(f"{where}.input_schema.type: Field required")
+        raise invalid(f"{where}.input_schema.type: Field required")
     if schema["type"] != "object":
-        raise _invalid(f"{where}.input_schema.type: Input should be 'object'")
-    if tool.get("strict") and (complaint := _schema_complaint(schema)):
-        raise _invalid(f"{where}.input_schema: {complaint}")
+        raise invalid(f"{where}.input_schema.type: Input should be 'object'")
+    _check_schema(schema, f"{where}.input_schema", strict=bool(tool.get("strict")))
 
 
 def _check_tool_choice(value: object, tools: object) -> None:
-    kind = _tag(value, "tool_choice", _TOOL_CHOICES)
+    kind, choice = tagged(value, "tool_choice", _TOOL_CHOICES)
     if kind in ("any", "tool") and not tools:
-        raise _invalid("tool_choice: `tool_choice` may only be specified while providing `tools`.")
-    if kind == "tool" and isinstance(value, dict) and isinstance(tools, list):
-        name = value.get("name")
+        raise invalid("tool_choice: `tool_choice` may only be specified while providing `tools`.")
+    if kind == "tool" and isinstance(tools, list):
+        name = choice.get("name")
         if name not in [tool.get("name") for tool in tools]:
-            raise _invalid(f"Tool '{name}' not found in provided tools")
+            raise invalid(f"Tool '{name}' not found in provided tools")
 
 
 def _check_metadata(value: object) -> None:
     if value is None:
         return
     if not isinstance(value, dict):
-        raise _invalid("metadata: Input should be an object")
+        raise invalid("metadata: Input should be an object")
     for name in value:
         if name != "user_id":
-            raise _invalid(f"metadata.{name}: Extra inputs are not permitted")
-
-
-def _tag(value: object, where: str, tags: tuple[str, ...]) -> str:
-    """Return the ``type`` of a tagged object, which must be one of the tags."""
-    if not isinstance(value, dict):
-        raise _invalid(f"{where}: Input should be an object")
-    if "type" not in value:
-        raise _invalid(f"{where}: Unable to extract tag using discriminator 'type'")
-    kind = value["type"]
-    if kind not in tags:
-        expected = ", ".join(f"'{tag}'" for tag in tags)
-        raise _invalid(
-            f"{where}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {expected}"
-        )
-    return str(kind)
+            raise invalid(f"metadata.{name}: Extra inputs are not permitted")
+    if not isinstance(value.get("user_id"), str | None):
+        raise invalid("metadata.user_id: Input should be a valid string")

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_PAIRS = [one + other for one in _ALPHABET for other in _ALPHABET]  # an id is made of eleven of them
 _ids = random.Random()  # noqa: S311 - seeded by the system; ids are names, not secrets
 
 STATUS_OF = {
@@ -79,6 +80,11 @@ class ApiError(Exception):
         super().__init__(self.message)
 
 
+def invalid(message: str) -> ApiError:
+    """Return the 400 with which the API refuses a malformed request."""
+    return ApiError("invalid_request_error", message)
+
+
 def envelope(refusal: ApiError, request_id: str | None) -> dict[str, Any]:
     """Return the body of an error response, or the error of an ``errored`` row (which nests it once more)."""
     error: dict[str, Any] = {"type": refusal.kind, "message": refusal.message}
@@ -99,12 +105,12 @@ def decode_json(data: bytes) -> Any:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise ApiError("invalid_request_error", f"The request body is not valid JSON: {problem}") from problem
+        raise invalid(f"The request body is not valid JSON: {problem}") from problem
 
 
 def new_id(prefix: str) -> str:
     """Return an id of the API's form: the prefix, ``_01`` and 22 letters and digits."""
-    return f"{prefix}_01{''.join(_ids.choices(_ALPHABET, k=22))}"
+    return f"{prefix}_01{''.join(_ids.choices(_PAIRS, k=11))}"
 
 
 def rfc3339(seconds: float) -> str:

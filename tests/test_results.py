@@ -1,0 +1,230 @@
+"""Result lines to outcomes, whatever the server, the network and the model make of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchnb.results import OUTCOMES, PAID, error_of, lines, parse_line, read_result, refused_result
+from batchnb.schemas import LabelReply, Reply, TextReply
+
+DIGEST = bytes.fromhex("00112233445566778899aabbccddeeff")
+TEXT, LABELS = TextReply(), LabelReply.of(["good", "bad"])
+USAGE = {"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 3, "inference_geo": "us"}
+
+
+def text_block(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text, "citations": None}
+
+
+def succeeded(*content: dict[str, Any], stop_reason: str | None = "end_turn", **message: Any) -> dict[str, Any]:
+    made = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-haiku-4-5", "usage": USAGE}
+    return {"type": "succeeded", "message": {**made, "content": list(content), "stop_reason": stop_reason, **message}}
+
+
+def errored(kind: str, message: str) -> dict[str, Any]:
+    inner = {"type": kind, "message": message}
+    return {"type": "errored", "error": {"type": "error", "error": inner, "request_id": "req_1"}}
+
+
+def line(result: Any, identifier: str = f"row-{DIGEST.hex()}") -> bytes:
+    return json.dumps({"custom_id": identifier, "result": result}).encode()
+
+
+def read(result: Any, reply: Reply = TEXT) -> tuple[str, Any, str | None, str | None]:
+    """Read a result as the ledger's reader and as the frame's, which must agree; give the frame's."""
+    answer = parse_line(line(result), {DIGEST: reply})
+    assert answer is not None
+    outcome, value, message, text = read_result(answer.result, reply)
+    assert (answer.outcome, answer.error) == (outcome, error_of(answer.result, reply))
+    assert outcome in OUTCOMES
+    assert (message is None) == (answer.error is None) == (outcome == "succeeded")
+    return outcome, value, message, text
+
+
+# Lines
+
+
+@given(
+    st.lists(st.sampled_from([b'{"a":1}', b'{"b":"\xed\x95\x9c"}', b"", b" ", b"x" * 90]), max_size=6),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.booleans(),
+    st.lists(st.integers(0, 400), max_size=12),
+)
+def test_any_cutting_of_a_stream_gives_the_same_lines(written, newline, ended, cuts):
+    stream = newline.join(written) + (newline if ended else b"")
+    places = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    chunks = [stream[start:end] for start, end in itertools.pairwise(places)]
+    assert list(lines(chunks)) == [one for one in written if one.strip()]
+
+
+def test_a_carriage_return_cut_from_its_newline_is_no_part_of_a_line():
+    assert list(lines([b'{"a":1}\r', b'\n\r\n{"b":2}', b"\r\n"])) == [b'{"a":1}', b'{"b":2}']
+
+
+def test_whole_lines_are_given_before_the_stream_breaks():
+    def breaking():
+        yield b"one\ntwo\nthr"
+        raise ConnectionError
+
+    received = []
+    with pytest.raises(ConnectionError):
+        received.extend(lines(breaking()))
+    assert received == [b"one", b"two"]
+
+
+# Which request a line answers
+
+
+@pytest.mark.parametrize("identifier", ["row-1", f"row-{'0' * 32}", f"row{DIGEST.hex()}"])
+def test_a_line_for_a_request_that_is_not_ours_is_none(identifier):
+    assert parse_line(line(succeeded(text_block("Hi")), identifier), {DIGEST: TEXT}) is None
+
+
+def test_a_line_is_matched_by_its_digest_whatever_leads_it():
+    answer = parse_line(line(succeeded(text_block("Hi")), f"another-key-{DIGEST.hex()}"), {DIGEST: TEXT})
+    assert answer is not None
+    assert answer.digest == DIGEST
+
+
+@pytest.mark.parametrize(
+    "cut", [b'{"custom_id":"row-', b"<html>", b'{"result":{}}', b'["custom_id"]', b'{"custom_id":7}']
+)
+def test_what_is_no_result_line_is_an_error(cut):
+    with pytest.raises(msgspec.DecodeError):
+        parse_line(cut, {DIGEST: TEXT})
+
+
+@given(st.integers(1, 300))
+def test_a_line_cut_anywhere_is_an_error_and_never_another_answer(length):
+    whole = line(succeeded(text_block("The answer.")))
+    with pytest.raises(msgspec.DecodeError):
+        parse_line(whole[: min(length, len(whole) - 1)], {DIGEST: TEXT})
+
+
+# Outcomes
+
+
+def test_a_text_is_given_as_it_is():
+    assert read(succeeded(text_block("  Tom & <b>\n"))) == ("succeeded", "  Tom & <b>\n", None, "  Tom & <b>\n")
+
+
+def test_an_answer_carries_model_usage_and_place():
+    answer = parse_line(line(succeeded(text_block("Hi"))), {DIGEST: TEXT})
+    assert answer is not None
+    assert (answer.model, answer.geo) == ("claude-haiku-4-5", "us")
+    assert (answer.usage.input_tokens, answer.usage.output_tokens, answer.usage.cache_read) == (10, 5, 3)
+    assert json.loads(answer.result) == succeeded(text_block("Hi"))
+
+
+def test_thinking_and_tools_around_the_text_are_passed_over():
+    thinking = {"type": "thinking", "thinking": "Hm.", "signature": "x"}
+    tool = {"type": "server_tool_use", "id": "t", "name": "search", "input": {}}
+    outcome, value, _, _ = read(succeeded(thinking, text_block("One. "), tool, text_block("Two.")))
+    assert (outcome, value) == ("succeeded", "One. Two.")
+
+
+def test_a_reply_without_text_is_invalid_and_says_what_it_holds():
+    outcome, value, message, text = read(
+        succeeded({"type": "tool_use", "id": "t", "name": "look_up", "input": {}}, stop_reason="tool_use")
+    )
+    assert (outcome, value, text) == ("invalid", None, None)
+    assert message is not None
+    assert "tool_use" in message
+
+
+def test_an_empty_reply_is_invalid():
+    assert read(succeeded())[0] == "invalid"
+
+
+@pytest.mark.parametrize("stop_reason", ["refusal", "max_tokens", "model_context_window_exceeded", "pause_turn"])
+def test_an_unfinished_reply_is_invalid_and_keeps_its_text(stop_reason):
+    outcome, value, message, text = read(succeeded(text_block("I can"), stop_reason=stop_reason))
+    assert (outcome, value, text) == ("invalid", "I can", "I can")
+    assert message
+
+
+def test_a_cut_reply_is_no_label_even_where_its_text_happens_to_fit():
+    outcome, value, _, text = read(succeeded(text_block('{"label":"good"}'), stop_reason="max_tokens"), LABELS)
+    assert (outcome, value, text) == ("invalid", None, '{"label":"good"}')
+
+
+def test_a_refusal_without_text_is_invalid():
+    assert read(succeeded(stop_reason="refusal"))[:2] == ("invalid", None)
+
+
+@pytest.mark.parametrize("stop_reason", ["end_turn", "stop_sequence", None, "a reason of the future"])
+def test_any_other_stop_reason_is_an_answer(stop_reason):
+    assert read(succeeded(text_block("Hi"), stop_reason=stop_reason))[:2] == ("succeeded", "Hi")
+
+
+def test_a_label_is_taken_out_of_the_reply():
+    assert read(succeeded(text_block('{"label": "good"}')), LABELS)[:2] == ("succeeded", "good")
+
+
+@pytest.mark.parametrize("said", ["good", '{"label":"great"}', '{"label":["good"]}', '["good"]', "", "{", "null"])
+def test_a_reply_that_is_none_of_the_labels_is_invalid_and_kept(said):
+    outcome, value, message, text = read(succeeded(text_block(said)), LABELS)
+    assert (outcome, value, text) == ("invalid", None, said)
+    assert message
+
+
+def test_an_error_is_read_through_both_its_envelopes():
+    result = errored("invalid_request_error", "messages.0: too long")
+    assert read(result)[:3] == ("errored", None, "invalid_request_error: messages.0: too long")
+    assert error_of(json.dumps(result).encode(), TEXT) == "invalid_request_error"
+
+
+@pytest.mark.parametrize("kind", ["canceled", "expired", "missing"])
+def test_a_row_that_was_not_answered_says_why(kind):
+    outcome, value, message, _ = read({"type": kind})
+    assert (outcome, value) == (kind, None)
+    assert message
+
+
+def test_a_result_of_a_type_nobody_knows_is_an_error_that_names_it():
+    outcome, _, message, _ = read({"type": "paused", "note": {}})
+    assert outcome == "errored"
+    assert message is not None
+    assert "paused" in message
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"type": "succeeded"},
+        succeeded(text_block("Hi"), content=None),
+        succeeded({"type": "text", "text": {}}),
+        None,
+        [],
+    ],
+)
+def test_a_result_of_another_form_costs_its_own_row_and_is_never_bought_again(result):
+    outcome, _, message, _ = read(result)
+    assert outcome in PAID
+    assert outcome == "invalid"
+    assert message
+
+
+@pytest.mark.parametrize("error", [None, "overloaded", {"type": "error"}, {"type": "error", "error": {"type": None}}])
+def test_an_error_of_another_form_is_still_an_error(error):
+    assert read({"type": "errored", "error": error})[0] == "errored"
+
+
+def test_null_usage_counts_nothing():
+    answer = parse_line(line(succeeded(text_block("Hi"), usage=None)), {DIGEST: TEXT})
+    assert answer is not None
+    assert (answer.outcome, answer.usage.input_tokens) == ("succeeded", 0)
+
+
+def test_a_refusal_of_a_whole_batch_reads_like_one_of_its_rows():
+    raw = refused_result("billing_error", 'Your "credit" balance is too low')
+    assert read_result(raw, TEXT) == ("errored", None, 'billing_error: Your "credit" balance is too low', None)
+    assert error_of(raw, TEXT) == "billing_error"
+    assert json.loads(raw)["error"]["error"]["type"] == "billing_error"

@@ -137,8 +137,20 @@ class FrameAccessor:
     ) -> ShownPreview:
         """Show what `submit` would send for the first `n` rows; send nothing that costs money.
 
-        The parameters are those of `submit`. Touches the network only for the free count_tokens endpoint, once for each
-        row shown, and goes without where there is no key or no answer.
+        Touches the network only for the free count_tokens endpoint, once for each row shown, and goes without where
+        there is no key or no answer. Blocks meanwhile.
+
+        Parameters
+        ----------
+        n : int
+            Rows to show.
+        column, template, into, labels, system, model, max_tokens, params, key, missing, overwrite, workspace
+            As `submit` takes them.
+
+        Returns
+        -------
+        ShownPreview
+            Shows itself, as HTML or as text.
 
         Raises
         ------
@@ -244,17 +256,43 @@ class SeriesAccessor:
         self._series = series
 
     def submit(self, template: Template = None, **options: Any) -> Job:
-        """Send the values as batches; see ``df.batch.submit`` for everything else. The result is a frame."""
+        """Send the values as batches, as ``df.batch.submit`` does. The result is a frame. Returns at once.
+
+        Parameters
+        ----------
+        template : str, callable or None
+            As ``df.batch.submit`` takes it; ``{name}`` is the series' name, or ``{text}`` where it has none.
+        **options
+            Everything else that ``df.batch.submit`` takes.
+        """
         column, frame = self._framed()
         return FrameAccessor(frame).submit(column, template, **options)
 
     def preview(self, template: Template = None, n: int = 3, **options: Any) -> ShownPreview:
-        """Show what `submit` would send for the first `n` values; see ``df.batch.preview``."""
+        """Show what `submit` would send for the first `n` values, as ``df.batch.preview`` does. Blocks meanwhile.
+
+        Parameters
+        ----------
+        template : str, callable or None
+            As `submit` takes it.
+        n : int
+            Values to show.
+        **options
+            Everything else that ``df.batch.preview`` takes.
+        """
         column, frame = self._framed()
         return FrameAccessor(frame).preview(column, template, n, **options)
 
     def join(self, job: Job, *, template: Callable[[Any], Any] | None = None) -> pd.DataFrame:
-        """Give the values, as a frame, with a job's columns, matched by content. Touches no network."""
+        """Give the values, as a frame, with a job's columns, matched by content. Touches no network.
+
+        Parameters
+        ----------
+        job : Job
+            Any job whose template reads no other column.
+        template : callable, optional
+            The job's template, if it was a function.
+        """
         return FrameAccessor(self._framed()[1]).join(job, template=template)
 
     def _framed(self) -> tuple[Hashable, pd.DataFrame]:

@@ -124,6 +124,11 @@ class Job:
 
         In a notebook the widgets stay alive meanwhile. Interrupting ends the wait, not the job.
 
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait at most. Default: no limit.
+
         Raises
         ------
         BatchnbError
@@ -268,6 +273,16 @@ class Job:
 
         ``.jsonl`` holds one line per answered request, in the API's own format. Simulated results say so in every row.
 
+        Parameters
+        ----------
+        path : path
+            The file; one that is there is replaced. Parquet needs ``pyarrow``.
+
+        Returns
+        -------
+        Path
+            The file.
+
         Raises
         ------
         InputError
@@ -328,7 +343,9 @@ class Job:
         self._workspace.watcher.wake(self._workspace.ledger.batches.of_job(self._number))
 
     def retry(self, *, all: bool = False) -> int:
-        """Ask the failed rows of this job again, and tell how many requests that is. Sends in the background.
+        """Ask the failed rows of this job again, and tell how many requests that is.
+
+        Returns at once; sending goes on in the background.
 
         Canceled, expired and missing rows and passing errors are asked again; paid replies never are.
 
@@ -345,6 +362,8 @@ class Job:
 
     def resolve(self, decision: str) -> int:
         """Decide about rows whose batch could not be found, and tell how many requests that concerns.
+
+        Returns at once; what is to be sent is sent in the background.
 
         Parameters
         ----------
@@ -384,7 +403,17 @@ class Job:
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called about once a second while the job is open and once when it ends.
 
-        It runs in a background thread. Returns the function that ends the subscription.
+        It runs in a background thread. Returns at once. Touches no network.
+
+        Parameters
+        ----------
+        callback : callable
+            Takes nothing; what it gives is not looked at.
+
+        Returns
+        -------
+        callable
+            Ends the subscription.
         """
         return self._workspace.watcher.subscribe(self._number, callback)
 

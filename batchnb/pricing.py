@@ -76,6 +76,11 @@ class Usage:
 
         Cache writes that the server does not split by lifetime count as 5-minute ones, the API's default. Absent and
         null counts are zero.
+
+        Parameters
+        ----------
+        usage : mapping
+            As the Messages API gives it.
         """
         split = usage.get("cache_creation") or {}
         write_1h = _count(split.get("ephemeral_1h_input_tokens"))

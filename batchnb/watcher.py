@@ -83,7 +83,7 @@ class Watcher:
         self._watches: dict[int, _Watch] = {}
         self._callbacks: dict[int, list[Callback]] = {}
         self._due: dict[int, _Due] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -176,13 +176,14 @@ class Watcher:
     def _give_up(self, error: BaseException) -> None:
         with self._lock:  # so that `watch` starts another thread rather than trust this one
             self._thread = None
-            watches = [watch for watch in self._watches.values() if not watch.ended.is_set()]
+            watches = self._open_watches()
             if watches:
                 self.failure = error
             for watch in watches:
                 watch.ended.set()
-        for watch in watches:
-            self._tell(watch)
+        if not self._stopping:
+            for watch in watches:
+                self._tell(watch)
 
     def _step_safely(self) -> float | None:
         try:
@@ -229,7 +230,7 @@ class Watcher:
 
     def _pause(self, batches: Iterable[int]) -> float | None:
         with self._lock:
-            watches = [watch for watch in self._watches.values() if not watch.ended.is_set()]
+            watches = self._open_watches()
             if not watches:
                 self._thread = None  # under the lock, so that `watch` starts another rather than trust this one
                 return None

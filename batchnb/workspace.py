@@ -153,7 +153,10 @@ class Workspace:
 
     @property
     def scope(self) -> str:
-        """Whose answers the ledger keeps."""
+        """Whose answers the ledger keeps.
+
+        The first time, an address on this machine is asked whether it is a simulator: one call, two seconds at most.
+        """
         return self._found_scope[0]
 
     @property
@@ -173,7 +176,13 @@ class Workspace:
     # Jobs
 
     def fields(self, betas: Iterable[str] = ()) -> frozenset[str]:
-        """Give the names that params may have, from the SDK's own types. Touches no network."""
+        """Give the names that params may have, from the SDK's own types. Touches no network.
+
+        Parameters
+        ----------
+        betas : iterable of str
+            Beta headers; with any of them, the names of the beta namespace.
+        """
         return message_fields(beta=bool(tuple(betas)))
 
     def submit(
@@ -181,8 +190,22 @@ class Workspace:
     ) -> Job:
         """Record a job and have it sent in the background.
 
-        Only if something is about to be sent, the first such request is checked with the free count_tokens endpoint
-        (10 s at most). Questions that were asked before, in this job or another, are not sent again.
+        Only if something is about to be sent, the network is touched: the first such request is checked with the free
+        count_tokens endpoint, which blocks for 10 s at most. Questions that were asked before, in this job or another,
+        are not sent again.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            The rows.
+        recipe : Recipe
+            What each of them asks.
+        name : str or None
+            What the job is called. Default: the column and the new column.
+        batch_size : int or None
+            Requests in a batch. Default: chosen so that progress moves.
+        retries : int
+            How often a row is asked again by itself.
 
         Raises
         ------
@@ -246,11 +269,22 @@ class Workspace:
         _warn_unchecked(error)
 
     def watch(self, number: int) -> threading.Event:
-        """See a job through to its end in the background; give the event that is set then."""
+        """See a job through to its end in the background; give the event that is set then. Returns at once.
+
+        Parameters
+        ----------
+        number : int
+            The job's number in the ledger.
+        """
         return self.watcher.watch(number)
 
     def attach(self, id: str) -> Job:
-        """Give a job of this ledger, by its id; one that is open goes on in the background.
+        """Give a job of this ledger, by its id; one that is open goes on in the background. Returns at once.
+
+        Parameters
+        ----------
+        id : str
+            As `jobs` lists it.
 
         Raises
         ------
@@ -297,7 +331,8 @@ class Workspace:
     def close(self) -> None:
         """End the background thread after the step it is in, and close the ledger and the connections.
 
-        What was recorded stays; another workspace, or this cell run again, goes on with it.
+        Blocks until that step is done. What was recorded stays; another workspace, or this cell run again, goes on with
+        it.
         """
         with self._making:
             parts, self._parts = self._parts, {}

@@ -159,6 +159,7 @@ class Server:
         self.changed = threading.Condition(self.lock)
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"owner": self}))
         self._http.daemon_threads = True
+        self._http.handle_error = lambda *_: None  # a client that was killed is no news
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="independent", daemon=True)
 

@@ -33,14 +33,16 @@ LAYERS: list[set[str]] = [
     {"previews"},
     {"accessor"},
     {"batchnb"},
-    {"__main__", "demo"},
+    {"demo"},
+    {"__main__"},
 ]
 
 #: Values in, values out: no clock, no files, no network, no threads.
 PURE = {"errors", "snapshot", "cells", "pricing", "requests", "schedule", "schemas", "params", "results", "templates",
         "frames", "recipes"}  # fmt: skip
-IMPURE = {"asyncio", "filelock", "http", "io.open", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
-          "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time", "urllib.request"}  # fmt: skip
+IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
+          "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
+          "urllib.request"}  # fmt: skip
 
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
@@ -216,8 +218,8 @@ print(json.dumps(sorted(set(sys.modules) - before)))
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
-    heavy = {"anthropic", "httpx2", "httpx", "ipywidgets", "IPython", "starlette", "uvicorn", "tqdm", "nest_asyncio", "sqlite3",
-             "filelock", "asyncio"}  # fmt: skip
+    heavy = {"anthropic", "httpx2", "httpx", "ipywidgets", "IPython", "starlette", "uvicorn", "tqdm", "nest_asyncio",
+             "sqlite3", "filelock", "asyncio"}  # fmt: skip
     assert loaded & heavy == set()
     assert not {name for name in json.loads(done.stdout) if name.startswith("batchnb.sim")}
     assert list(tmp_path.iterdir()) == []

@@ -460,6 +460,7 @@ def test_deleting_a_job_keeps_the_answers_another_job_has(ledger):
     first, second = create(ledger, "a", "b"), create(ledger, "b", "c", id="job_2")
     batch = send(ledger, first)
     ledger.batches.record(batch, [answer("a", result=b'"A"'), answer("b", result=b'"B"')])
+    ledger.jobs.settle(first, 2.0)
     ledger.jobs.delete(first)
     assert ledger.jobs.find("job_1") is None
     assert results_of(ledger, second) == [b'"B"', None]
@@ -472,6 +473,7 @@ def test_deleting_the_last_job_leaves_nothing_of_its_texts(ledger, home):
     batch = send(ledger, job)
     ledger.batches.record(batch, [answer("a recognisable text", result=b'"a recognisable answer"')])
     ledger.batches.collected(batch)
+    ledger.jobs.settle(job, 2.0)
     ledger.jobs.delete(job)
     with ledger._store.read() as db:
         counts = {

@@ -1,7 +1,7 @@
 """The life of a batch on the simulator, as the official SDK sees it."""
 
 import json
-import time
+import threading
 
 import anthropic
 import pytest
@@ -19,7 +19,7 @@ from simulation import (
     sdk,
 )
 
-from batchnb.sim import Fault, Limits, Simulator, StateInUseError
+from batchnb.sim import Fault, Limits, Simulator
 
 FAST = (0.02, 0.04)
 NEVER = (3600.0, 3600.0)
@@ -203,51 +203,6 @@ def test_results_are_gone_when_the_batch_is_archived():
         assert (answer.status, answer.error[0]) == (404, "not_found_error")
 
 
-def test_a_simulator_started_again_on_its_folder_finds_its_batches_ended_in_the_meantime(tmp_path):
-    clock = ShiftedClock()
-    with Simulator(tmp_path / "state", delay=(60.0, 60.0), clock=clock) as simulator:
-        batch_id, identity = created(simulator, requests(4)), simulator.id
-    clock.shift = 61
-    with Simulator(tmp_path / "state", clock=clock) as simulator, sdk(simulator) as client:
-        assert simulator.id == identity
-        batch = client.messages.batches.retrieve(batch_id)
-        assert batch.processing_status == "ended"
-        assert (batch.ended_at - batch.created_at).total_seconds() == pytest.approx(60)
-        first = raw_results(simulator, batch_id)
-    with Simulator(tmp_path / "state", clock=clock) as simulator:
-        again = raw_results(simulator, batch_id)
-    assert sorted(first.body.splitlines()) == sorted(again.body.splitlines()), "answers are made once"
-
-
-def test_a_temporary_state_folder_is_removed_and_a_given_one_stays(tmp_path):
-    simulator = Simulator().start()
-    temporary = simulator.state
-    assert temporary.is_dir()
-    simulator.stop()
-    assert not temporary.exists()
-    with Simulator(tmp_path / "mine") as simulator:
-        assert simulator.state == tmp_path / "mine"
-    assert (tmp_path / "mine" / "simulator.db").exists()
-
-
-def test_the_state_is_for_its_owner_alone(tmp_path):
-    with Simulator(tmp_path / "deep" / "state", delay=FAST) as simulator:
-        created(simulator, requests(3))
-        files = list(simulator.state.iterdir())
-        assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
-        assert {oct(path.stat().st_mode & 0o777) for path in (simulator.state, simulator.state.parent)} == {"0o700"}
-
-
-def test_a_second_simulator_on_the_same_folder_is_refused_and_harms_nothing(tmp_path):
-    with Simulator(tmp_path, delay=FAST) as simulator, sdk(simulator) as client:
-        batch_id = created(simulator, requests(2))
-        with pytest.raises(StateInUseError, match="another simulator is using"):
-            Simulator(tmp_path).start()
-        assert ended(client, batch_id).request_counts.succeeded == 2
-    with Simulator(tmp_path):
-        pass
-
-
 def test_speed_divides_the_delay():
     clock = ShiftedClock()
     with Simulator(delay=(1000.0, 1000.0), speed=100.0, clock=clock) as simulator, sdk(simulator) as client:
@@ -273,17 +228,22 @@ def test_the_same_seed_gives_the_same_answers():
 
 
 def test_the_record_tells_of_every_accepted_request_whether_it_was_executed():
-    with Simulator(delay=FAST, faults=[Fault("lost_answer")]) as simulator, sdk(simulator) as client:
+    clock = ShiftedClock()
+    with (
+        Simulator(delay=(60.0, 60.0), clock=clock, faults=[Fault("lost_answer")]) as simulator,
+        sdk(simulator) as client,
+    ):
         wanted = [*requests(1), {"custom_id": "bad", "params": params(temperature=1)}]
         with pytest.raises(anthropic.APIConnectionError):
             client.messages.batches.create(requests=wanted)
         with pytest.raises(anthropic.BadRequestError):
             client.messages.batches.create(requests=[])
         (batch,) = client.messages.batches.list().data
-        assert [(row.custom_id, row.executed, row.outcome) for row in simulator.record()] in (
-            [("row-0", False, None), ("bad", False, None)],
-            [("row-0", True, "succeeded"), ("bad", False, "errored")],
-        )
+        assert [(row.custom_id, row.executed, row.outcome) for row in simulator.record()] == [
+            ("row-0", False, None),
+            ("bad", False, None),
+        ]
+        clock.shift = 61
         ended(client, batch.id)
         created(simulator, requests(1))
         record = simulator.record()
@@ -323,12 +283,37 @@ def test_a_large_batch_is_read_in_pieces_and_comes_back_whole():
 
 
 def test_a_slow_responder_leaves_the_batch_in_progress_and_the_server_free():
-    def slow(asked):
-        time.sleep(0.3)
-        return "late"
-
-    with Simulator(delay=(0.0, 0.0), responder=slow) as simulator, sdk(simulator) as client:
+    go_on = threading.Event()
+    with (
+        Simulator(delay=(0.0, 0.0), responder=lambda asked: go_on.wait(20) and "late") as simulator,
+        sdk(simulator) as client,
+    ):
         batch = client.messages.batches.create(requests=requests(4))
         assert client.messages.batches.retrieve(batch.id).processing_status == "in_progress"
         assert client.messages.count_tokens(model="claude-opus-5-5", messages=params()["messages"]).input_tokens > 0
+        go_on.set()
         assert ended(client, batch.id).request_counts.succeeded == 4
+
+
+def test_a_batch_canceled_while_its_rows_are_answered_is_canceling_and_keeps_what_was_running():
+    go_on = threading.Event()
+    with (
+        Simulator(delay=(0.0, 0.0), responder=lambda asked: go_on.wait(20) and "late") as simulator,
+        sdk(simulator) as client,
+    ):
+        batch = client.messages.batches.create(requests=requests(2))
+        assert client.messages.batches.retrieve(batch.id).processing_status == "in_progress"
+        assert client.messages.batches.cancel(batch.id).processing_status == "canceling"
+        go_on.set()
+        batch = ended(client, batch.id)
+        assert batch.request_counts.succeeded == 2
+        assert batch.created_at <= batch.cancel_initiated_at <= batch.ended_at
+
+
+def test_a_client_may_delete_what_it_lists(simulator, client):
+    made = [run(client, requests(1)).id for _ in range(5)]
+    for batch in client.messages.batches.list(limit=2):
+        client.messages.batches.delete(batch.id)
+        made.remove(batch.id)
+    assert made == []
+    assert client.messages.batches.list().data == []

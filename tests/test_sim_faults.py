@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 
 import anthropic
 import httpx2
@@ -224,6 +225,8 @@ def test_a_batch_can_vanish_for_good():
         with pytest.raises(anthropic.NotFoundError):
             client.messages.batches.retrieve(batch.id)
         assert client.messages.batches.list().data == []
+        with pytest.raises(anthropic.BadRequestError):
+            client.messages.batches.list(after_id=batch.id)
         assert accepted(simulator) == 1
 
 
@@ -236,11 +239,22 @@ def test_counts_can_disagree_with_the_rows_and_the_results_url_lie_elsewhere():
 
 
 def test_an_answer_can_be_slow_or_a_redirect():
-    with simulated(Fault("slow", on="list", seconds=5), Fault("redirect", on="models")) as simulator:
+    with simulated(Fault("slow", on="list", seconds=0.5), Fault("redirect", on="models")) as simulator:
         with sdk(simulator) as client, pytest.raises(anthropic.APITimeoutError):
             client.messages.batches.list(timeout=0.1)
         answer = call(simulator, "GET", "/v1/models")
         assert (answer.status, answer.headers["location"]) == (307, "http://127.0.0.1:9/v1/models")
+
+
+def test_a_slow_create_is_carried_out_though_the_client_has_left():
+    with simulated(Fault("slow", seconds=0.3)) as simulator, sdk(simulator) as client:
+        with pytest.raises(anthropic.APITimeoutError):
+            client.messages.batches.create(requests=requests(1), timeout=0.1)
+        for _ in range(1000):
+            if accepted(simulator):
+                break
+            time.sleep(0.01)
+        assert accepted(simulator) == 1
 
 
 def test_row_faults_outlive_the_simulator_that_was_told_of_them(tmp_path):

@@ -147,10 +147,11 @@ def test_a_client_that_leaves_in_the_middle_does_no_harm(simulator):
 def test_the_server_starts_where_asyncio_was_patched_by_a_notebook():
     code = (
         "import nest_asyncio, asyncio; asyncio.set_event_loop(asyncio.new_event_loop()); nest_asyncio.apply()\n"
-        "from batchnb.sim import Simulator; import anthropic\n"
+        "from batchnb.sim import Simulator; import json, urllib.request\n"
         "simulator = Simulator().start()\n"
-        "with anthropic.Anthropic(base_url=simulator.url, api_key='k') as client:\n"
-        "    print(len(client.models.list().data))\n"
+        "headers = {'x-api-key': 'k', 'anthropic-version': '2026-10-21'}\n"
+        "asked = urllib.request.Request(simulator.url + '/v1/models', headers=headers)\n"
+        "print(len(json.load(urllib.request.urlopen(asked))['data']))\n"
         "print(simulator.state)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -159,6 +160,16 @@ def test_the_server_starts_where_asyncio_was_patched_by_a_notebook():
     count, state = done.stdout.split()
     assert int(count) > 10
     assert not Path(state).exists(), "a temporary folder goes when the process ends"
+
+
+def test_the_latest_calls_are_remembered_and_not_all_for_ever(monkeypatch):
+    monkeypatch.setattr("batchnb.sim.app._MOST_CALLS", 10)
+    with Simulator() as simulator:
+        for _ in range(25):
+            call(simulator, "GET", "/v1/models")
+        call(simulator, "GET", "/v1/nowhere")
+        assert 5 <= len(simulator.calls) <= 10
+        assert simulator.calls[-1] == ("GET", "/v1/nowhere", 404)
 
 
 def test_many_clients_are_served_at_once(simulator):

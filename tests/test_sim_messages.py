@@ -1,5 +1,8 @@
 """Messages, token counts and models on the simulator, and the responders that answer."""
 
+import http.client
+import threading
+
 import anthropic
 import pytest
 from anthropic.types import Model
@@ -195,6 +198,35 @@ def test_a_responder_that_raises_makes_an_error_of_the_row():
     assert rows["row-1"].error.error.type == "api_error"
     assert "LookupError: no such word" in rows["row-1"].error.error.message
     assert "a responder returns str, dict or Reply, not NoneType" in rows["row-2"].error.error.message
+
+
+def test_a_call_that_is_still_being_answered_when_the_simulator_stops_gets_no_answer(caplog):
+    asked, go_on, caught = threading.Event(), threading.Event(), []
+
+    def slow(params):
+        asked.set()
+        go_on.wait(20)
+        return "late"
+
+    def ask():
+        with pytest.raises(http.client.RemoteDisconnected) as closed:
+            call(simulator, "POST", "/v1/messages", params())
+        caught.append(closed)
+
+    with Simulator(responder=slow) as simulator:
+        client = threading.Thread(target=ask)
+        client.start()
+        assert asked.wait(20)
+    go_on.set()
+    client.join()
+    assert len(caught) == 1
+    assert [entry.getMessage() for entry in caplog.records if entry.levelname == "ERROR"] == []
+
+
+def test_a_reply_that_cannot_be_written_as_json_is_an_error_of_the_call(caplog):
+    with Simulator(responder=lambda asked: "half a pair: \ud800") as simulator:
+        answer = call(simulator, "POST", "/v1/messages", params())
+    assert (answer.status, answer.error[0]) == (500, "api_error")
 
 
 def test_a_stop_sequence_ends_the_text_of_a_responder_that_does_not_know_it():

@@ -1,11 +1,13 @@
 """What the simulator refuses, when, and in which words."""
 
+import json
+
 import anthropic
 import pytest
 from simulation import MODEL, call, created, params, requests, results, run, sdk
 
 from batchnb.sim import Simulator
-from batchnb.sim.schemas import complaint
+from batchnb.sim.schemas import complaint, malformed
 from batchnb.sim.validation import check
 from batchnb.sim.wire import ApiError
 
@@ -32,6 +34,7 @@ def without(name):
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 TOOL = {"name": "t", "input_schema": {"type": "object"}}
+CLOSED = {"type": "object", "additionalProperties": False}
 
 # What is wrong with the params, the error's type, and a piece of its message.
 BAD = [
@@ -72,6 +75,17 @@ BAD = [
     (params(system=[{"type": "text", "text": ""}]), "system: text content blocks must be non-empty"),
     (params(system=[{"type": "image"}]), "system.0.type: Input should be 'text'"),
     (params(system=[{"type": "text", "text": "a", **MARK}] * 5), "A maximum of 4 blocks with cache_control"),
+    (params(messages=text("a", **MARK) * 5), "A maximum of 4 blocks with cache_control"),
+    (params(messages=text("a", cache_control="yes")), "cache_control: Input should be an object"),
+    (params(cache_control={"type": "eternal"}), "cache_control: Input tag 'eternal'"),
+    (params(cache_control={"type": "ephemeral", "ttl": "9h"}), "cache_control.ephemeral.ttl: Input should be"),
+    (params(messages=[{"role": "user", "content": [{"type": ["text"]}]}]), "Input tag '['text']' found"),
+    (
+        params(messages=[{"role": "user", "content": [{"type": "image", "source": {"type": []}}]}]),
+        "image.source: ",
+    ),
+    (params(output_config=schema(required=5, **CLOSED)), "JSON schema is invalid"),
+    (params(tools=[{**TOOL, "input_schema": {"type": "object", "properties": []}}]), "JSON schema is invalid"),
     (params(output_config=schema()), "'additionalProperties' must be explicitly set to false"),
     (params(output_config={"format": {"type": "regex"}}), "output_config.format: Input tag 'regex'"),
     (params(output_config={"format": {"type": "json_schema"}}), "output_config.format.schema: Field required"),
@@ -91,6 +105,7 @@ BAD = [
     (params(stop_sequences=[" "]), "each stop sequence must contain non-whitespace"),
     (params(service_tier="fast"), "service_tier: Input should be 'auto' or 'standard_only'"),
     (params(metadata={"row": 7}), "metadata.row: Extra inputs are not permitted"),
+    (params(metadata={"user_id": 7}), "metadata.user_id: Input should be a valid string"),
     (params(speed="slow"), "speed: Input should be 'standard' or 'fast'"),
     (params(stream="yes"), "stream: Input should be a valid boolean"),
 ]
@@ -249,9 +264,6 @@ def test_a_batch_of_a_bad_shape_is_refused(simulator, body, message):
     assert answer.error[1].startswith(message)
 
 
-CLOSED = {"type": "object", "additionalProperties": False}
-
-
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
@@ -274,6 +286,29 @@ def test_structured_outputs_refuse_schemas_they_cannot_keep(bad, message):
 
 
 @pytest.mark.parametrize(
+    "bad",
+    [
+        {"type": "text"},
+        {"type": ["string", 5]},
+        {"properties": []},
+        {"items": [{"type": "string"}]},
+        {"required": "a"},
+        {"required": [1]},
+        {"enum": "a"},
+        {"anyOf": {"type": "string"}},
+        {"minimum": "1"},
+        {"maximum": True},
+        {"multipleOf": 0},
+        {"minItems": "a"},
+        {"$ref": 5},
+        {"properties": {"a": {"items": {"minLength": 1.5}}}},
+    ],
+)
+def test_what_is_no_json_schema_is_told_apart_from_one_that_cannot_be_kept(bad):
+    assert "must match JSON Schema" in (malformed(bad) or "")
+
+
+@pytest.mark.parametrize(
     "good",
     [
         {**CLOSED, "properties": {"minimum": {"type": "integer", "enum": [1, 2]}}, "required": ["minimum"]},
@@ -284,12 +319,12 @@ def test_structured_outputs_refuse_schemas_they_cannot_keep(bad, message):
     ],
 )
 def test_structured_outputs_take_ordinary_schemas(good):
+    assert malformed(good) is None
     assert complaint(good) is None
 
 
-def test_a_row_with_text_that_is_no_unicode_errs_alone(simulator):
-    body = b'{"requests":[{"custom_id":"a","params":{"model":"%s","max_tokens":5,"messages":[{"role":"user",' % (
-        MODEL.encode()
-    )
-    answer = call(simulator, "POST", "/v1/messages/batches", body + b'"content":"\\ud800"}]}}]}')
-    assert answer.status in (200, 400)
+def test_half_a_surrogate_pair_is_no_json_and_refuses_the_whole_batch(simulator):
+    good = json.dumps({"requests": [*requests(1), {"custom_id": "a", "params": params("?")}]})
+    answer = call(simulator, "POST", "/v1/messages/batches", good.replace("?", "\\ud800").encode())
+    assert (answer.status, answer.error[0]) == (400, "invalid_request_error")
+    assert answer.error[1].startswith("The request body is not valid JSON")

@@ -165,22 +165,22 @@ def test_a_job_retried_at_the_very_moment_it_ends_is_not_forgotten(bench: Bench,
     job = bench.submit(texts(3))
     assert_echoed(job)
     watcher, jobs = bench.workspace.watcher, bench.workspace.ledger.jobs
-    settle, events = jobs.settle, []
+    settle, events, others = jobs.settle, [], []
 
     def settle_and_watch(number: int, now: float) -> bool:
         ended = settle(number, now)
         if ended and not events:
-            other = threading.Thread(target=lambda: events.append(watcher.watch(number)))
             events.append(None)
-            other.start()
-            other.join(0.1)  # it must wait until the end of the job has been told
+            others.append(threading.Thread(target=lambda: events.append(watcher.watch(number))))
+            others[0].start()
+            others[0].join(0.1)  # it must wait until the end of the job has been told
         return ended
 
     monkeypatch.setattr(jobs, "settle", settle_and_watch)
+    jobs.reopen(job._number)
     first = watcher.watch(job._number)
     assert first.wait(30)
-    while len(events) < 2:
-        threading.Event().wait(0.01)
+    others[0].join(30)
     assert events[1] is not first
     assert events[1].wait(30)
 

@@ -8,6 +8,7 @@ from batchnb.sim.batches import Limits, Recorded
 from batchnb.sim.faults import KINDS, Fault
 from batchnb.sim.responder import Reply, count_tokens, respond
 from batchnb.sim.server import Simulator, StateInUseError
+from batchnb.sim.store import StateError
 from batchnb.sim.wire import Clock
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Recorded",
     "Reply",
     "Simulator",
+    "StateError",
     "StateInUseError",
     "count_tokens",
     "respond",

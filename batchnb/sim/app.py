@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _ORGANIZATION = "00000000-0000-4000-8000-000000000000"
 _RATE_LIMIT = 4000
+_MOST_CALLS = 200_000  # remembered: a simulator may run for weeks
 _log = logging.getLogger(__name__)
 
 
@@ -75,11 +76,14 @@ class App:
         try:
             await self._respond(exchange)
         except ApiError as refusal:
-            body = envelope(refusal, exchange.headers["request-id"])
+            body = msgspec.json.encode(envelope(refusal, exchange.headers["request-id"]))
             retry = {"x-should-retry": _retryable(refusal.status)}
             await exchange.send_json(body, refusal.status, refusal.headers | retry)
         except ClientDisconnect:
             exchange.note(None)
+        except asyncio.CancelledError:  # the server stops
+            exchange.note(None)
+            await transport.hang_up(scope, receive)
 
     async def _respond(self, exchange: _Exchange) -> None:
         request = exchange.request
@@ -87,6 +91,7 @@ class App:
         version = _version(request)
         route, item = match(request.method, request.url.path)
         struck = await self._struck(route, item)
+        body = await self._body(request)
         for fault in struck:
             if fault.stage == "before" and await self._struck_before(fault, exchange):
                 return
@@ -94,7 +99,7 @@ class App:
             route,
             item,
             query={name: request.query_params.getlist(name) for name in request.query_params},
-            body=await self._body(request),
+            body=body,
             version=version,
             beta="anthropic-beta" in request.headers or request.query_params.get("beta") == "true",
             origin=f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}",
@@ -117,9 +122,10 @@ class App:
         name = "models" if route == "model" else route
         return await run_in_threadpool(self._plan.take, name, lambda: self._service.age(route, item))
 
-    def _answer(self, ask: Ask) -> dict[str, Any] | Stream:
+    def _answer(self, ask: Ask) -> bytes | Stream:
         try:
-            return self._service.answer(ask)
+            answer = self._service.answer(ask)
+            return answer if isinstance(answer, Stream) else msgspec.json.encode(answer)
         except ApiError:
             raise
         except Exception as problem:
@@ -132,9 +138,8 @@ class App:
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
             return False
-        await self._body(request)
         if fault.kind == "redirect":
-            await exchange.send_json({}, 307, {"location": f"{fault.url}{request.url.path}"})
+            await exchange.send_json(b"{}", 307, {"location": f"{fault.url}{request.url.path}"})
         elif fault.kind == "reset":
             exchange.note(None)
             await transport.reset(request.scope, request.receive)
@@ -180,12 +185,13 @@ class _Exchange:
     def note(self, status: int | None) -> None:
         if not self._noted:
             self._noted = True
+            if len(self._calls) >= _MOST_CALLS:
+                del self._calls[: _MOST_CALLS // 2]
             self._calls.append(Call(self.request.method, self.request.url.path, status))
 
-    async def send_json(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        encoded = await run_in_threadpool(msgspec.json.encode, body)
+    async def send_json(self, body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.note(status)
-        response = Response(encoded, status, self.headers | (headers or {}), "application/json")
+        response = Response(body, status, self.headers | (headers or {}), "application/json")
         await response(self.request.scope, self.request.receive, self._raw_send)
 
     async def send_stream(self, stream: Stream) -> None:

@@ -1,33 +1,36 @@
 """The life of a batch: created, in progress, perhaps canceling, ended, deleted. No HTTP here.
 
 Nothing runs while nobody looks: a batch whose time has come is settled (validated, answered, counted) when a call
-first asks for it, in a thread of its own, so that a simulator that was down in the meantime finds everything as if it
+first asks for it, in a thread beside it, so that a simulator that was down in the meantime finds everything as if it
 had been up. A row's answer is made once and stored.
 
 Sources: platform.claude.com documentation and anthropic 2.12.0 (counts are zero until the whole batch has ended;
 results in any order; 24 hours; 29 days). Unverified: what canceling an ended batch, deleting one in progress, reading
-results too early and an unknown cursor are answered with. They are chosen here to be 400, 400, 404 and 400.
+results too early and an unknown cursor are answered with. They are chosen here to be 400, 400, 404 and 400; a deleted
+batch still serves as a cursor, for people delete what they list.
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from threading import Lock
+from itertools import takewhile
+from threading import Lock, Semaphore, Thread
 from typing import Any, Literal, NamedTuple
 
 from batchnb.sim.creation import parse
 from batchnb.sim.execution import Executor
 from batchnb.sim.faults import Fault, row_faults
 from batchnb.sim.store import BatchRow, Store
-from batchnb.sim.wire import ApiError, Clock, new_id, rfc3339
+from batchnb.sim.wire import ApiError, Clock, invalid, new_id, rfc3339
 
 _CANCEL_SECONDS = 0.3
-_SETTLE_WAIT = 0.5  # how long a call waits for a batch to be settled before it says "in progress"
+_SETTLE_WAIT = 0.5  # how long a call waits for batches to be settled before it says "in progress"
+_SETTLED_AT_ONCE = 2
+_CLOSE_WAIT = 5.0  # how long a close waits for a responder to return
 _BILLED = ("succeeded",)
 OUTCOMES = ("succeeded", "errored", "canceled", "expired")
 
@@ -109,13 +112,18 @@ class Batches:
         self._speed = speed
         self._limits = limits
         self._seed = seed
-        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="batchnb-sim-settle")
         self._settling: dict[int, Future[None]] = {}
         self._lock = Lock()
+        self._turns = Semaphore(_SETTLED_AT_ONCE)
+        self._closing = False
+        store.forget(clock.now() - limits.archives_after)
 
     def close(self) -> None:
-        """Finish what is being settled. A batch that was not begun is settled after the next start."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Stop settling. What is left of a batch is settled after the next start; answered rows stay as they are."""
+        self._closing = True
+        with self._lock:
+            unfinished = list(self._settling.values())
+        wait(unfinished, _CLOSE_WAIT)
 
     def create(self, body: bytes, *, version: str, beta: bool, faults: Iterable[Fault] = ()) -> BatchRow:
         """Accept a batch, or refuse it whole.
@@ -173,7 +181,7 @@ class Batches:
         batch = self._store.batch(batch_id)
         if batch is None or batch.deleted_at is not None or batch.vanished:
             raise ApiError("not_found_error", f"Message Batch {batch_id} not found.")
-        return self._settled(batch, _SETTLE_WAIT)
+        return self._settled([batch], _SETTLE_WAIT)[0]
 
     def page(self, limit: int, after_id: str | None, before_id: str | None) -> tuple[list[BatchRow], bool]:
         """Return one page of batches, newest first, and whether there are more in its direction.
@@ -184,13 +192,13 @@ class Batches:
             400 for an unknown cursor, or for both at once.
         """
         if after_id is not None and before_id is not None:
-            raise ApiError("invalid_request_error", "Only one of after_id and before_id may be given.")
+            raise invalid("Only one of after_id and before_id may be given.")
         older = self._seq("after_id", after_id)
         newer = self._seq("before_id", before_id)
         found = self._store.page(limit + 1, older_than=older, newer_than=newer)
         more = len(found) > limit
         found = found[-limit:] if newer is not None else found[:limit]
-        return [self._settled(batch, 0.05) for batch in found], more
+        return self._settled(found, _SETTLE_WAIT), more
 
     def cancel(self, batch_id: str) -> BatchRow:
         """Begin to cancel a batch: it is ``canceling`` for a moment, then ends with a part of its results.
@@ -202,13 +210,10 @@ class Batches:
         """
         batch = self.retrieve(batch_id)
         if batch.ended_at is not None:
-            raise ApiError(
-                "invalid_request_error", f"Message Batch {batch_id} cannot be canceled because it has already ended."
-            )
+            raise invalid(f"Message Batch {batch_id} cannot be canceled because it has already ended.")
         if batch.cancel_at is None:
             now = self._clock.now()
-            if now < batch.due_at:
-                self._store.cancel(batch.seq, now, min(batch.due_at, now + _CANCEL_SECONDS / self._speed))
+            self._store.cancel(batch.seq, now, min(batch.due_at, now + _CANCEL_SECONDS / self._speed))
         return self.retrieve(batch_id)
 
     def delete(self, batch_id: str) -> None:
@@ -221,10 +226,7 @@ class Batches:
         """
         batch = self.retrieve(batch_id)
         if batch.ended_at is None:
-            raise ApiError(
-                "invalid_request_error",
-                f"Message Batch {batch_id} cannot be deleted while it is processing. Cancel it first.",
-            )
+            raise invalid(f"Message Batch {batch_id} cannot be deleted while it is processing. Cancel it first.")
         self._store.delete(batch.seq, self._clock.now())
 
     def results(self, batch_id: str) -> tuple[int, Iterator[bytes]]:
@@ -287,51 +289,61 @@ class Batches:
 
     def settle_due(self) -> None:
         """Settle every batch whose time has come, and wait for it."""
-        for batch_id in self._store.unsettled(self._clock.now()):
-            batch = self._store.batch(batch_id)
-            if batch is not None:
-                self._settled(batch, None)
+        self._settled(self._store.due(self._clock.now()), None)
 
     def record(self) -> list[Recorded]:
-        """Return every request ever accepted, those of deleted and vanished batches included, in order."""
+        """Return every accepted request in order, of deleted and vanished batches too, but not of archived ones."""
         self.settle_due()
         return [
             Recorded(batch_id, custom_id, outcome in _BILLED, outcome, hashlib.sha256(params).hexdigest(), created_at)
             for batch_id, created_at, custom_id, outcome, params in self._store.record()
         ]
 
-    def _settled(self, batch: BatchRow, wait: float | None) -> BatchRow:
-        """Return a batch as it is now; where it is due, settle it in another thread and wait so many seconds."""
-        if batch.ended_at is not None or self._clock.now() < batch.due_at:
-            return batch
-        with self._lock:
-            future = self._settling.get(batch.seq)
-            if future is None:
-                future = self._settling[batch.seq] = self._pool.submit(self._settle, batch.seq, batch.id)
-        try:
-            future.result(wait)
-        except FutureTimeout:
-            return batch
-        return self._store.batch(batch.id) or batch
+    def _settled(self, batches: Sequence[BatchRow], seconds: float | None) -> list[BatchRow]:
+        """Return batches as they are now; those that are due are settled first, waiting so long in all (None: ever)."""
+        now = self._clock.now()
+        begun = {batch.seq: self._begun(batch) for batch in batches if batch.ended_at is None and batch.due_at <= now}
+        for finished in wait(begun.values(), seconds).done:
+            finished.result()
+        return [(self._store.batch(batch.id) or batch) if batch.seq in begun else batch for batch in batches]
 
-    def _settle(self, seq: int, batch_id: str) -> None:
+    def _begun(self, batch: BatchRow) -> Future[None]:
+        with self._lock:
+            if batch.seq not in self._settling:
+                future = self._settling[batch.seq] = Future[None]()
+                # A daemon: the interpreter must not wait at its exit for a responder that takes its time.
+                Thread(target=self._settle, args=(batch, future), name="batchnb-sim-settle", daemon=True).start()
+            return self._settling[batch.seq]
+
+    def _settle(self, batch: BatchRow, future: Future[None]) -> None:
         try:
-            batch = self._store.batch(batch_id)
-            if batch is None or batch.ended_at is not None:
-                return
-            for chunk in self._store.requests(seq):
-                self._store.save_results(seq, [self._executor.run(batch, request) for request in chunk])
-            self._store.end(seq, batch.due_at)
+            with self._turns:
+                self._answer_rows(batch.id)
+        except BaseException as problem:  # noqa: BLE001 - whoever waits for the future gets it
+            future.set_exception(problem)
+        else:
+            future.set_result(None)
         finally:
             with self._lock:
-                self._settling.pop(seq, None)
+                del self._settling[batch.seq]
+
+    def _answer_rows(self, batch_id: str) -> None:
+        batch = self._store.batch(batch_id)
+        if batch is None or batch.ended_at is not None:
+            return
+        for chunk in self._store.requests(batch.seq):
+            asked = takewhile(lambda _: not self._closing, chunk)
+            self._store.save_results(batch.seq, [self._executor.run(batch, request) for request in asked])
+            if self._closing:
+                return
+        self._store.end(batch.seq)
 
     def _seq(self, name: str, batch_id: str | None) -> int | None:
         if batch_id is None:
             return None
         batch = self._store.batch(batch_id)
-        if batch is None or batch.deleted_at is not None:
-            raise ApiError("invalid_request_error", f"{name}: Message Batch {batch_id} not found.")
+        if batch is None or batch.vanished:
+            raise invalid(f"{name}: Message Batch {batch_id} not found.")
         return batch.seq
 
     def _archived_at(self, batch: BatchRow) -> float | None:

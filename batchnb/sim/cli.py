@@ -9,7 +9,8 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
-from batchnb.sim.server import Simulator, StateInUseError
+from batchnb.sim.server import Simulator
+from batchnb.sim.store import StateError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             sdk_tests=args.sdk_tests,
         ).start()
-    except (OSError, ValueError, StateInUseError) as problem:
+    except (OSError, ValueError, StateError) as problem:
         sys.stderr.write(f"the simulator cannot start: {problem}\n")
         return 1
     with simulator:

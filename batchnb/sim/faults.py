@@ -28,9 +28,9 @@ class Kind:
     Parameters
     ----------
     stage
-        When it acts: ``"before"`` (the call is not handled), ``"after"`` (it is handled, its answer is replaced),
-        ``"batch"`` (fixed for a batch when it is created), ``"object"`` (fields of a batch object are wrong) or
-        ``"body"`` (the results are spoiled).
+        When it acts: ``"before"`` (the call is handled late or not at all), ``"after"`` (it is handled, its answer is
+        replaced), ``"batch"`` (fixed for a batch when it is created), ``"object"`` (fields of a batch object are
+        wrong) or ``"body"`` (the results are spoiled).
     routes
         The calls that it may strike; the first is the default where it acts before or after a call.
     error
@@ -54,7 +54,7 @@ KINDS: dict[str, Kind] = {
     "error": Kind("before", _ANY, does="the error of type `error_type`"),
     "not_found": Kind("before", ("retrieve", *_ANY), "not_found_error", "404, as by a lagging server; with `seconds`, "
                       "only for batches younger than that (on results: that ended less than that ago)"),
-    "slow": Kind("before", _ANY, does="the answer comes `seconds` late"),
+    "slow": Kind("before", _ANY, does="the call is carried out and answered `seconds` late, even if the client left"),
     "redirect": Kind("before", _ANY, does="307 to the same path at `url`"),
     "lost_answer": Kind("after", _ANY, does="the call is carried out, then the connection closes without an answer"),
     "api_error_after": Kind("after", _ANY, "api_error", "the call is carried out and answered with 500"),

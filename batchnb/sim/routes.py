@@ -19,7 +19,7 @@ from batchnb.sim.faults import Fault
 from batchnb.sim.responder import count_tokens
 from batchnb.sim.store import BatchRow
 from batchnb.sim.validation import check
-from batchnb.sim.wire import ApiError, decode_json
+from batchnb.sim.wire import ApiError, decode_json, invalid
 
 _BATCHES = "/v1/messages/batches"
 _ID = r"(?P<id>[^/]+)"
@@ -49,7 +49,7 @@ def match(method: str, path: str) -> tuple[str, str]:
     """
     for pattern, methods in _TABLE:
         found = pattern.fullmatch(path)
-        if found is None or found.groupdict().get("id") == "count_tokens":
+        if found is None:
             continue
         if method not in methods:
             raise ApiError("invalid_request_error", "Method Not Allowed", status=405)
@@ -210,7 +210,7 @@ class Service:
         for stage in wanted:
             if stage not in ("active", "deprecated", "retired"):
                 problem = "lifecycle: Input should be 'active', 'deprecated' or 'retired'"
-                raise ApiError("invalid_request_error", problem)
+                raise invalid(problem)
         shown = [model.info() for model in catalogue.MODELS if model.lifecycle in wanted]
         limit, after, before = _limit(ask), self._place(shown, ask, "after_id"), self._place(shown, ask, "before_id")
         if before is not None:
@@ -242,7 +242,7 @@ class Service:
         for place, model in enumerate(shown):
             if model["id"] == cursor:
                 return place
-        raise ApiError("invalid_request_error", f"{name}: model {cursor} not found")
+        raise invalid(f"{name}: model {cursor} not found")
 
 
 def _stage(ask: Ask, stage: str) -> list[Fault]:
@@ -268,11 +268,11 @@ def _limit(ask: Ask) -> int:
         limit = int(text)
     except ValueError:
         problem = "limit: Input should be a valid integer, unable to parse string as an integer"
-        raise ApiError("invalid_request_error", problem) from None
+        raise invalid(problem) from None
     if limit < 1:
-        raise ApiError("invalid_request_error", "limit: Input should be greater than or equal to 1")
+        raise invalid("limit: Input should be greater than or equal to 1")
     if limit > 1000:
-        raise ApiError("invalid_request_error", "limit: Input should be less than or equal to 1000")
+        raise invalid("limit: Input should be less than or equal to 1000")
     return limit
 
 

@@ -93,7 +93,7 @@ class _Builder:
         """Return a schema with its reference followed and its ``allOf`` parts merged into it."""
         if hops > _BOTTOM:
             return {}
-        parts = [part for part in schema.get("allOf", ()) if isinstance(part, dict)]
+        parts: list[Mapping[str, Any]] = [part for part in schema.get("allOf", ()) if isinstance(part, dict)]
         if isinstance(reference := schema.get("$ref"), str):
             parts.append(resolve(reference, self.root) or {})
         merged = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}

@@ -43,8 +43,7 @@ def _well_formed(key: str, value: object) -> bool:
         return all(isinstance(name, str) for name in value)
     if key == "multipleOf" and isinstance(value, int | float) and value <= 0:
         return False
-    allowed = _KEYWORDS.get(key, (object,))
-    return isinstance(value, allowed) and (not isinstance(value, bool) or bool in allowed or object in allowed)
+    return key not in _KEYWORDS or type(value) in _KEYWORDS[key]
 
 
 def complaint(schema: Mapping[str, Any]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import secrets
 import shutil
 import socket
@@ -11,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,14 +28,15 @@ from batchnb.sim.execution import Executor
 from batchnb.sim.faults import Fault, FaultPlan
 from batchnb.sim.routes import Service
 from batchnb.sim.sdk_tests import SdkTestService
-from batchnb.sim.store import Store, make_private, new_identity
+from batchnb.sim.store import StateError, Store, make_private, new_identity
 from batchnb.sim.transport import Protocol
 from batchnb.sim.wire import Clock
 
 _HOST = "127.0.0.1"
+_LAST_ANSWERS = 1.0  # seconds
 
 
-class StateInUseError(RuntimeError):
+class StateInUseError(StateError):
     """Another simulator, in this process or another, is using the state folder."""
 
 
@@ -48,7 +50,7 @@ class Simulator:
     ----------
     state : str or Path, optional
         The folder that keeps the batches, so that a later simulator finds them. By default a temporary folder,
-        removed by `stop`.
+        removed by `stop`. Requests and results of archived batches are forgotten at the next start.
     port : int
         The port; 0 means a free one.
     responder : callable, optional
@@ -127,6 +129,8 @@ class Simulator:
         ------
         StateInUseError
             When another simulator uses the folder.
+        StateError
+            When the folder holds something else, or cannot be written to.
         OSError
             When the port is taken.
         """
@@ -136,7 +140,10 @@ class Simulator:
         return self
 
     def stop(self) -> None:
-        """Close the port and the state folder; a temporary one is removed. Does nothing when not running."""
+        """Close the port and the state folder; a temporary one is removed.
+
+        Does nothing when not running, nor in a process forked from the one that called `start`.
+        """
         running, self._running = self._running, None
         if running is not None:
             atexit.unregister(self.stop)
@@ -150,7 +157,8 @@ class Simulator:
     def record(self) -> list[Recorded]:
         """Return every request that was accepted, in order: what was asked and whether it was executed.
 
-        Reads the state folder. Batches whose time has come are settled first; deleted ones are included.
+        Reads the state folder. Batches whose time has come are settled first; deleted ones are included, those that
+        were archived when the simulator started are not.
         """
         return self._up().batches.record()
 
@@ -168,24 +176,19 @@ class Simulator:
         return self._running
 
     def _launch(self) -> _Running:
-        temporary = self._given_state is None
-        folder = Path(tempfile.mkdtemp(prefix="batchnb-sim-")) if self._given_state is None else self._given_state
-        make_private(folder)
-        lock = _hold(folder)
-        store: Store | None = None
-        try:
-            listener = _listen(self._port)
+        with ExitStack() as resources:
+            folder = self._given_state
+            if folder is None:
+                folder = Path(tempfile.mkdtemp(prefix="batchnb-sim-"))
+                resources.callback(shutil.rmtree, folder, ignore_errors=True)
+            make_private(folder)
+            resources.callback(_hold(folder).release)
+            listener = resources.enter_context(_listen(self._port))
             store = Store(folder)
-            return self._serve(folder, temporary, lock, store, listener)
-        except BaseException:
-            if store is not None:
-                store.close()
-            lock.release()
-            if temporary:
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+            resources.callback(store.close)
+            return self._serve(folder, store, listener, resources)
 
-    def _serve(self, folder: Path, temporary: bool, lock: FileLock, store: Store, listener: socket.socket) -> _Running:
+    def _serve(self, folder: Path, store: Store, listener: socket.socket, resources: ExitStack) -> _Running:
         identity = store.remember("id", new_identity())
         seed = self._seed if self._seed is not None else int(store.remember("seed", str(secrets.randbits(32))))
         cache, answerer = Cache(), Answerer(self._responder, seed)
@@ -209,15 +212,14 @@ class Simulator:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=1,
             # Longer than clients keep an idle connection, so that none is closed just as a call begins.
             timeout_keep_alive=120,
         )
-        return _Running(folder, temporary, lock, store, batches, identity, config, listener)
+        return _Running(folder, identity, batches, config, listener, resources)
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which wakes once a second and when it is told to stop instead of ten times a second."""
+    """uvicorn's server, without its clock: it does not wake ten times a second, nor wait a tenth of one at its end."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -230,6 +232,21 @@ class _Server(uvicorn.Server):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._told.wait(), 1.0)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - as uvicorn's own
+        """Close what is idle and give what is being answered a second."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_ANSWERS):
+                while self.server_state.connections:
+                    await asyncio.sleep(0.002)
+        if tasks := set(self.server_state.tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_LAST_ANSWERS)
+
     def tell_to_stop(self) -> None:
         """Stop soon. Called from another thread."""
         self.should_exit = True
@@ -238,27 +255,28 @@ class _Server(uvicorn.Server):
 
 
 class _Running:
-    """What exists while a simulator runs."""
+    """What exists while a simulator runs. It takes the resources over and closes them when it is stopped."""
 
     def __init__(
         self,
         folder: Path,
-        temporary: bool,
-        lock: FileLock,
-        store: Store,
-        batches: Batches,
         identity: str,
+        batches: Batches,
         config: uvicorn.Config,
         listener: socket.socket,
+        resources: ExitStack,
     ) -> None:
-        self.folder, self.batches, self.identity = folder, batches, identity
+        self.folder, self.identity, self.batches = folder, identity, batches
         self.port = int(listener.getsockname()[1])
-        self._temporary, self._lock, self._store = temporary, lock, store
+        self._process = os.getpid()
         self._server = _Server(config)
         self._thread = threading.Thread(target=self._run, args=(listener,), name="batchnb-simulator", daemon=True)
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             time.sleep(0.002)
+        if not self._server.started:
+            raise RuntimeError("the simulator's server did not start; its thread has told why on stderr")
+        self._resources = resources.pop_all()
 
     def _run(self, listener: socket.socket) -> None:
         # A loop of its own making: asyncio.run may have been patched (nest_asyncio) by the notebook around it.
@@ -270,13 +288,12 @@ class _Running:
             loop.close()
 
     def stop(self) -> None:
+        if os.getpid() != self._process:
+            return  # a fork: the server, the lock and the folder are its parent's
         self._server.tell_to_stop()
         self._thread.join(timeout=10)
         self.batches.close()
-        self._store.close()
-        self._lock.release()
-        if self._temporary:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        self._resources.close()
 
 
 def _hold(folder: Path) -> FileLock:
@@ -294,7 +311,8 @@ def _listen(port: int) -> socket.socket:
     # The protocol is named because asyncio turns Nagle's algorithm off only then, and each answer takes 40 ms with it.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # elsewhere it would let two servers share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((_HOST, port))
         listener.listen(2048)
     except OSError:

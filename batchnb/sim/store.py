@@ -82,6 +82,10 @@ class RequestRow:
     fate: str | None
 
 
+class StateError(RuntimeError):
+    """The state folder cannot be used: it holds something else, or cannot be written to."""
+
+
 _COLUMNS = ", ".join(field.name for field in fields(BatchRow))
 
 
@@ -92,6 +96,11 @@ class Store:
     ----------
     folder
         Where the file stands. Folders that are missing are made with mode 0700; the file has mode 0600.
+
+    Raises
+    ------
+    StateError
+        When the file is not SQLite's, or cannot be written to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -102,9 +111,13 @@ class Store:
         path.chmod(0o600)
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as problem:
+            self._db.close()
+            raise StateError(f"{path} cannot be used ({problem}); name another state folder, or delete it") from problem
 
     def close(self) -> None:
         """Close the file."""
@@ -163,11 +176,11 @@ class Store:
         with self._lock:
             return int(self._db.execute("SELECT TOTAL(total) FROM batch WHERE ended_at IS NULL").fetchone()[0])
 
-    def unsettled(self, now: float) -> list[str]:
-        """Return the ids of the batches that are due and whose results do not exist yet."""
+    def due(self, now: float) -> list[BatchRow]:
+        """Return the batches whose time has come and that have not ended."""
+        query = f"SELECT {_COLUMNS} FROM batch WHERE ended_at IS NULL AND due_at <= ?"  # noqa: S608 - a constant
         with self._lock:
-            rows = self._db.execute("SELECT id FROM batch WHERE ended_at IS NULL AND due_at <= ?", (now,)).fetchall()
-        return [row[0] for row in rows]
+            return [_batch(row) for row in self._db.execute(query, (now,)).fetchall()]
 
     def page(self, limit: int, *, older_than: int | None = None, newer_than: int | None = None) -> list[BatchRow]:
         """Return visible batches, newest first: the newest, those right below a seq, or those right above one."""
@@ -181,15 +194,22 @@ class Store:
             return [_batch(row) for row in self._db.execute(query, (bound, limit)).fetchall()]
 
     def cancel(self, seq: int, cancel_at: float, due_at: float) -> None:
-        """Note that a batch is to be canceled, and when that will be done."""
+        """Note that a batch is to be canceled, and when that will be done. Does nothing to one that has ended."""
+        query = "UPDATE batch SET cancel_at = ?, due_at = ? WHERE seq = ? AND ended_at IS NULL"
         with self._transaction():
-            self._db.execute("UPDATE batch SET cancel_at = ?, due_at = ? WHERE seq = ?", (cancel_at, due_at, seq))
+            self._db.execute(query, (cancel_at, due_at, seq))
 
     def delete(self, seq: int, deleted_at: float) -> None:
-        """Hide a batch and forget its results; its requests stay, for they were accepted and executed."""
+        """Hide a batch and forget its results; its requests stay, for they were accepted."""
         with self._transaction():
             self._db.execute("UPDATE batch SET deleted_at = ? WHERE seq = ?", (deleted_at, seq))
             self._db.execute("UPDATE request SET result = NULL WHERE batch = ?", (seq,))
+
+    def forget(self, created_until: float) -> None:
+        """Forget the requests and results of batches so old that have ended; the batches themselves stay listed."""
+        old = "SELECT seq FROM batch WHERE created_at <= ? AND ended_at IS NOT NULL"
+        with self._transaction():
+            self._db.execute(f"DELETE FROM request WHERE batch IN ({old})", (created_until,))  # noqa: S608 - a constant
 
     def requests(self, seq: int, *, chunk: int = 250) -> Iterator[list[RequestRow]]:
         """Yield the requests of a batch that have no outcome yet, in chunks and in order."""
@@ -214,15 +234,17 @@ class Store:
                 ((outcome, result, seq, row) for row, outcome, result in results),
             )
 
-    def end(self, seq: int, ended_at: float) -> None:
-        """Let a batch have ended, with the counts of its outcomes."""
+    def end(self, seq: int) -> None:
+        """Let a batch have ended when it was due, with the counts of its outcomes."""
         with self._transaction():
             tally = dict(
                 self._db.execute("SELECT outcome, COUNT(*) FROM request WHERE batch = ? GROUP BY outcome", (seq,))
             )
+            # A cancel that came while the rows were being answered came before the end.
             self._db.execute(
-                "UPDATE batch SET ended_at = ?, succeeded = ?, errored = ?, canceled = ?, expired = ? WHERE seq = ?",
-                (ended_at, *(tally.get(name, 0) for name in ("succeeded", "errored", "canceled", "expired")), seq),
+                "UPDATE batch SET ended_at = MAX(due_at, COALESCE(cancel_at, due_at)),"
+                " succeeded = ?, errored = ?, canceled = ?, expired = ? WHERE seq = ?",
+                (*(tally.get(name, 0) for name in ("succeeded", "errored", "canceled", "expired")), seq),
             )
 
     def results(self, seq: int, rows: Sequence[int], *, chunk: int = 500) -> Iterator[list[tuple[str, bytes]]]:
@@ -236,7 +258,7 @@ class Store:
             yield [found[row] for row in wanted if row in found and found[row][1] is not None]
 
     def record(self, *, chunk: int = 5000) -> Iterator[tuple[str, float, str, str | None, bytes]]:
-        """Yield (batch id, created_at, custom_id, outcome, params) of every request ever accepted, in order."""
+        """Yield (batch id, created_at, custom_id, outcome, params) of every accepted request, in order."""
         query = (
             "SELECT b.seq, r.row, b.id, b.created_at, r.custom_id, r.outcome, r.params FROM request r"
             " JOIN batch b ON b.seq = r.batch WHERE (r.batch, r.row) > (?, ?) ORDER BY r.batch, r.row LIMIT ?"
@@ -257,10 +279,11 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk may have ended it
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
 
 def new_identity() -> str:

@@ -6,15 +6,13 @@ Sources: platform.claude.com documentation (error types and their statuses), ant
 from __future__ import annotations
 
 import random
-import string
 import time
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-_ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_PAIRS = [one + other for one in _ALPHABET for other in _ALPHABET]  # an id is made of eleven of them
 _ids = random.Random()  # noqa: S311 - seeded by the system; ids are names, not secrets
 
 STATUS_OF = {
@@ -110,7 +108,7 @@ def decode_json(data: bytes) -> Any:
 
 def new_id(prefix: str) -> str:
     """Return an id of the API's form: the prefix, ``_01`` and 22 letters and digits."""
-    return f"{prefix}_01{''.join(_ids.choices(_PAIRS, k=11))}"
+    return f"{prefix}_01{b64encode(_ids.randbytes(16), b'xY')[:22].decode()}"
 
 
 def rfc3339(seconds: float) -> str:

@@ -100,7 +100,10 @@ class Api:
 
         client = self._given
         if client is None:
-            client = anthropic.Anthropic()
+            try:
+                client = anthropic.Anthropic()
+            except anthropic.AnthropicError as error:  # such as a profile that is not there
+                raise CredentialsError(f"{error} Nothing was sent.") from error
         if not isinstance(client, anthropic.Anthropic):
             kind = type(client).__name__
             raise InputError(f"Workspace(client=...) takes an anthropic.Anthropic client, not {kind}.")
@@ -361,9 +364,11 @@ def simulator_client(url: str) -> anthropic.Anthropic:
 
 def _local_client(url: str, key: str) -> anthropic.Anthropic:
     import anthropic
+    import httpx2
 
-    # A proxy of the environment is for other machines.
-    return anthropic.Anthropic(api_key=key, base_url=url, http_client=anthropic.DefaultHttpxClient(trust_env=False))
+    # A transport of its own: the environment's proxies are for other machines.
+    http_client = anthropic.DefaultHttpxClient(transport=httpx2.HTTPTransport(trust_env=False), trust_env=False)
+    return anthropic.Anthropic(api_key=key, base_url=url, http_client=http_client)
 
 
 def _is_loopback(host: str) -> bool:

@@ -35,10 +35,12 @@ class _Simulation:
     def __init__(self, settings: Mapping[str, Any], simulator: Simulator) -> None:
         self.settings = settings
         self.simulator = simulator
-        self.workspace = Workspace(simulator_client(simulator.url))
+        self._client = simulator_client(simulator.url)
+        self.workspace = Workspace(self._client)
 
     def stop(self) -> None:
         self.workspace.close()
+        self._client.close()
         self.simulator.stop()
 
 

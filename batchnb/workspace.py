@@ -20,11 +20,11 @@ import pandas as pd
 import platformdirs
 
 from batchnb.api import Api, message_fields, scope_of
-from batchnb.errors import ApiError, CredentialsError, InputError, NotFoundError, RefusedError
+from batchnb.errors import ApiError, CredentialsError, InputError, NotFoundError
 from batchnb.job import Job, utc
 from batchnb.ledger import Ledger, NewJob, Row
 from batchnb.pricing import PriceTable, load_prices
-from batchnb.recipes import Recipe
+from batchnb.recipes import Recipe, unique_keys
 from batchnb.schedule import plan_batch_size
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
@@ -216,17 +216,17 @@ class Workspace:
         """
         rows: list[Row] | None = list(recipe.rows(frame)) if callable(recipe.template) else None
         digests = [row.digest for row in rows or recipe.rows(frame)]
-        asked = list(dict.fromkeys(digest for digest in digests if digest is not None))
         jobs = self.ledger.jobs
-        first = next(jobs.unsent(asked), None)
-        if first is not None:
-            self._preflight(frame, recipe, digests.index(first))
+        unsent = list(jobs.unsent(dict.fromkeys(digest for digest in digests if digest is not None)))
+        if unsent:
+            self._preflight(frame, recipe, digests.index(unsent[0]))
+        keys = None if recipe.key is None else unique_keys(frame, recipe.key)
         job = NewJob(
-            id=_job_id(recipe, digests),
+            id=_job_id(recipe, digests, keys),
             name=name or f"{recipe.column} → {recipe.into}",
             recipe=recipe.spec(),
             envelopes=tuple((envelope, recipe.betas, recipe.reply.spec()) for envelope in recipe.envelopes()),
-            batch_size=plan_batch_size(len(asked), batch_size=batch_size, max_requests=self._max_requests),
+            batch_size=plan_batch_size(len(unsent), batch_size=batch_size, max_requests=self._max_requests),
             max_bytes=self._max_bytes,
             retries=retries,
         )
@@ -245,12 +245,13 @@ class Workspace:
         params = recipe.envelopes()[question.envelope].params(question.content)
         try:
             self.api.count_tokens(params, recipe.betas)
-        except RefusedError as error:
-            self._refuse(error, str(params.get("model")))
         except ApiError as error:
-            _warn_unchecked(error)
+            self._raise_refusal(error, str(params.get("model")))
+            message = f"The first request could not be checked before sending ({error}). It is sent all the same."
+            warnings.warn(message, stacklevel=4)  # the line that called df.batch.submit
 
-    def _refuse(self, error: RefusedError, model: str) -> None:
+    def _raise_refusal(self, error: ApiError, model: str) -> None:
+        """Raise what the server said of the request or the key; any other failure of the check is no reason to stop."""
         if error.status == 401:
             raise CredentialsError(
                 f"The server refuses the API key ({error}). Check ANTHROPIC_API_KEY, or call batchnb.simulate() to "
@@ -266,7 +267,6 @@ class Workspace:
             raise InputError(f"The server refuses this request: {error}. Nothing was sent.") from error
         if error.type == "simulated":
             raise error
-        _warn_unchecked(error)
 
     def watch(self, number: int) -> threading.Event:
         """See a job through to its end in the background; give the event that is set then. Returns at once.
@@ -362,17 +362,14 @@ class Workspace:
             self.close()
 
 
-def _warn_unchecked(error: ApiError) -> None:
-    message = f"The first request could not be checked before sending ({error}). It is sent all the same."
-    warnings.warn(message, stacklevel=5)  # the line that called df.batch.submit
-
-
 COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 
 
-def _job_id(recipe: Recipe, digests: Iterable[bytes | None]) -> str:
-    """Name a job by what it asks, row by row: the same cell run again is the same job."""
+def _job_id(recipe: Recipe, digests: Iterable[bytes | None], keys: Iterable[str] | None) -> str:
+    """Name a job by what it asks, row by row, and under which keys: the same cell run again is the same job."""
     digest = hashlib.blake2b(msgspec.json.encode(recipe.spec(), order="sorted"), digest_size=8)
     for row in digests:
         digest.update(row or b"skipped")
+    if keys is not None:
+        digest.update(msgspec.json.encode(list(keys)))
     return f"job_{digest.hexdigest()}"

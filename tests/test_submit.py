@@ -568,7 +568,6 @@ def test_without_a_key_the_error_names_both_ways_out(frame):
     assert len(batchnb.jobs()) == 0
 
 
-@pytest.mark.xfail(reason="the SDK's own error comes out of making the client", strict=True)
 @pytest.mark.usefixtures("no_credentials")
 def test_a_profile_that_is_not_there_is_an_error_of_ours(frame, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_PROFILE", "not-there")
@@ -632,9 +631,7 @@ def test_a_server_without_the_check_is_no_obstacle(server, real, frame):
     assert job.result(timeout=SECONDS)["review_reply_status"].eq("succeeded").all()
 
 
-@pytest.mark.parametrize(
-    "status", [500, pytest.param(429, marks=pytest.mark.xfail(reason="it points to a line of batchnb", strict=True))]
-)
+@pytest.mark.parametrize("status", [500, 429])
 def test_a_warning_points_to_the_users_own_line(server, real, frame, status):
     server.always["count_tokens"] = independent.Status(status)
     with pytest.warns(UserWarning, match="could not be checked") as warned:
@@ -1048,7 +1045,6 @@ def test_the_same_notebook_finds_its_simulated_answers_after_a_restart(tmp_path)
     assert [first[1], second[1]] == ["1", "0"]
 
 
-@pytest.mark.xfail(reason="the client of the default simulation is not closed", strict=True)
 def test_simulating_leaves_nothing_open(tmp_path):
     assert "ResourceWarning" not in run_script(NOTEBOOK, tmp_path).stderr
 
@@ -1095,7 +1091,6 @@ def test_max_poll_is_a_number_of_seconds(max_poll, tmp_path, monkeypatch):
         Workspace(home=tmp_path)
 
 
-@pytest.mark.xfail(reason="the SDK's default client takes the proxy all the same", strict=True)
 def test_a_simulators_client_goes_round_proxies(simulator, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with simulator_client(simulator.url).with_options(max_retries=0) as client:

@@ -230,12 +230,17 @@ class Jobs:
     def create(self, job: NewJob, rows: Iterable[Row], now: float) -> JobRecord:
         """Record a job, its rows, and the questions nobody has asked yet, in one durable transaction.
 
-        A job of the same id is given back as it is: two kernels running one cell share it.
+        A job of the same id is given back, with its name, batch size and retries as they are now: two kernels running
+        one cell share it.
         """
         with self._store.transaction(durable=True) as db:
             found = self.find(job.id)
             if found is not None:
-                return found
+                db.execute(
+                    "UPDATE jobs SET name = ?, batch_size = ?, retries = ? WHERE number = ?",
+                    (job.name, job.batch_size, job.retries, found.number),
+                )
+                return self.by_number(found.number)
             number = db.execute(
                 "INSERT INTO jobs (id, name, state, recipe, rows, reused, batch_size, max_bytes, retries, created_at)"
                 " VALUES (?, ?, 'open', ?, 0, 0, ?, ?, ?, ?)",

@@ -49,6 +49,8 @@ class Store:
         with self._errors():
             # SQLite gives its -wal and -shm files the mode of the database.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)
             self._db = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
             )
@@ -60,15 +62,16 @@ class Store:
 
     def _prepare(self, identity: dict[str, str]) -> None:
         with self._errors():
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk there
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(STEPS):
             raise LedgerError(
                 f"The ledger {self.path} was written by a newer batchnb (schema {version}, this one knows "
                 f"{len(STEPS)}). Nothing was changed. Upgrade: pip install --upgrade batchnb"
             )
+        with self._errors():
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk there
         with self.transaction(durable=True):
             # Read again inside the transaction: another process may have migrated in the meantime.
             version = self._db.execute("PRAGMA user_version").fetchone()[0]

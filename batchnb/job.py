@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Generator, Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-import pandas as pd
-
+from batchnb import answers, state
 from batchnb.errors import BatchnbError, InputError, JobStateError, NotFoundError, ResultTimeoutError
-from batchnb.frames import Columns, column_in_the_way, copy_of, with_columns
+from batchnb.frames import column_in_the_way, copy_of, with_columns
 from batchnb.pricing import Usage
 from batchnb.recipes import Recipe
-from batchnb.requests import custom_id, label_of
-from batchnb.results import error_of, read_result
-from batchnb.schemas import reply_from_spec
-from batchnb.snapshot import BatchLine, RequestCounts, Snapshot
+from batchnb.snapshot import Snapshot
 from batchnb.waiting import async_wait, wait
 
 if TYPE_CHECKING:
-    from batchnb.ledger import BatchRecord, JobRecord, RowAnswer
+    import pandas as pd
+
+    from batchnb.ledger import JobRecord, RowAnswer
     from batchnb.watcher import Watcher
     from batchnb.workspace import Workspace
 
-__all__ = ["Job", "utc"]
+__all__ = ["Job"]
 
 
 class Job:
@@ -51,6 +46,7 @@ class Job:
         self._workspace = workspace
         self._frame = None if frame is None else copy_of(frame)
         self._number = workspace.ledger.jobs.get(id).number
+        self._counted: tuple[tuple[int, int], state.Facts] | None = None
 
     # State: read from the ledger
 
@@ -68,36 +64,27 @@ class Job:
     def status(self) -> str:
         """``submitting``, ``in_progress``, ``canceling`` or ``ended``."""
         ledger = self._workspace.ledger
-        unsent = ledger.jobs.count_unsent(self._number)
-        return _status(self._record, unsent, ledger.batches.of_job(self._number))
+        return state.status_of(self._record, self._facts().unsent, ledger.batches.of_job(self._number))
 
     @property
     def counts(self) -> dict[str, int]:
         """Rows by outcome; outcomes that no row has are absent."""
-        return self._workspace.ledger.jobs.outcomes(self._number)
+        return dict(self._facts().outcomes)
 
     @property
     def usage(self) -> Usage:
         """Tokens of the answers so far; an answer that serves several rows counts once."""
-        return sum((line.usage for line in self._workspace.ledger.jobs.usage(self._number)), Usage())
+        return self._facts().usage
 
     @property
     def cost(self) -> float | None:
         """Dollars for the answers so far, at batch rates; None where the price of a model is unknown."""
-        total = Decimal(0)
-        for line in self._workspace.ledger.jobs.usage(self._number):
-            price = self._workspace.prices.price(line.model)
-            cost = None if price is None else price.cost(line.usage, geo=line.geo, prompt_tokens=line.prompt_tokens)
-            if cost is None:
-                return None
-            total += cost
-        return float(total)
+        return self._facts().cost
 
     @property
     def batches(self) -> pd.DataFrame:
         """The batches that carry the job's requests: id, state, the five request counts, times (UTC), note."""
-        records = self._workspace.ledger.batches.of_job(self._number)
-        return pd.DataFrame([_batch_row(record) for record in records], columns=BATCH_COLUMNS)
+        return state.batch_frame(self._workspace.ledger.batches.of_job(self._number))
 
     @property
     def simulated(self) -> bool:
@@ -190,15 +177,11 @@ class Job:
 
         Touches no network. A job attached later has no frame: its rows come by key, or by position.
         """
-        columns = self._columns()
-        rows: list[Any] = []
-        for row in self._answers():
-            rows.append(row.position if row.key is None else row.key)
-            columns.add(row.result, _reason(row), asked=row.digest is not None)
+        record = self._record
         if self._frame is not None:
+            columns = answers.columns(self._answers(), record.recipe)
             return self._marked(with_columns(self._frame, columns.arrays()))
-        key = self._record.recipe["key"]
-        return self._marked(pd.DataFrame(columns.arrays(), index=pd.Index(rows, name=key or "position")))
+        return self._marked(answers.by_row(self._answers(), record.recipe))
 
     def merge(
         self, frame: pd.DataFrame, *, template: Callable[[Any], Any] | None = None, overwrite: bool = False
@@ -233,16 +216,7 @@ class Job:
                 f"The frame has a column {replaced!r}, which batchnb did not make. Rename it first; overwrite=True "
                 "replaces it."
             )
-        columns = self._columns()
-        asked = {row.digest: row for row in self._answers() if row.digest is not None}
-        for row in recipe.rows(frame):
-            answer = asked.get(row.digest) if row.digest else None
-            if row.digest is None:
-                columns.add(None, row.note, asked=False)
-            elif answer is None:
-                columns.add_unknown()
-            else:
-                columns.add(answer.result, _reason(answer), asked=True)
+        columns = answers.columns_for(recipe.rows(frame), self._answers(), spec)
         return self._marked(with_columns(frame, columns.arrays()))
 
     def errors(self) -> pd.DataFrame:
@@ -251,22 +225,8 @@ class Job:
         ``row`` is the frame's index label, or the key or position where the job has no frame; ``reply`` is the text of
         a paid reply that does not fit; ``retryable`` tells whether ``retry()`` would ask the row again.
         """
-        reply = reply_from_spec(self._record.recipe["reply"])
-        found: list[tuple[Any, ...]] = []
-        for row in self._answers():
-            if row.digest is None:
-                continue
-            if row.result is None:
-                if row.batch_state == "lost":
-                    found.append((self._row_name(row), "pending", "lost", row.batch_note, False, None))
-                continue
-            outcome, _, message, text = read_result(row.result, reply)
-            if outcome != "succeeded":
-                kind = error_of(row.result, reply)
-                retryable = outcome != "invalid" and kind != "invalid_request_error"
-                found.append((self._row_name(row), outcome, kind, message, retryable, text))
-        columns = ["row", "outcome", "type", "message", "retryable", "reply"]
-        return self._marked(pd.DataFrame(found, columns=columns))
+        labels = None if self._frame is None else self._frame.index
+        return self._marked(answers.failed(self._answers(), self._record.recipe, labels))
 
     def export(self, path: str | Path) -> Path:
         """Write the results to a file, by its ending: ``.csv``, ``.parquet`` or ``.jsonl``. Touches no network.
@@ -290,7 +250,8 @@ class Job:
         """
         path = Path(path)
         if path.suffix == ".jsonl":
-            path.write_bytes(b"".join(self._result_lines()))
+            with path.open("wb") as file:
+                file.writelines(answers.result_lines(self._answers(), simulated=self.simulated))
             return path
         frame = self.to_frame()
         if self.simulated:
@@ -305,27 +266,8 @@ class Job:
             )
         return path
 
-    def _result_lines(self) -> Iterator[bytes]:
-        seen = set()
-        for row in self._answers():
-            if row.digest is None or row.result is None or row.digest in seen:
-                continue
-            seen.add(row.digest)
-            identifier = custom_id(label_of(row.position if row.key is None else row.key), row.digest)
-            line = {"custom_id": identifier, "result": msgspec.Raw(row.result)}
-            yield msgspec.json.encode(line | ({"simulated": True} if self.simulated else {})) + b"\n"
-
-    def _columns(self) -> Columns:
-        recipe = self._record.recipe
-        return Columns(reply_from_spec(recipe["reply"]), recipe["into"])
-
     def _answers(self) -> Iterator[RowAnswer]:
         return self._workspace.ledger.jobs.answers(self._number)
-
-    def _row_name(self, row: RowAnswer) -> Any:
-        if self._frame is not None:
-            return self._frame.index[row.position]
-        return row.position if row.key is None else row.key
 
     def _marked(self, frame: pd.DataFrame) -> pd.DataFrame:
         frame.attrs = {**frame.attrs, "batchnb": {"job": self._id, "simulated": self.simulated}}
@@ -419,67 +361,14 @@ class Job:
 
     def snapshot(self) -> Snapshot:
         """Give what a view may show of the job now. Touches no network."""
-        ledger = self._workspace.ledger
-        record = self._record
-        records = ledger.batches.of_job(self._number)
-        unsent = ledger.jobs.count_unsent(self._number) if record.state == "open" else 0
-        notes = [record.note, *(batch.note for batch in records)]
+        batches = self._workspace.ledger.batches.of_job(self._number)
         failure = self._workspace.watcher.failure
-        return Snapshot(
-            job_id=self._id,
-            name=record.name,
-            model=record.recipe["shared"]["model"],
-            status=_status(record, unsent, records),
-            rows=record.rows,
-            started_at=record.created_at,
-            now=time.time(),
-            outcomes=self.counts,
-            unsent=unsent,
-            reused=record.reused,
-            batches=tuple(map(_batch_line, records)),
-            ended_at=record.ended_at,
-            cost=self.cost,
-            simulated=self.simulated,
-            note=str(failure) if failure else next((note for note in notes if note), None),
-            errors=tuple(ledger.jobs.errors(self._number)),
-        )
+        return state.snapshot_of(self._record, self._facts(), batches, simulated=self.simulated, failure=failure)
 
-
-BATCH_COLUMNS = [
-    "id", "state", "requests", "processing", "succeeded", "errored", "canceled", "expired", "created_at", "ended_at",
-    "expires_at", "note",
-]  # fmt: skip
-
-
-def _batch_row(record: BatchRecord) -> list[Any]:
-    times = [utc(moment) for moment in (record.created_at, record.ended_at, record.expires_at)]
-    counts = [record.processing, record.succeeded, record.errored, record.canceled, record.expired]
-    return [record.server_id, _state(record), record.requests, *counts, *times, record.note]
-
-
-def utc(seconds: float | None) -> pd.Timestamp | None:
-    """Give a time, in seconds since the epoch, as pandas has it."""
-    # To the microsecond, as the API gives it: a float's further digits are noise.
-    return None if seconds is None else pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC")
-
-
-def _status(job: JobRecord, unsent: int, batches: list[BatchRecord]) -> str:
-    if job.state != "open":
-        return job.state
-    sending = unsent or any(batch.state == "submitting" for batch in batches)
-    return "submitting" if sending else "in_progress"
-
-
-def _state(record: BatchRecord) -> str:
-    """Give the state as the API has it: that all results have been read is the ledger's own affair."""
-    return "ended" if record.state == "collected" else record.state
-
-
-def _batch_line(record: BatchRecord) -> BatchLine:
-    counts = RequestCounts(record.processing, record.succeeded, record.errored, record.canceled, record.expired)
-    return BatchLine(record.server_id, _state(record), counts, record.created_at, record.ended_at)
-
-
-def _reason(row: RowAnswer) -> str | None:
-    """Say why a row has no answer: why it was skipped, or what happened to its batch."""
-    return row.note or (row.batch_note if row.batch_state in ("lost", "uncertain") else None)
+    def _facts(self) -> state.Facts:
+        """Count what became of the rows, unless nothing can have changed since the last time."""
+        ledger = self._workspace.ledger
+        revision = ledger.revision()
+        if self._counted is None or self._counted[0] != revision:
+            self._counted = (revision, state.facts_of(ledger.jobs, self._number, self._workspace.prices))
+        return self._counted[1]

@@ -21,11 +21,12 @@ import platformdirs
 
 from batchnb.api import Api, message_fields, scope_of
 from batchnb.errors import ApiError, CredentialsError, InputError, NotFoundError
-from batchnb.job import Job, utc
+from batchnb.job import Job
 from batchnb.ledger import Ledger, NewJob, Row
 from batchnb.pricing import PriceTable, load_prices
 from batchnb.recipes import Recipe, unique_keys
 from batchnb.schedule import plan_batch_size
+from batchnb.state import utc
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
 

@@ -14,7 +14,7 @@ from batchnb.ledger.jobs import JobRecord, Jobs, NewJob, Row, RowAnswer
 from batchnb.ledger.owners import Owner
 from batchnb.ledger.store import Store, make_private_folder
 
-__all__ = ["LIVE", "BatchRecord", "JobRecord", "Ledger", "NewJob", "Row", "RowAnswer"]
+__all__ = ["LIVE", "BatchRecord", "JobRecord", "Jobs", "Ledger", "NewJob", "Row", "RowAnswer"]
 
 
 class Ledger:
@@ -47,6 +47,10 @@ class Ledger:
     def foreign_revision(self) -> int:
         """Give a value that differs whenever another process has written since."""
         return self._store.foreign_revision()
+
+    def revision(self) -> tuple[int, int]:
+        """Give a value that differs whenever what became of rows may have changed since."""
+        return self._store.revision()
 
     def close(self) -> None:
         """Close the file and give up what is still claimed."""

@@ -233,7 +233,7 @@ class Batches:
         self, number: int, *, state: str, counts: Mapping[str, int], times: Mapping[str, float | None], now: float
     ) -> None:
         """Record what the server says of a batch."""
-        with self._store.transaction() as db:
+        with self._store.transaction(rows=False) as db:
             db.execute(
                 f"UPDATE batches SET state = ?, {' = ?, '.join(COUNTS)} = ?,"
                 " ended_at = ?, expires_at = COALESCE(?, expires_at), checked_at = ?, note = NULL"
@@ -244,7 +244,7 @@ class Batches:
 
     def note(self, number: int, note: str | None) -> None:
         """Keep what a person should know of a batch now, such as a status check that failed."""
-        with self._store.transaction() as db:
+        with self._store.transaction(rows=False) as db:
             db.execute("UPDATE batches SET note = ? WHERE id = ?", (note, number))
 
     def record(self, number: int, answers: Iterable[Answer]) -> None:

@@ -349,7 +349,7 @@ class Jobs:
 
     def note(self, number: int, note: str | None) -> None:
         """Keep what a person should know of a job now."""
-        with self._store.transaction() as db:
+        with self._store.transaction(rows=False) as db:
             db.execute("UPDATE jobs SET note = ? WHERE number = ?", (note, number))
 
     def limit_batches(self, number: int, *, max_bytes: int) -> None:

@@ -45,6 +45,7 @@ class Store:
         self.path = path
         self._lock = threading.RLock()
         self._depth = 0
+        self._changes = 0
         make_private_folder(path.parent)
         with self._errors():
             # SQLite gives its -wal and -shm files the mode of the database.
@@ -92,7 +93,7 @@ class Store:
         self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", identity.items())
 
     @contextlib.contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = False, rows: bool = True) -> Iterator[sqlite3.Connection]:
         """Run a write transaction; one inside another is part of it.
 
         Parameters
@@ -100,6 +101,8 @@ class Store:
         durable : bool
             Whether the commit must survive a power cut (``synchronous=FULL``): intents and batch ids must, results may
             be read again.
+        rows : bool
+            Whether it may change what became of rows; see `revision`.
         """
         with self._lock, self._errors():
             if self._depth:
@@ -111,6 +114,7 @@ class Store:
                 self._depth += 1
                 yield self._db
                 self._db.execute("COMMIT")
+                self._changes += rows
             except BaseException:
                 # Also where the commit itself failed, or an interrupt fell between two lines of this. On a full disk
                 # SQLite has rolled back by itself.
@@ -130,6 +134,10 @@ class Store:
         """Give a value that differs whenever another process has written since."""
         with self.read() as db:
             return int(db.execute("PRAGMA data_version").fetchone()[0])
+
+    def revision(self) -> tuple[int, int]:
+        """Give a value that differs whenever what became of rows may have changed since."""
+        return self._changes, self.foreign_revision()
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

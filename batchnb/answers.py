@@ -1,0 +1,97 @@
+"""The rows of a job, as the ledger gives them, to tables and files. Touches neither network nor ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from batchnb.frames import Columns
+from batchnb.ledger import Row, RowAnswer
+from batchnb.requests import custom_id, label_of
+from batchnb.results import error_of, read_result
+from batchnb.schemas import Reply, reply_from_spec
+
+__all__ = ["by_row", "columns", "columns_for", "failed", "result_lines"]
+
+#: States of a batch that say why its rows have no answer, where they have none.
+TELLING = ("lost", "uncertain")
+
+
+def columns(rows: Iterable[RowAnswer], recipe: dict[str, Any]) -> Columns:
+    """Give a job's columns, in the order of its frame."""
+    out = _columns(recipe)
+    for row in rows:
+        out.add(row.result, _reason(row), asked=row.digest is not None)
+    return out
+
+
+def columns_for(wanted: Iterable[Row], rows: Iterable[RowAnswer], recipe: dict[str, Any]) -> Columns:
+    """Give a job's columns for the rows of any frame, matched by what they ask."""
+    asked = {row.digest: row for row in rows if row.digest is not None}
+    out = _columns(recipe)
+    for row in wanted:
+        if row.digest is None:
+            out.add(None, row.note, asked=False)
+        elif (answer := asked.get(row.digest)) is None:
+            out.add_unknown()
+        else:
+            out.add(answer.result, _reason(answer), asked=True)
+    return out
+
+
+def by_row(rows: Iterable[RowAnswer], recipe: dict[str, Any]) -> pd.DataFrame:
+    """Give a job's columns as a frame of their own, by key, or by position where the job has no keys."""
+    kept = list(rows)
+    index = pd.Index([_name(row) for row in kept], name=recipe["key"] or "position")
+    return pd.DataFrame(columns(kept, recipe).arrays(), index=index)
+
+
+def failed(rows: Iterable[RowAnswer], recipe: dict[str, Any], labels: pd.Index[Any] | None) -> pd.DataFrame:
+    """List the rows that were asked and have no good answer, by their `labels`, or else by key or position."""
+    reply = reply_from_spec(recipe["reply"])
+    found = []
+    for row in rows:
+        failure = _failure(row, reply)
+        if failure is not None:
+            found.append((_name(row) if labels is None else labels[row.position], *failure))
+    return pd.DataFrame(found, columns=["row", "outcome", "type", "message", "retryable", "reply"])
+
+
+def _failure(row: RowAnswer, reply: Reply) -> tuple[str, str | None, str | None, bool, str | None] | None:
+    if row.digest is None:
+        return None
+    if row.result is None:
+        return ("pending", "lost", row.batch_note, False, None) if row.batch_state == "lost" else None
+    outcome, _, message, text = read_result(row.result, reply)
+    if outcome == "succeeded":
+        return None
+    kind = error_of(row.result, reply)
+    return outcome, kind, message, outcome != "invalid" and kind != "invalid_request_error", text
+
+
+def result_lines(rows: Iterable[RowAnswer], *, simulated: bool) -> Iterator[bytes]:
+    """Write one line per answered request, as the API does; simulated ones say so."""
+    seen = set()
+    mark = {"simulated": True} if simulated else {}
+    for row in rows:
+        if row.digest is None or row.result is None or row.digest in seen:
+            continue
+        seen.add(row.digest)
+        line = {"custom_id": custom_id(label_of(_name(row)), row.digest), "result": msgspec.Raw(row.result)}
+        yield msgspec.json.encode(line | mark) + b"\n"
+
+
+def _columns(recipe: dict[str, Any]) -> Columns:
+    return Columns(reply_from_spec(recipe["reply"]), recipe["into"])
+
+
+def _name(row: RowAnswer) -> int | str:
+    return row.position if row.key is None else row.key
+
+
+def _reason(row: RowAnswer) -> str | None:
+    """Say why a row has no answer: why it was skipped, or what happened to its batch."""
+    return row.note or (row.batch_note if row.batch_state in TELLING else None)

@@ -1,0 +1,125 @@
+"""How a job stands, from what the ledger has of it: for its properties, and frozen for its views."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from batchnb.ledger import BatchRecord, JobRecord, Jobs
+from batchnb.pricing import PriceTable, Usage
+from batchnb.snapshot import BatchLine, RequestCounts, Snapshot
+
+__all__ = ["Facts", "batch_frame", "facts_of", "snapshot_of", "status_of", "utc"]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What became of a job's rows, counted over all of them: worth keeping until something changes.
+
+    Parameters
+    ----------
+    outcomes : mapping of str to int
+        Rows by outcome.
+    unsent : int
+        Requests that wait to be put into a batch.
+    usage : Usage
+        Tokens of the answers.
+    cost : float or None
+        Dollars for them; None where a price is unknown.
+    errors : tuple of (str, int)
+        Kinds of failure with their counts.
+    """
+
+    outcomes: Mapping[str, int]
+    unsent: int
+    usage: Usage
+    cost: float | None
+    errors: tuple[tuple[str, int], ...]
+
+
+def facts_of(jobs: Jobs, number: int, prices: PriceTable) -> Facts:
+    """Count what became of a job's rows."""
+    lines = jobs.usage(number)
+    costs = []
+    for line in lines:
+        price = prices.price(line.model)
+        costs.append(None if price is None else price.cost(line.usage, geo=line.geo, prompt_tokens=line.prompt_tokens))
+    known = [cost for cost in costs if cost is not None]
+    return Facts(
+        outcomes=jobs.outcomes(number),
+        unsent=jobs.count_unsent(number),
+        usage=sum((line.usage for line in lines), Usage()),
+        cost=float(sum(known, Decimal(0))) if len(known) == len(costs) else None,
+        errors=tuple(jobs.errors(number)),
+    )
+
+
+def snapshot_of(
+    job: JobRecord, facts: Facts, batches: Sequence[BatchRecord], *, simulated: bool, failure: BaseException | None
+) -> Snapshot:
+    """Freeze how a job stands now, for its views."""
+    notes = [job.note, *(batch.note for batch in batches)]
+    return Snapshot(
+        job_id=job.id,
+        name=job.name,
+        model=job.recipe["shared"]["model"],
+        status=status_of(job, facts.unsent, batches),
+        rows=job.rows,
+        started_at=job.created_at,
+        now=time.time(),
+        outcomes=facts.outcomes,
+        unsent=facts.unsent if job.state == "open" else 0,
+        reused=job.reused,
+        batches=tuple(map(_line, batches)),
+        ended_at=job.ended_at,
+        cost=facts.cost,
+        simulated=simulated,
+        note=str(failure) if failure else next((note for note in notes if note), None),
+        errors=facts.errors,
+    )
+
+
+BATCH_COLUMNS = [
+    "id", "state", "requests", "processing", "succeeded", "errored", "canceled", "expired", "created_at", "ended_at",
+    "expires_at", "note",
+]  # fmt: skip
+
+
+def batch_frame(records: Sequence[BatchRecord]) -> pd.DataFrame:
+    """List batches: id, state, the five request counts, times (UTC), note."""
+    return pd.DataFrame([_row(record) for record in records], columns=BATCH_COLUMNS)
+
+
+def _row(record: BatchRecord) -> list[Any]:
+    times = [utc(moment) for moment in (record.created_at, record.ended_at, record.expires_at)]
+    counts = [record.processing, record.succeeded, record.errored, record.canceled, record.expired]
+    return [record.server_id, _state(record), record.requests, *counts, *times, record.note]
+
+
+def utc(seconds: float | None) -> pd.Timestamp | None:
+    """Give a time, in seconds since the epoch, as pandas has it."""
+    # To the microsecond, as the API gives it: a float's further digits are noise.
+    return None if seconds is None else pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC")
+
+
+def status_of(job: JobRecord, unsent: int, batches: Sequence[BatchRecord]) -> str:
+    """Give a job's status in the words of the API: ``submitting``, ``in_progress``, ``canceling`` or ``ended``."""
+    if job.state != "open":
+        return job.state
+    sending = unsent or any(batch.state == "submitting" for batch in batches)
+    return "submitting" if sending else "in_progress"
+
+
+def _state(record: BatchRecord) -> str:
+    """Give the state as the API has it: that all results have been read is the ledger's own affair."""
+    return "ended" if record.state == "collected" else record.state
+
+
+def _line(record: BatchRecord) -> BatchLine:
+    counts = RequestCounts(record.processing, record.succeeded, record.errored, record.canceled, record.expired)
+    return BatchLine(record.server_id, _state(record), counts, record.created_at, record.ended_at)

@@ -63,8 +63,7 @@ class Job:
     @property
     def status(self) -> str:
         """``submitting``, ``in_progress``, ``canceling`` or ``ended``."""
-        ledger = self._workspace.ledger
-        return state.status_of(self._record, self._facts().unsent, ledger.batches.of_job(self._number))
+        return state.status_of(self._record, self._facts())
 
     @property
     def counts(self) -> dict[str, int]:

@@ -27,6 +27,8 @@ class Facts:
         Rows by outcome.
     unsent : int
         Requests that wait to be put into a batch.
+    sending : bool
+        Whether there are any, or a batch is being sent. Asked at once: between two questions a batch may be refused.
     usage : Usage
         Tokens of the answers.
     cost : float or None
@@ -37,6 +39,7 @@ class Facts:
 
     outcomes: Mapping[str, int]
     unsent: int
+    sending: bool
     usage: Usage
     cost: float | None
     errors: tuple[tuple[str, int], ...]
@@ -53,6 +56,7 @@ def facts_of(jobs: Jobs, number: int, prices: PriceTable) -> Facts:
     return Facts(
         outcomes=jobs.outcomes(number),
         unsent=jobs.count_unsent(number),
+        sending=jobs.is_sending(number),
         usage=sum((line.usage for line in lines), Usage()),
         cost=float(sum(known, Decimal(0))) if len(known) == len(costs) else None,
         errors=tuple(jobs.errors(number)),
@@ -68,7 +72,7 @@ def snapshot_of(
         job_id=job.id,
         name=job.name,
         model=job.recipe["shared"]["model"],
-        status=status_of(job, facts.unsent, batches),
+        status=status_of(job, facts),
         rows=job.rows,
         started_at=job.created_at,
         now=time.time(),
@@ -107,12 +111,11 @@ def utc(seconds: float | None) -> pd.Timestamp | None:
     return None if seconds is None else pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC")
 
 
-def status_of(job: JobRecord, unsent: int, batches: Sequence[BatchRecord]) -> str:
+def status_of(job: JobRecord, facts: Facts) -> str:
     """Give a job's status in the words of the API: ``submitting``, ``in_progress``, ``canceling`` or ``ended``."""
     if job.state != "open":
         return job.state
-    sending = unsent or any(batch.state == "submitting" for batch in batches)
-    return "submitting" if sending else "in_progress"
+    return "submitting" if facts.sending else "in_progress"
 
 
 def _state(record: BatchRecord) -> str:

@@ -67,6 +67,20 @@ def test_two_workspaces_on_one_ledger_share_the_work(bench: Bench):
     assert len(bench.server.batches) == 40
 
 
+def test_what_another_process_lets_go_is_sent_by_one_that_has_long_sent_everything(bench: Bench):
+    server = bench.server
+    server.ends = False
+    job = bench.submit(texts(5))
+    server.wait_for(lambda: server.called("GET", "msgbatch") >= 3)
+    ledger = bench.open().ledger
+    with ledger._store.transaction() as db:  # as if it had settled what it took for lost
+        db.execute("UPDATE batches SET server_id = NULL, state = 'uncertain'")
+    assert ledger.batches.let_go(1, state="uncertain")
+    server.wait_for(lambda: len(server.batches) == 2)
+    server.end()
+    assert_echoed(job)
+
+
 def test_what_one_process_lets_go_another_that_needs_it_sends(bench: Bench):
     server = bench.server
     server.ends = False

@@ -198,6 +198,16 @@ class Jobs:
             found = db.execute(f"SELECT COUNT(DISTINCT r.id) {UNSENT}", {"job": number})
             return int(found.fetchone()[0])
 
+    def is_sending(self, number: int) -> bool:
+        """Tell whether requests of a job wait to be put into a batch, or are in one that is being sent."""
+        query = """
+            SELECT 1 FROM job_rows AS j JOIN requests AS r ON r.id = j.request LEFT JOIN batches AS b ON b.id = r.batch
+            WHERE j.job = ? AND (b.id IS NULL OR b.state = 'submitting')
+            AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id) LIMIT 1
+        """
+        with self._store.read() as db:
+            return db.execute(query, (number,)).fetchone() is not None
+
     def answers(self, number: int) -> Iterator[RowAnswer]:
         """Read a job's rows with their answers, in the order of its frame, a chunk at a time."""
         query = """

@@ -283,7 +283,8 @@ _T = typing.TypeVar("_T")
 
 def _from_status(error: anthropic.APIStatusError) -> ApiError:
     status = error.status_code
-    message = error.api_message or _first_line(error.response.text) or f"HTTP {status}"
+    said = _error_in(error.body)
+    message = said.get("message") or _first_line(error.response.text) or f"HTTP {status}"
     if 300 <= status < 400:
         message = f"The address redirects elsewhere (HTTP {status}), where your key must not follow; set the final one"
     retry_after = _seconds(error.response.headers.get("retry-after"))
@@ -293,9 +294,16 @@ def _from_status(error: anthropic.APIStatusError) -> ApiError:
     elif status in REFUSALS or 300 <= status < 400:
         kind = RefusedError
     # A spend limit comes as a rate_limit_error, but does not pass by waiting: its code says what it is.
-    code = getattr(error, "error_code", None) or ""
-    found = code if code.endswith("spend_limit_reached") else error.type
-    return kind(message, status=status, type=found, retry_after=retry_after)
+    details = said.get("details")
+    code = str(details.get("error_code")) if isinstance(details, dict) else ""
+    found = code if code.endswith("spend_limit_reached") else said.get("type")
+    return kind(str(message), status=status, type=found, retry_after=retry_after)
+
+
+def _error_in(body: object) -> dict[str, Any]:
+    """Find the inner error of the API's envelope; empty where the body is something else."""
+    inner = body.get("error") if isinstance(body, dict) else None
+    return inner if isinstance(inner, dict) else {}
 
 
 def _from_connection(error: anthropic.APIConnectionError, base_url: str) -> ApiError:

@@ -386,7 +386,8 @@ class Watcher:
                 watch.may_send = True  # another process may have let requests go
             if changed:
                 self._settle_job(watch)
-            self._tell(watch)
+            if not watch.ended.is_set():
+                self._tell(watch)
         self._foreign = foreign
 
     def _settle_job(self, watch: _Watch) -> None:
@@ -399,6 +400,7 @@ class Watcher:
                 watch.may_send = True
                 self._wake.set()
             elif job.state == "ended" or jobs.settle(job.number, self._clock()):
+                self._tell(watch)  # first, so that a script that waits for the end does not leave before its last line
                 watch.ended.set()
 
     def _tell(self, watch: _Watch) -> None:

@@ -217,13 +217,14 @@ class Workspace:
         """
         rows: list[Row] | None = list(recipe.rows(frame)) if callable(recipe.template) else None
         digests = [row.digest for row in rows or recipe.rows(frame)]
+        job_id = _job_id(recipe, digests, None if recipe.key is None else unique_keys(frame, recipe.key))
         jobs = self.ledger.jobs
-        unsent = list(jobs.unsent(dict.fromkeys(digest for digest in digests if digest is not None)))
+        rule = "rerun" if jobs.find(job_id) else "new"
+        unsent = list(jobs.unsent(dict.fromkeys(digest for digest in digests if digest is not None), rule))
         if unsent:
             self._preflight(frame, recipe, digests.index(unsent[0]))
-        keys = None if recipe.key is None else unique_keys(frame, recipe.key)
         job = NewJob(
-            id=_job_id(recipe, digests, keys),
+            id=job_id,
             name=name or f"{recipe.column} → {recipe.into}",
             recipe=recipe.spec(),
             envelopes=tuple((envelope, recipe.betas, recipe.reply.spec()) for envelope in recipe.envelopes()),
@@ -232,7 +233,7 @@ class Workspace:
             retries=retries,
         )
         record = jobs.create(job, rows or recipe.rows(frame), time.time())
-        jobs.release(record.number, "rerun")
+        jobs.release(record.number, rule)
         if not jobs.settle(record.number, time.time()):
             jobs.reopen(record.number)
             self.watch(record.number)

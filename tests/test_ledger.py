@@ -407,6 +407,7 @@ UNPAID = {failure for failure in FAILURES if failure[0] not in ("succeeded", "in
 RELEASED = {
     "auto": BY_ITSELF,
     "rerun": set(),
+    "new": set(),
     "retry": UNPAID - {("errored", "invalid_request_error")},
     "all": UNPAID,
 }
@@ -429,8 +430,8 @@ def test_each_rule_releases_what_it_should_of_a_collected_batch(ledger, rule, ou
 
 @pytest.mark.parametrize(
     ("error", "rules"),
-    [("authentication_error", {"rerun", "retry", "all"}), ("billing_error", {"rerun", "retry", "all"}),
-     ("invalid_request_error", {"all"}), ("rate_limit_error", {"auto", "rerun", "retry", "all"})],
+    [("authentication_error", {"rerun", "new", "retry", "all"}), ("billing_error", {"rerun", "new", "retry", "all"}),
+     ("invalid_request_error", {"all"}), ("rate_limit_error", {"auto", "rerun", "new", "retry", "all"})],
 )  # fmt: skip
 def test_what_no_batch_ever_held_is_asked_again_by_running_the_cell_again(ledger, error, rules):
     for number, rule in enumerate(RELEASES):

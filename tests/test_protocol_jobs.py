@@ -242,6 +242,18 @@ def test_when_both_jobs_are_canceled_so_is_the_batch_they_share(bench: Bench):
         assert set(outcomes(job.result(30))) == {"canceled"}
 
 
+def test_rows_canceled_before_they_were_sent_are_sent_by_another_job_but_not_by_the_same_cell(bench: Bench):
+    bench.server.always["create"] = Status(429)
+    job = bench.submit(texts(3))
+    job.cancel()
+    assert outcomes(job.result(30)) == {"canceled": 3}
+    bench.server.always.clear()
+    assert outcomes(bench.submit(texts(3)).result(30)) == {"canceled": 3}
+    assert not bench.server.batches
+    assert_echoed(bench.submit(texts(4)))
+    assert outcomes(job.result(30)) == {"succeeded": 3}
+
+
 def test_canceled_rows_go_again_with_retry(bench: Bench):
     server = bench.server
     server.ends = False

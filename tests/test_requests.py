@@ -35,7 +35,8 @@ DIGEST = bytes.fromhex("00112233445566778899aabbccddeeff")
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3))
+branches = st.lists(scalars, max_size=3) | st.dictionaries(texts, scalars, max_size=3)
+values = scalars | branches | st.lists(branches, max_size=2) | st.dictionaries(texts, branches, max_size=2)
 params = st.dictionaries(texts.filter(lambda name: name != "messages"), values, max_size=5)
 
 

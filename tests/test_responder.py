@@ -116,7 +116,7 @@ leaves = st.one_of(
     scalars.map(lambda constant: {"const": constant}),
     st.sampled_from([{"type": "boolean"}, {"type": "null"}, {"type": ["string", "null"]}, {"$ref": "#/$defs/Leaf"}]),
 )
-schemas = objects(st.recursive(leaves, nested, max_leaves=8)).map(
+schemas = objects(leaves | nested(leaves) | nested(nested(leaves))).map(
     lambda schema: {**schema, "$defs": {"Leaf": {"type": "string", "enum": ["one", "two"]}}}
 )
 prompts = st.one_of(

@@ -273,13 +273,11 @@ names = st.text(min_size=0, max_size=8) | st.text(alphabet="ab {}\":.!'\n[%", ma
 plain_text = st.text().map(lambda text: text.replace("{", "(").replace("}", ")"))
 wild_text = st.text() | st.text(alphabet="ab{}%:\"' ", max_size=20)
 json_text = st.text(max_size=6).map(lambda text: text.replace("{", "(").replace("}", ")"))
+leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | json_text
+branches = st.lists(leaves, max_size=3) | st.dictionaries(json_text, leaves, max_size=3)
 documents = st.dictionaries(
     json_text,
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | json_text,
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(json_text, inner, max_size=3),
-        max_leaves=8,
-    ),
+    leaves | branches | st.lists(branches, max_size=2) | st.dictionaries(json_text, branches, max_size=2),
     min_size=1,
     max_size=4,
 )

@@ -29,12 +29,16 @@ UNSENT = """
 
 _RETRYABLE = ", ".join(f"'{error}'" for error in sorted(RETRYABLE_ERRORS))
 
+_NEVER_TAKEN = "a.outcome = 'errored' AND a.batch IS NULL AND a.error <> 'invalid_request_error'"
+
 #: Which failed answers may be asked again, by who asks.
 RELEASES = {
     # By itself: what passes, as long as the job has retries left.
     "auto": f"(a.outcome = 'expired' OR a.outcome = 'errored' AND a.error IN ({_RETRYABLE})) AND r.attempts < :retries",
     # By running the cell again: what no batch ever held (a bad key, no credit) and was not the request's own fault.
-    "rerun": "a.outcome = 'errored' AND a.batch IS NULL AND a.error <> 'invalid_request_error'",
+    "rerun": _NEVER_TAKEN,
+    # By another job: also what was canceled before any batch held it. A canceled job itself stays so until retry().
+    "new": f"{_NEVER_TAKEN} OR a.outcome = 'canceled' AND a.batch IS NULL",
     # By retry(): everything unpaid that may turn out otherwise.
     "retry": "a.outcome IN ('errored', 'expired', 'canceled', 'missing') AND a.error <> 'invalid_request_error'",
     # By retry(all=True).
@@ -149,11 +153,11 @@ class Jobs:
         for number, job_id, name, state, recipe, *rest in found:
             yield JobRecord(number, job_id, name, state, msgspec.json.decode(recipe), *rest)
 
-    def unsent(self, digests: Iterable[bytes]) -> Iterator[bytes]:
-        """Pick the questions that would be sent: nobody has asked them, or no batch ever took them."""
+    def unsent(self, digests: Iterable[bytes], rule: str = "new") -> Iterator[bytes]:
+        """Pick the questions that would be sent: nobody has asked them, or `rule` lets them be asked again."""
         query = f"""
             SELECT 1 FROM requests AS r LEFT JOIN answers AS a ON a.request = r.id
-            WHERE r.digest = ? AND (r.batch IS NOT NULL OR a.request IS NOT NULL AND NOT ({RELEASES["rerun"]}))
+            WHERE r.digest = ? AND (r.batch IS NOT NULL OR a.request IS NOT NULL AND NOT ({RELEASES[rule]}))
         """
         for digest in digests:
             with self._store.read() as db:
@@ -336,7 +340,7 @@ class Jobs:
 
         Parameters
         ----------
-        rule : {"auto", "rerun", "retry", "all"}
+        rule : {"auto", "rerun", "new", "retry", "all"}
             Which, see ``RELEASES``. Paid answers are never among them.
         """
         job = self.by_number(number)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from batchnb.ledger import BatchRecord, JobRecord, Jobs
+from batchnb.ledger import BatchRecord, JobRecord, Jobs, Ledger
 from batchnb.pricing import PriceTable, Usage
 from batchnb.snapshot import BatchLine, RequestCounts, Snapshot
 
@@ -25,10 +25,6 @@ class Facts:
     ----------
     outcomes : mapping of str to int
         Rows by outcome.
-    unsent : int
-        Requests that wait to be put into a batch.
-    sending : bool
-        Whether there are any, or a batch is being sent. Asked at once: between two questions a batch may be refused.
     usage : Usage
         Tokens of the answers.
     cost : float or None
@@ -38,8 +34,6 @@ class Facts:
     """
 
     outcomes: Mapping[str, int]
-    unsent: int
-    sending: bool
     usage: Usage
     cost: float | None
     errors: tuple[tuple[str, int], ...]
@@ -55,8 +49,6 @@ def facts_of(jobs: Jobs, number: int, prices: PriceTable) -> Facts:
     known = [cost for cost in costs if cost is not None]
     return Facts(
         outcomes=jobs.outcomes(number),
-        unsent=jobs.count_unsent(number),
-        sending=jobs.is_sending(number),
         usage=sum((line.usage for line in lines), Usage()),
         cost=float(sum(known, Decimal(0))) if len(known) == len(costs) else None,
         errors=tuple(jobs.errors(number)),
@@ -64,20 +56,21 @@ def facts_of(jobs: Jobs, number: int, prices: PriceTable) -> Facts:
 
 
 def snapshot_of(
-    job: JobRecord, facts: Facts, batches: Sequence[BatchRecord], *, simulated: bool, failure: BaseException | None
+    job: JobRecord, facts: Facts, ledger: Ledger, *, simulated: bool, failure: BaseException | None
 ) -> Snapshot:
     """Freeze how a job stands now, for its views."""
+    batches = ledger.batches.of_job(job.number)
     notes = [job.note, *(batch.note for batch in batches)]
     return Snapshot(
         job_id=job.id,
         name=job.name,
         model=job.recipe["shared"]["model"],
-        status=status_of(job, facts),
+        status=status_of(job, ledger.jobs),
         rows=job.rows,
         started_at=job.created_at,
         now=time.time(),
         outcomes=facts.outcomes,
-        unsent=facts.unsent if job.state == "open" else 0,
+        unsent=ledger.jobs.count_unsent(job.number) if job.state == "open" else 0,
         reused=job.reused,
         batches=tuple(map(_line, batches)),
         ended_at=job.ended_at,
@@ -111,11 +104,11 @@ def utc(seconds: float | None) -> pd.Timestamp | None:
     return None if seconds is None else pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC")
 
 
-def status_of(job: JobRecord, facts: Facts) -> str:
+def status_of(job: JobRecord, jobs: Jobs) -> str:
     """Give a job's status in the words of the API: ``submitting``, ``in_progress``, ``canceling`` or ``ended``."""
     if job.state != "open":
         return job.state
-    return "submitting" if facts.sending else "in_progress"
+    return "submitting" if jobs.is_sending(job.number) else "in_progress"
 
 
 def _state(record: BatchRecord) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -44,6 +44,9 @@ RELEASES = {
     # By retry(all=True).
     "all": "a.outcome IN ('errored', 'expired', 'canceled', 'missing')",
 }
+
+
+_T = TypeVar("_T")
 
 
 class Row(NamedTuple):
@@ -159,11 +162,9 @@ class Jobs:
             SELECT 1 FROM requests AS r LEFT JOIN answers AS a ON a.request = r.id
             WHERE r.digest = ? AND (r.batch IS NOT NULL OR a.request IS NOT NULL AND NOT ({RELEASES[rule]}))
         """
-        for digest in digests:
+        for chunk in _chunks(digests):
             with self._store.read() as db:
-                found = db.execute(query, (digest,)).fetchone()
-            if found is None:
-                yield digest
+                yield from [digest for digest in chunk if db.execute(query, (digest,)).fetchone() is None]
 
     def outcomes(self, number: int) -> dict[str, int]:
         """Count a job's rows by outcome."""
@@ -391,7 +392,7 @@ class Jobs:
                        " (SELECT batch FROM answers WHERE batch IS NOT NULL)")  # fmt: skip
 
 
-def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    rows = iter(rows)
-    while chunk := list(itertools.islice(rows, CHUNK)):
+def _chunks(items: Iterable[_T]) -> Iterator[list[_T]]:
+    items = iter(items)
+    while chunk := list(itertools.islice(items, CHUNK)):
         yield chunk

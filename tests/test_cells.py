@@ -62,7 +62,7 @@ class Quoted(str):
         (Decimal("nan"), ""),
         (pd.NA, ""),
         (pd.NaT, ""),
-        (np.datetime64("NaT"), ""),
+        (np.datetime64("NaT", "ns"), ""),
         (["a", 1, None], '["a",1,null]'),
         (("a", 1), '["a",1]'),
         ({"텍스트": "좋아요", "n": [1.0]}, '{"텍스트":"좋아요","n":[1.0]}'),

@@ -39,8 +39,12 @@ class Ledger:
         self.home = make_private_folder(home)
         self.scope = scope
         self.path = home / "ledgers" / f"{_file_name(scope)}.sqlite"
-        self._store = Store(self.path, {"scope": scope})
         self.owner = Owner(home)
+        try:
+            self._store = Store(self.path, {"scope": scope})
+        except BaseException:
+            self.owner.release()
+            raise
         self.jobs = Jobs(self._store)
         self.batches = Batches(self._store)
 

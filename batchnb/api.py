@@ -51,7 +51,7 @@ NO_CREDENTIALS = (
 
 
 class BatchInfo(msgspec.Struct, frozen=True):
-    """A MessageBatch as the API describes it; times are RFC 3339 strings on the wire."""
+    """What batchnb reads of a MessageBatch; ``results_url`` is left unread on purpose."""
 
     id: str
     processing_status: str = "in_progress"
@@ -59,9 +59,6 @@ class BatchInfo(msgspec.Struct, frozen=True):
     created_at: datetime | None = None
     expires_at: datetime | None = None
     ended_at: datetime | None = None
-    cancel_initiated_at: datetime | None = None
-    archived_at: datetime | None = None
-    results_url: str | None = None
 
     @property
     def total(self) -> int:

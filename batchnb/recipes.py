@@ -244,10 +244,6 @@ class Recipe:
             label = label_of(position if key is None else key)
             yield Row(digest, content, question.envelope, label, key, None)
 
-    def digests(self, frame: pd.DataFrame) -> list[bytes | None]:
-        """Give the digest of what each row asks; None for rows that ask nothing."""
-        return [row.digest for row in self.rows(frame)]
-
 
 def unique_keys(frame: pd.DataFrame, key: Hashable) -> list[str]:
     """Give the rows' names as text, after checking that each row has one of its own."""

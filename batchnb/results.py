@@ -32,7 +32,7 @@ __all__ = [
 OUTCOMES = ("succeeded", "errored", "canceled", "expired", "missing", "invalid", "skipped", "pending")
 
 #: Outcomes that were paid for: never asked again by themselves, never overwritten.
-PAID = frozenset({"succeeded", "invalid"})
+PAID = ("succeeded", "invalid")
 
 #: Inner error types that pass, so that asking again makes sense.
 RETRYABLE_ERRORS = frozenset({"api_error", "overloaded_error", "timeout_error", "rate_limit_error"})

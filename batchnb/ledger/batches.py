@@ -11,7 +11,7 @@ from batchnb.errors import LedgerError
 from batchnb.ledger.jobs import UNSENT
 from batchnb.ledger.store import Store
 from batchnb.requests import BODY_END, BODY_START, item_size
-from batchnb.results import Answer, refused_result
+from batchnb.results import PAID, Answer, refused_result
 from batchnb.schemas import Reply, reply_from_spec
 
 __all__ = ["LIVE", "BatchRecord", "Batches"]
@@ -22,14 +22,14 @@ LIVE = ("submitting", "uncertain", "in_progress", "canceling", "ended")
 COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 
 #: Write one answer, unless a paid one stands there.
-RECORD = """
+RECORD = f"""
     INSERT INTO answers SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM requests WHERE digest = ? AND batch = ?
     ON CONFLICT (request) DO UPDATE SET
         batch = excluded.batch, outcome = excluded.outcome, error = excluded.error, model = excluded.model,
         input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
         cache_read = excluded.cache_read, cache_write_5m = excluded.cache_write_5m,
         cache_write_1h = excluded.cache_write_1h, geo = excluded.geo, result = excluded.result
-    WHERE answers.outcome NOT IN ('succeeded', 'invalid')
+    WHERE answers.outcome NOT IN {PAID}
 """
 
 #: Answer what waits to be sent, and only canceled jobs wanted.

@@ -143,10 +143,6 @@ class Jobs:
         """Give all jobs, newest first."""
         return list(self._select("ORDER BY number DESC"))
 
-    def open(self) -> list[JobRecord]:
-        """Give the jobs that have not ended, oldest first."""
-        return list(self._select("WHERE state <> 'ended' ORDER BY number"))
-
     def _select(self, clause: str, *values: object) -> Iterator[JobRecord]:
         columns = (
             "number, id, name, state, recipe, rows, reused, batch_size, max_bytes, retries, created_at, ended_at, note"
@@ -231,14 +227,6 @@ class Jobs:
             if len(rows) < CHUNK:
                 return
             start = rows[-1][0] + 1
-
-    def answers_to(self, digests: Sequence[bytes | None]) -> Iterator[bytes | None]:
-        """Look up the results of questions, in the order given; None where there is no answer."""
-        query = "SELECT a.result FROM requests AS r JOIN answers AS a ON a.request = r.id WHERE r.digest = ?"
-        with self._store.read() as db:
-            for digest in digests:
-                found = None if digest is None else db.execute(query, (digest,)).fetchone()
-                yield found[0] if found else None
 
     # Writing
 

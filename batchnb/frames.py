@@ -64,9 +64,11 @@ class Columns:
 
     def arrays(self) -> dict[str, Any]:
         """Give the columns by name, with their pandas types."""
-        value: Any = pd.array(self.values, dtype="string") if not isinstance(self.reply, LabelReply) else None
+        value: Any
         if isinstance(self.reply, LabelReply):
             value = pd.Categorical(self.values, categories=list(self.reply.labels))
+        else:
+            value = pd.array(self.values, dtype="string")
         statuses, errors = pd.array(self.statuses, dtype="string"), pd.array(self.errors, dtype="string")
         return dict(zip(_names(self.into), (value, statuses, errors), strict=True))
 

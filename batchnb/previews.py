@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from batchnb.display import Preview, PreviewRow, preview_html, preview_text
 from batchnb.errors import ApiError, CredentialsError, InputError
 from batchnb.params import NOT_SENT
+from batchnb.pricing import Usage
 from batchnb.recipes import column_values
 
 if TYPE_CHECKING:
@@ -93,12 +94,10 @@ def _tokens(
         counted = sum(workspace.api.count_tokens(request, recipe.betas) for request in requests)
     except (ApiError, CredentialsError):
         return None
-    return round(counted / len(requests) * len(sizes) * (sum(sizes) / len(sizes)) / (size / len(requests)))
+    return round(counted * sum(sizes) / size)
 
 
 def _worst_cost(workspace: Workspace, recipe: Recipe, tokens: int | None, requests: int) -> float | None:
-    from batchnb.pricing import Usage
-
     price = workspace.prices.price(recipe.model)
     if price is None or tokens is None:
         return None

@@ -6,9 +6,9 @@ A view never touches the network or the ledger: whoever shows a job takes a :cla
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
-__all__ = ["BatchLine", "RequestCounts", "Snapshot"]
+__all__ = ["COUNTS", "BatchLine", "RequestCounts", "Snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,10 @@ class RequestCounts:
             self.canceled + other.canceled,
             self.expired + other.expired,
         )
+
+
+#: The names of the five request counts, as the API has them.
+COUNTS = tuple(count.name for count in fields(RequestCounts))
 
 
 @dataclass(frozen=True, slots=True)

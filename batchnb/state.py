@@ -12,7 +12,7 @@ import pandas as pd
 
 from batchnb.ledger import BatchRecord, JobRecord, Jobs, Ledger
 from batchnb.pricing import PriceTable, Usage
-from batchnb.snapshot import BatchLine, RequestCounts, Snapshot
+from batchnb.snapshot import COUNTS, BatchLine, RequestCounts, Snapshot
 
 __all__ = ["Facts", "batch_frame", "facts_of", "snapshot_of", "status_of", "utc"]
 
@@ -81,10 +81,7 @@ def snapshot_of(
     )
 
 
-BATCH_COLUMNS = [
-    "id", "state", "requests", "processing", "succeeded", "errored", "canceled", "expired", "created_at", "ended_at",
-    "expires_at", "note",
-]  # fmt: skip
+BATCH_COLUMNS = ["id", "state", "requests", *COUNTS, "created_at", "ended_at", "expires_at", "note"]
 
 
 def batch_frame(records: Sequence[BatchRecord]) -> pd.DataFrame:
@@ -94,8 +91,11 @@ def batch_frame(records: Sequence[BatchRecord]) -> pd.DataFrame:
 
 def _row(record: BatchRecord) -> list[Any]:
     times = [utc(moment) for moment in (record.created_at, record.ended_at, record.expires_at)]
-    counts = [record.processing, record.succeeded, record.errored, record.canceled, record.expired]
-    return [record.server_id, _state(record), record.requests, *counts, *times, record.note]
+    return [record.server_id, _state(record), record.requests, *_counts(record), *times, record.note]
+
+
+def _counts(record: BatchRecord) -> list[int]:
+    return [getattr(record, name) for name in COUNTS]
 
 
 def utc(seconds: float | None) -> pd.Timestamp | None:
@@ -117,5 +117,5 @@ def _state(record: BatchRecord) -> str:
 
 
 def _line(record: BatchRecord) -> BatchLine:
-    counts = RequestCounts(record.processing, record.succeeded, record.errored, record.canceled, record.expired)
+    counts = RequestCounts(*_counts(record))
     return BatchLine(record.server_id, _state(record), counts, record.created_at, record.ended_at)

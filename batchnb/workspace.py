@@ -26,7 +26,8 @@ from batchnb.ledger import Ledger, NewJob, Row
 from batchnb.pricing import PriceTable, load_prices
 from batchnb.recipes import Recipe, unique_keys
 from batchnb.schedule import plan_batch_size
-from batchnb.state import utc
+from batchnb.snapshot import COUNTS
+from batchnb.state import facts_of, status_of, utc
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
 
@@ -302,10 +303,10 @@ class Workspace:
         """List the jobs of this ledger, newest first. Touches no network."""
         found = []
         for record in self.ledger.jobs.all():
-            job = Job(record.id, self)
+            facts = facts_of(self.ledger.jobs, record.number, self.prices)
             found.append(
                 [record.id, record.name, utc(record.created_at), record.recipe["shared"]["model"], record.rows,
-                 job.counts.get("succeeded", 0), job.status, job.cost, self.simulated]
+                 facts.outcomes.get("succeeded", 0), status_of(record, self.ledger.jobs), facts.cost, self.simulated]
             )  # fmt: skip
         columns = ["id", "name", "created", "model", "rows", "succeeded", "status", "cost", "simulated"]
         return pd.DataFrame(found, columns=columns)
@@ -362,9 +363,6 @@ class Workspace:
                 )
         finally:
             self.close()
-
-
-COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 
 
 def _job_id(recipe: Recipe, digests: Iterable[bytes | None], keys: Iterable[str] | None) -> str:

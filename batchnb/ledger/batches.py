@@ -13,13 +13,12 @@ from batchnb.ledger.store import Store
 from batchnb.requests import BODY_END, BODY_START, item_size
 from batchnb.results import PAID, Answer, refused_result
 from batchnb.schemas import Reply, reply_from_spec
+from batchnb.snapshot import COUNTS
 
 __all__ = ["LIVE", "BatchRecord", "Batches"]
 
 #: States in which a batch may still bring answers, or may turn out to.
 LIVE = ("submitting", "uncertain", "in_progress", "canceling", "ended")
-
-COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 
 #: Write one answer, unless a paid one stands there.
 RECORD = f"""

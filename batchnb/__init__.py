@@ -50,6 +50,7 @@ __all__ = [
     "attach",
     "batches",
     "jobs",
+    "recover",
     "simulate",
 ]
 
@@ -82,10 +83,13 @@ def jobs(workspace: Workspace | None = None) -> pd.DataFrame:
 def attach(id: str, *, progress: bool = True, workspace: Workspace | None = None) -> Job:
     """Pick up a job of the ledger, such as after a kernel restart, and show it; it goes on in the background.
 
+    Touches the network at once only for a batch that this ledger does not know yet.
+
     Parameters
     ----------
     id : str
-        As ``jobs()`` lists it.
+        As ``jobs()`` lists it; or that of a batch (``msgbatch_...``) that somebody else's script or the Console made:
+        its results come as a frame by custom_id, or are joined to a frame on a column that holds them.
     progress : bool
         Whether to show the job.
     workspace : Workspace, optional
@@ -95,6 +99,8 @@ def attach(id: str, *, progress: bool = True, workspace: Workspace | None = None
     ------
     JobNotFoundError
         The ledger has no such job.
+    NotFoundError
+        The server has no such batch, or keeps its results no more.
     """
     from batchnb.display import show
 
@@ -114,6 +120,29 @@ def batches(limit: int = 100, *, workspace: Workspace | None = None) -> pd.DataF
         Default: the one of the environment, or of ``simulate()``.
     """
     return _workspace(workspace).batches(limit)
+
+
+def recover(timeout: float | None = None, *, workspace: Workspace | None = None) -> pd.DataFrame:
+    """Take back what a lost ledger knew (Binder, a new laptop), so that the cell, run again, buys nothing twice.
+
+    Lists the server's batches of the last 29 days and keeps the answers whose custom_ids carry a digest of ours; the
+    same question, asked again here, finds them. Touches the network; blocks, also until the batches in progress have
+    ended, since whose they are is only to be seen then. Interrupting it keeps what has been taken back.
+
+    Parameters
+    ----------
+    timeout : float, optional
+        Seconds to wait, at most, for batches in progress. Default: no limit.
+    workspace : Workspace, optional
+        Default: the one of the environment, or of ``simulate()``.
+
+    Returns
+    -------
+    DataFrame
+        The batches that hold, or may hold, answers of ours: id, requests, rows that carry a digest, answers taken back,
+        note.
+    """
+    return _workspace(workspace).recover(timeout)
 
 
 def _workspace(workspace: Workspace | None) -> Workspace:

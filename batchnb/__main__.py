@@ -1,4 +1,4 @@
-"""The command line: ``python -m batchnb demo | jobs | simulate``."""
+"""The command line: ``python -m batchnb demo | jobs | collect | simulate``."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from batchnb.errors import BatchnbError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; give its exit status: 0, or 2 where what was asked for cannot be done."""
+    """Run a command; give its exit status: 0, or 2 where what was asked for cannot be done; `collect` has others."""
     parser = argparse.ArgumentParser(
         prog="python -m batchnb", description="Half-price answers from Claude for every row of a DataFrame."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser("demo", help="label 240 sample reviews, or a CSV, on the simulator: no key, no cost")
     jobs = commands.add_parser("jobs", help="list the jobs of the ledger")
+    collect = commands.add_parser("collect", help="settle, send and fetch what is recorded, for cron")
     simulate = commands.add_parser("simulate", help="run the simulator of the Message Batches API on 127.0.0.1")
 
     # The parts a command needs load only for it.
+    from batchnb import collect as collecting
     from batchnb.demo import run as demo_run
     from batchnb.sim import cli as sim_cli
 
@@ -27,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo.set_defaults(run=demo_run.run)
     jobs.set_defaults(run=_jobs)
     sim_cli.add_arguments(simulate)
+    collecting.add_arguments(collect)
+    collect.set_defaults(run=collecting.run)
     simulate.set_defaults(run=sim_cli.run)
     args = parser.parse_args(argv)
     try:

@@ -166,7 +166,14 @@ class FrameAccessor:
         )  # fmt: skip
         return preview(workspace, self._frame, recipe, n)
 
-    def join(self, job: Job, *, template: Callable[[Any], Any] | None = None, overwrite: bool = False) -> pd.DataFrame:
+    def join(
+        self,
+        job: Job,
+        *,
+        template: Callable[[Any], Any] | None = None,
+        on: Hashable | None = None,
+        overwrite: bool = False,
+    ) -> pd.DataFrame:
         """Give this frame with a job's columns, matched by content: after a restart, a re-order, a filter.
 
         Rows the job never asked get NA. Touches no network.
@@ -177,6 +184,8 @@ class FrameAccessor:
             Any job whose template reads columns this frame has.
         template : callable, optional
             The job's template, if it was a function.
+        on : hashable, optional
+            For a batch made elsewhere: the column that holds its custom_ids.
         overwrite : bool
             Replace columns of the same names that batchnb did not make.
 
@@ -190,7 +199,7 @@ class FrameAccessor:
         InputError
             This frame lacks a column the template reads, or has one of its own where the new ones go.
         """
-        return job.merge(self._frame, template=template, overwrite=overwrite)
+        return job.merge(self._frame, template=template, on=on, overwrite=overwrite)
 
     def _recipe(
         self,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 import pandas as pd
 
-from batchnb.frames import Columns
+from batchnb.errors import InputError
+from batchnb.frames import Columns, column_in_the_way, with_columns
 from batchnb.ledger import Row, RowAnswer
+from batchnb.recipes import Recipe, check_column, column_values
 from batchnb.requests import custom_id, label_of
 from batchnb.results import error_of, read_result
 from batchnb.schemas import Reply, reply_from_spec
 
-__all__ = ["by_row", "columns", "columns_for", "failed", "result_lines"]
+__all__ = ["by_row", "columns", "failed", "merge", "merge_on", "result_lines"]
 
 #: States of a batch that say why its rows have no answer, where they have none.
 TELLING = ("lost", "uncertain")
@@ -26,6 +28,51 @@ def columns(rows: Iterable[RowAnswer], recipe: dict[str, Any]) -> Columns:
     for row in rows:
         out.add(row.result, _reason(row), asked=row.digest is not None)
     return out
+
+
+def merge(frame: pd.DataFrame, recipe: Recipe, rows: Iterable[RowAnswer], *, overwrite: bool) -> pd.DataFrame:
+    """Give `frame` plus a job's columns, matched by what its rows ask under the job's recipe.
+
+    Raises
+    ------
+    InputError
+        The frame has a column of its own where the new ones go.
+    """
+    _keep_free(frame, recipe.into, overwrite=overwrite)
+    return with_columns(frame, columns_for(recipe.rows(frame), rows, recipe.spec()).arrays())
+
+
+def merge_on(
+    frame: pd.DataFrame, on: Hashable | None, rows: Iterable[RowAnswer], recipe: dict[str, Any], *, overwrite: bool
+) -> pd.DataFrame:
+    """Give `frame` plus the columns of a batch made elsewhere, matched by the custom_ids in a column.
+
+    Raises
+    ------
+    InputError
+        Which column that is was not said, or there is none; or one of the frame's own stands where the new ones go.
+    """
+    if on is None:
+        raise InputError("This batch was made elsewhere: say which column of the frame holds its custom_ids, on=...")
+    check_column(frame, on, "on")
+    _keep_free(frame, recipe["into"], overwrite=overwrite)
+    named = {row.key: row for row in rows}
+    out = _columns(recipe)
+    for name in column_values(frame, on):
+        if (answer := named.get(str(name))) is None:
+            out.add_unknown()
+        else:
+            out.add(answer.result, _reason(answer), asked=True)
+    return with_columns(frame, out.arrays())
+
+
+def _keep_free(frame: pd.DataFrame, into: str, *, overwrite: bool) -> None:
+    replaced = None if overwrite else column_in_the_way(frame, into)
+    if replaced is not None:
+        raise InputError(
+            f"The frame has a column {replaced!r}, which batchnb did not make. Rename it first; overwrite=True "
+            "replaces it."
+        )
 
 
 def columns_for(wanted: Iterable[Row], rows: Iterable[RowAnswer], recipe: dict[str, Any]) -> Columns:

@@ -59,6 +59,7 @@ class BatchInfo(msgspec.Struct, frozen=True):
     created_at: datetime | None = None
     expires_at: datetime | None = None
     ended_at: datetime | None = None
+    archived_at: datetime | None = None
 
     @property
     def total(self) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchnb import answers, state
 from batchnb.errors import BatchnbError, InputError, JobStateError, NotFoundError, ResultTimeoutError
-from batchnb.frames import column_in_the_way, copy_of, with_columns
+from batchnb.frames import copy_of, with_columns
 from batchnb.pricing import Usage
 from batchnb.recipes import Recipe
 from batchnb.snapshot import Snapshot
@@ -184,7 +184,12 @@ class Job:
         return self._marked(answers.by_row(self._answers(), record.recipe))
 
     def merge(
-        self, frame: pd.DataFrame, *, template: Callable[[Any], Any] | None = None, overwrite: bool = False
+        self,
+        frame: pd.DataFrame,
+        *,
+        template: Callable[[Any], Any] | None = None,
+        on: Hashable | None = None,
+        overwrite: bool = False,
     ) -> pd.DataFrame:
         """Give `frame` plus this job's columns, matched by content; rows the job never asked get NA.
 
@@ -197,27 +202,26 @@ class Job:
             Any frame with the columns the template reads.
         template : callable, optional
             The job's template, if it was a function: the ledger cannot keep one.
+        on : hashable, optional
+            For a batch made elsewhere: the column of `frame` that holds its custom_ids.
         overwrite : bool
             Replace columns of the same names that batchnb did not make.
 
         Raises
         ------
         InputError
-            `frame` lacks a column the template reads, or has one of its own where the new ones go; or the template is
-            needed.
+            `frame` lacks a column the template reads, or has one of its own where the new ones go; or the template, or
+            the column of custom_ids, is needed.
         """
         spec = self._record.recipe
+        if spec.get("attached"):
+            return self._marked(answers.merge_on(frame, on, self._answers(), spec, overwrite=overwrite))
+        if on is not None:
+            raise InputError("on= is for batches made elsewhere; the rows of this job are matched by their content.")
         # The names a function's params may have come from the SDK, which text has no need to load.
         fields = self._workspace.fields(spec["betas"]) if template else frozenset()
         recipe = Recipe.from_spec(spec, frame, template, fields=fields)
-        replaced = None if overwrite else column_in_the_way(frame, recipe.into)
-        if replaced is not None:
-            raise InputError(
-                f"The frame has a column {replaced!r}, which batchnb did not make. Rename it first; overwrite=True "
-                "replaces it."
-            )
-        columns = answers.columns_for(recipe.rows(frame), self._answers(), spec)
-        return self._marked(with_columns(frame, columns.arrays()))
+        return self._marked(answers.merge(frame, recipe, self._answers(), overwrite=overwrite))
 
     def errors(self) -> pd.DataFrame:
         """Give the rows that have no good answer: row, outcome, type, message, retryable, reply. Touches no network.

@@ -20,7 +20,17 @@ import msgspec
 
 from batchnb.errors import InputError
 
-__all__ = ["Content", "Envelope", "canonical", "custom_id", "digest_in", "item_size", "join_items", "label_of"]
+__all__ = [
+    "Content",
+    "Envelope",
+    "attached_digest",
+    "canonical",
+    "custom_id",
+    "digest_in",
+    "item_size",
+    "join_items",
+    "label_of",
+]
 
 DIGEST_BYTES = 16
 
@@ -187,6 +197,11 @@ def digest_in(identifier: str) -> bytes | None:
     """Read the digest out of a custom_id; None for one that batchnb did not write."""
     found = _OURS.search(identifier)
     return bytes.fromhex(found[1]) if found else None
+
+
+def attached_digest(batch_id: str, custom_id: str) -> bytes:
+    """Name a request whose question is not known: it was asked by somebody else, in a batch of theirs."""
+    return hashlib.blake2b(f"{batch_id}\n{custom_id}".encode(), digest_size=DIGEST_BYTES, person=b"attached").digest()
 
 
 # Bodies. An item is {"custom_id":"<id>","params":<params>}; its size is known without building it.

@@ -172,18 +172,39 @@ def parse_line(line: bytes, replies: dict[bytes, Reply]) -> Answer | None:
     msgspec.DecodeError
         The line is not a result line: it was cut, or is not JSON, or has no custom_id.
     """
-    parsed = _decode_line(line)
-    digest = digest_in(parsed.custom_id)
+    custom_id, raw = identified(line)
+    digest = digest_in(custom_id)
     if digest is None or digest not in replies:
         return None
-    raw = bytes(parsed.result)
+    return answer_of(digest, raw, replies[digest])
+
+
+def identified(line: bytes) -> tuple[str, bytes]:
+    """Read a result line as far as its custom_id; give that, and the result as it came.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        The line is not a result line: it was cut, or is not JSON, or has no custom_id.
+    """
+    parsed = _decode_line(line)
+    return parsed.custom_id, bytes(parsed.result)
+
+
+def answer_of(digest: bytes, raw: bytes, reply: Reply) -> Answer:
+    """Judge a result by the reply that was asked for; `digest` is that of the request."""
     result = _read(raw)
-    outcome, error, _, _ = _judge(result, replies[digest])
+    outcome, error, _, _ = _judge(result, reply)
     message = result.message
     if message is None:
         return Answer(digest, outcome, error, "", NOTHING, None, raw)
     usage = message.usage or {}
     return Answer(digest, outcome, error, message.model, Usage.from_message(usage), usage.get("inference_geo"), raw)
+
+
+def is_paid(raw: bytes) -> bool:
+    """Tell whether a result was paid for: only what succeeded on the server is."""
+    return _read(raw).type == "succeeded"
 
 
 def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | None]:

@@ -14,7 +14,11 @@ from batchnb.ledger import BatchRecord, JobRecord, Jobs, Ledger
 from batchnb.pricing import PriceTable, Usage
 from batchnb.snapshot import COUNTS, BatchLine, RequestCounts, Snapshot
 
-__all__ = ["Facts", "batch_frame", "facts_of", "snapshot_of", "status_of", "utc"]
+__all__ = ["Facts", "batch_frame", "deadline", "facts_of", "note_of", "snapshot_of", "status_of", "utc"]
+
+#: How long before it happens to warn: a batch expires 24 hours after it was made, and the server drops its results
+#: after 29 days (platform.claude.com documentation). In seconds.
+EXPIRES_SOON, LAPSES_SOON, KEPT = 2 * 3600.0, 3 * 86_400.0, 29 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,12 @@ class Facts:
 
 def facts_of(jobs: Jobs, number: int, prices: PriceTable) -> Facts:
     """Count what became of a job's rows."""
+    record = jobs.by_number(number)
+    outcomes = jobs.outcomes(number)
+    unseen = record.rows - sum(outcomes.values())
+    if unseen > 0:  # of a batch made elsewhere, whose rows are known by their results only
+        name = "missing" if record.state == "ended" else "pending"
+        outcomes[name] = outcomes.get(name, 0) + unseen
     lines = jobs.usage(number)
     costs = []
     for line in lines:
@@ -48,7 +58,7 @@ def facts_of(jobs: Jobs, number: int, prices: PriceTable) -> Facts:
         costs.append(None if price is None else price.cost(line.usage, geo=line.geo, prompt_tokens=line.prompt_tokens))
     known = [cost for cost in costs if cost is not None]
     return Facts(
-        outcomes=jobs.outcomes(number),
+        outcomes=outcomes,
         usage=sum((line.usage for line in lines), Usage()),
         cost=float(sum(known, Decimal(0))) if len(known) == len(costs) else None,
         errors=tuple(jobs.errors(number)),
@@ -60,7 +70,7 @@ def snapshot_of(
 ) -> Snapshot:
     """Freeze how a job stands now, for its views."""
     batches = ledger.batches.of_job(job.number)
-    notes = [job.note, *(batch.note for batch in batches)]
+    now = time.time()
     return Snapshot(
         job_id=job.id,
         name=job.name,
@@ -68,7 +78,7 @@ def snapshot_of(
         status=status_of(job, ledger.jobs),
         rows=job.rows,
         started_at=job.created_at,
-        now=time.time(),
+        now=now,
         outcomes=facts.outcomes,
         unsent=ledger.jobs.count_unsent(job.number) if job.state == "open" else 0,
         reused=job.reused,
@@ -76,9 +86,38 @@ def snapshot_of(
         ended_at=job.ended_at,
         cost=facts.cost,
         simulated=simulated,
-        note=str(failure) if failure else next((note for note in notes if note), None),
+        note=str(failure) if failure else _note(job, batches, now),
         errors=facts.errors,
     )
+
+
+def note_of(job: JobRecord, ledger: Ledger, now: float) -> str | None:
+    """Give what a person should know of a job now, if anything."""
+    return _note(job, ledger.batches.of_job(job.number), now)
+
+
+def _note(job: JobRecord, batches: Sequence[BatchRecord], now: float) -> str | None:
+    notes = [*filter(None, (deadline(batch, now) for batch in batches)), job.note, *(batch.note for batch in batches)]
+    return next(filter(None, notes), None)
+
+
+def deadline(batch: BatchRecord, now: float) -> str | None:
+    """Warn of a batch that is about to expire, or whose results the server is about to drop, or has dropped."""
+    running = batch.state in ("in_progress", "canceling")
+    if running and batch.expires_at is not None and now < batch.expires_at < now + EXPIRES_SOON:
+        return (
+            f"Batch {batch.server_id} expires at {utc(batch.expires_at):%H:%M} UTC: rows that are not answered by then "
+            "come back as expired."
+        )
+    if not (running or batch.state in ("ended", "lost")) or batch.created_at is None:
+        return None
+    lapse = batch.created_at + KEPT
+    kept = f"The server keeps the results of batch {batch.server_id} until {utc(lapse):%Y-%m-%d}"
+    if now >= lapse:
+        return f"{kept}: it is too late to read what is missing here."
+    if now > lapse - LAPSES_SOON:
+        return f"{kept}, and they are not all here yet: attach the job, or run python -m batchnb collect."
+    return None
 
 
 BATCH_COLUMNS = ["id", "state", "requests", *COUNTS, "created_at", "ended_at", "expires_at", "note"]

@@ -5,8 +5,8 @@
 3. Answered: the server's id is recorded. Refused: nothing was made, so the requests are let go to be sent again where
    waiting helps, or carry the server's message. No usable answer: the batch is *uncertain*.
 4. Uncertain is settled by listing: a batch of the same size that the ledger does not know is followed to its end, and
-   adopted if it holds exactly our custom_ids. None, twice, after a grace period: it was never made. Nothing is bought
-   again by itself.
+   adopted if it holds exactly our custom_ids. None, twice, after a grace period, nor an ended one of another size: it
+   was never made. Nothing is bought again by itself.
 
 No thread and no sleep in here: :mod:`batchnb.watcher` calls these steps when they are due.
 """
@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
 from batchnb import requests, results
 from batchnb.api import Api, BatchInfo
 from batchnb.errors import AmbiguousError, ApiError, CredentialsError, NotFoundError, RefusedError
-from batchnb.ledger import BatchRecord, JobRecord, Ledger
+from batchnb.ledger import ATTACHED, BatchRecord, JobRecord, Ledger
 from batchnb.schemas import Reply
 
 __all__ = ["DECIDE", "READ_AGAIN", "Reading", "Sent", "Settlement", "Submission"]
@@ -36,11 +37,16 @@ CHUNK = 2_000
 #: Times the results of a batch are read again before what is not in them counts as missing.
 READ_AGAIN = 3
 
+#: Rows in the results of a batch, none of them ours, after which it is another's.
+STRANGERS = 1_000
+
 #: Listings that must agree before something counts as not there.
 LISTINGS = 2
 
 #: What to do about rows that wait for a decision.
 DECIDE = 'job.resolve("send") asks these rows again, which may buy them twice; job.resolve("drop") gives them up.'
+
+_T = TypeVar("_T")
 
 #: What msgspec raises for a line that was cut or is no result.
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -75,6 +81,8 @@ class Settlement:
         Listings after the grace period, in a row, that showed no batch that may be this one.
     rejected : set of str
         Ids of batches of this size that turned out to be others.
+    suspected : set of str
+        Ids of ended batches, of whatever size, that may be this one by their results.
     open : set of str
         Ids of those that may be this one: not ended, not read whole, or listed once and then no more.
     reads : dict of str to int
@@ -87,6 +95,7 @@ class Settlement:
 
     empty_listings: int = 0
     rejected: set[str] = field(default_factory=set)
+    suspected: set[str] = field(default_factory=set)
     open: set[str] = field(default_factory=set)
     reads: dict[str, int] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
@@ -186,12 +195,37 @@ class Submission:
         ApiError
             The server could not be asked; try again later.
         """
-        candidates = self._candidates(batch, known)
+        unknown = self._unknown(batch, known)
+        candidates = [info for info in unknown if info.total == batch.requests or info.id in known.suspected]
+        known.open = known.gone | {candidate.id for candidate in candidates}
+        if self._adopted(batch, candidates, known):
+            return True
+        known.open -= known.rejected
+        if self._given_up(batch, known):
+            return True
+        if not self._is_unlisted(batch, known):
+            return False
+        # A server that miscounts must not hide a batch: before anything is sent again, those of other sizes are read.
+        if self._adopted(batch, unknown, known):
+            return True
+        if any(info.id in known.suspected for info in unknown):
+            return False
+        self._ledger.batches.let_go(batch.id, state="uncertain")
+        return True
+
+    def _adopted(self, batch: BatchRecord, candidates: list[BatchInfo], known: Settlement) -> bool:
+        """Adopt the one of these batches that is ours, if one is.
+
+        Raises
+        ------
+        ApiError
+            None was found, and some could not be read.
+        """
         ours = set(self._ledger.batches.replies(batch.id))
         failure: ApiError | None = None
         for candidate in candidates:
             # Before its end there is no telling whose it is: its custom_ids are only to be seen in its results.
-            if candidate.processing_status != "ended":
+            if candidate.processing_status != "ended" or candidate.id in known.rejected:
                 continue
             try:
                 if self._is_ours(candidate, ours, known):
@@ -199,13 +233,12 @@ class Submission:
                     return True
             except ApiError as error:  # this one cannot be read now; another may be the one
                 failure = error
-        known.open = known.gone | {candidate.id for candidate in candidates} - known.rejected
         if failure is not None:
             raise failure
-        return self._given_up(batch, known) or self._never_made(batch, known)
+        return False
 
-    def _candidates(self, batch: BatchRecord, known: Settlement) -> list[BatchInfo]:
-        """List the batches that may be this one: of its size, unknown to the ledger, not much older than the intent."""
+    def _unknown(self, batch: BatchRecord, known: Settlement) -> list[BatchInfo]:
+        """List the batches that are unknown to the ledger and not much older than the intent."""
         listed = []
         for info in self.api.list_batches():
             if info.created_at is not None and info.created_at.timestamp() < batch.intended_at - LOOK_BACK:
@@ -215,7 +248,7 @@ class Submission:
         others = self._ledger.batches.known_server_ids() | known.rejected
         known.gone = known.open - {info.id for info in listed} - others
         known.vanished = known.vanished + 1 if known.gone else 0
-        return [info for info in listed if info.total == batch.requests and info.id not in others]
+        return [info for info in listed if info.id not in others]
 
     def _is_ours(self, candidate: BatchInfo, ours: set[bytes], known: Settlement) -> bool:
         """Tell by its custom_ids whether an ended candidate is our batch; reject it for good if it is another's.
@@ -229,25 +262,28 @@ class Submission:
         if strangers and not found:
             known.rejected.add(candidate.id)
             return False
+        known.suspected.add(candidate.id)
         known.reads[candidate.id] = known.reads.get(candidate.id, 0) + 1
         return known.reads[candidate.id] > READ_AGAIN and bool(found) and not strangers
 
     def _digests_in(self, batch_id: str, ours: set[bytes]) -> tuple[set[bytes], bool]:
         """Read which of our digests a batch's results hold, and whether they hold others."""
         found: set[bytes] = set()
-        strangers = False
+        strangers = 0
         with self.api.results(batch_id) as chunks:
             try:
-                for custom_id in filter(None, map(_custom_id_in, results.lines(chunks))):
+                for custom_id, _ in filter(None, map(_result_in, results.lines(chunks))):
                     digest = requests.digest_in(custom_id)
                     if digest in ours:
                         found.add(digest)
                     else:
-                        strangers = True
+                        strangers += 1
+                        if strangers >= STRANGERS and not found:
+                            break
             except AmbiguousError:
                 if strangers or not found:
                     raise
-        return found, strangers
+        return found, strangers > 0
 
     def _given_up(self, batch: BatchRecord, known: Settlement) -> bool:
         """Leave a batch to be decided on, where asking the server again will not settle it."""
@@ -258,19 +294,17 @@ class Submission:
             why = "A batch on the server that may have been it is no longer listed."
         else:
             return False
-        self._ledger.batches.lose(batch.id, f"The answer to sending these rows was lost. {why} {DECIDE}")
+        note = f"The answer to sending these rows was lost. {why} {DECIDE}"
+        self._ledger.batches.lose(batch.id, note, final=True)
         return True
 
-    def _never_made(self, batch: BatchRecord, known: Settlement) -> bool:
-        """Let a batch go that no listing shows, twice, after the grace period."""
+    def _is_unlisted(self, batch: BatchRecord, known: Settlement) -> bool:
+        """Tell whether no listing shows a batch that may be this one, twice, after the grace period."""
         if known.open:
             known.empty_listings = 0
         elif self._clock() - (batch.failed_at or batch.intended_at) >= self._grace:
             known.empty_listings += 1
-        if known.empty_listings < LISTINGS:
-            return False
-        self._ledger.batches.let_go(batch.id, state="uncertain")
-        return True
+        return known.empty_listings >= LISTINGS
 
     # Reading results
 
@@ -285,22 +319,33 @@ class Submission:
         ApiError
             The results could not be opened.
         """
+        if batch.owner == ATTACHED:
+            broken = self._read(batch, _result_in, lambda found: self._ledger.foreign.admit(batch, found))
+            return Reading(self._ledger.foreign.absent(batch), broken)
         replies = self._ledger.batches.replies(batch.id)
+        broken = self._read(
+            batch, lambda line: _answer_in(line, replies), lambda found: self._ledger.batches.record(batch.id, found)
+        )
+        return Reading(self._ledger.batches.unanswered(batch.id), broken)
+
+    def _read(
+        self, batch: BatchRecord, read: Callable[[bytes], _T | None], write: Callable[[list[_T]], object]
+    ) -> str | None:
+        """Write what is to be read of each line of a batch's results, a chunk at a time; tell why it broke off."""
         broken = None
-        answers: list[results.Answer] = []
+        found: list[_T] = []
         with self.api.results(_server_id(batch)) as chunks:
             try:
-                for line in results.lines(chunks):
-                    answer = _answer_in(line, replies)
-                    if answer is not None:
-                        answers.append(answer)
-                    if len(answers) >= CHUNK:
-                        self._ledger.batches.record(batch.id, answers)
-                        answers = []
+                for item in filter(None, map(read, results.lines(chunks))):
+                    found.append(item)
+                    if len(found) >= CHUNK:
+                        write(found)
+                        found = []
             except AmbiguousError as error:
                 broken = str(error)
-        self._ledger.batches.record(batch.id, answers)
-        return Reading(self._ledger.batches.unanswered(batch.id), broken)
+        if found:
+            write(found)
+        return broken
 
 
 def waiting_helps(error: ApiError) -> bool:
@@ -340,16 +385,12 @@ def _server_id(batch: BatchRecord) -> str:
     return batch.server_id
 
 
-class _Identified(msgspec.Struct):
-    custom_id: str = ""
-
-
-def _custom_id_in(line: bytes) -> str:
-    """Read the custom_id of a result line; empty where the line was cut or is none."""
+def _result_in(line: bytes) -> tuple[str, bytes] | None:
+    """Read the custom_id and the result in a line; None where the line was cut or is none."""
     try:
-        return msgspec.json.decode(line, type=_Identified).custom_id
+        return results.identified(line)
     except UNREADABLE:
-        return ""
+        return None
 
 
 def _answer_in(line: bytes, replies: dict[bytes, Reply]) -> results.Answer | None:

@@ -13,21 +13,16 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from batchnb.errors import ApiError, BatchnbError, JobNotFoundError, LedgerError, NotFoundError, RefusedError
-from batchnb.ledger import LIVE, BatchRecord, JobRecord, Ledger
-from batchnb.schedule import backoff, poll_interval
-from batchnb.submission import DECIDE, READ_AGAIN, Settlement, Submission, times_of, waiting_helps
+from batchnb.errors import BatchnbError, JobNotFoundError, LedgerError
+from batchnb.ledger import BatchRecord, JobRecord, Ledger
+from batchnb.schedule import backoff
+from batchnb.submission import Submission
+from batchnb.turns import Turns
 
 __all__ = ["Watcher"]
 
 #: How often views are told to look again while a job is open, in seconds.
 TICK = 1.0
-
-#: How often to look whether a batch another process is sending has got its id, or lost its owner, in seconds.
-OTHERS_INTERVAL = 2.0
-
-#: A batch the server has not known, or whose results have kept breaking off, for this long, in seconds, is lost.
-GONE_AFTER = 600.0
 
 #: When to try again after the ledger could not be written, and when to give up, in seconds.
 LEDGER_PAUSE, LEDGER_PATIENCE = 5.0, 60.0
@@ -45,19 +40,6 @@ class _Watch:
     refusals: int = 0
     refused_since: float = 0.0
     may_send: bool = True
-
-
-@dataclass(slots=True)
-class _Due:
-    """When to turn to a batch again, and what is known of it from earlier times."""
-
-    at: float = 0.0
-    checks: int = 0
-    failures: int = 0
-    reads: int = 0
-    left: int | None = None
-    doubted_since: float | None = None
-    settlement: Settlement = field(default_factory=Settlement)
 
 
 class Watcher:
@@ -78,11 +60,10 @@ class Watcher:
     ) -> None:
         self._submission = submission
         self._ledger = ledger
-        self._max_poll = max_poll
         self._clock = clock
         self._watches: dict[int, _Watch] = {}
         self._callbacks: dict[int, list[Callback]] = {}
-        self._due: dict[int, _Due] = {}
+        self._turns = Turns(submission, ledger, max_poll=max_poll, clock=clock)
         self._lock = threading.RLock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -125,8 +106,7 @@ class Watcher:
 
     def wake(self, batches: Iterable[BatchRecord] = ()) -> None:
         """Turn to these batches, and to whatever else is due, now."""
-        for batch in batches:
-            self._due.setdefault(batch.id, _Due()).at = 0.0
+        self._turns.hurry(batch.id for batch in batches)
         with self._lock:
             self._changed = True
         self._wake.set()
@@ -149,6 +129,19 @@ class Watcher:
                 count += unsent
                 holds.append(watch.send_at - watch.refused_since if watch.refusals else 0.0)
         return count, min(holds[1:], default=0.0)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether only time can bring more: every batch has had its turns, and what is unsent waits for the server."""
+        for watch in self._open_watches():
+            job = self._job_of(watch)
+            if job is None:
+                continue
+            if job.state == "open" and watch.may_send and not watch.refusals:
+                return False
+            if not all(map(self._turns.is_patient, self._ledger.batches.of_job(job.number))):
+                return False
+        return True
 
     @property
     def running(self) -> bool:
@@ -210,9 +203,8 @@ class Watcher:
         if self._stopping:
             return 0.0
         batches = {batch.id: batch for job in open_jobs for batch in self._ledger.batches.of_job(job.number)}
-        for batch in batches.values():
-            if batch.state in LIVE and self._due.setdefault(batch.id, _Due()).at <= self._clock():
-                self._turn_to(batch)
+        for batch in self._turns.due(batches.values()):
+            self._turn_to(batch)
         self._settle_jobs()
         self.failure = None
         return self._pause(batches)
@@ -235,7 +227,7 @@ class Watcher:
                 self._thread = None  # under the lock, so that `watch` starts another rather than trust this one
                 return None
         now = self._clock()
-        dues = [self._due[batch].at for batch in batches if batch in self._due]
+        dues = self._turns.times(batches)
         sends = [watch.send_at for watch in watches if watch.may_send]
         return max(0.0, min([TICK, *(at - now for at in dues + sends if at > now)]))
 
@@ -265,114 +257,15 @@ class Watcher:
         if job.note != note:
             self._ledger.jobs.note(job.number, note)
 
-    # Batches
-
     def _turn_to(self, batch: BatchRecord) -> None:
-        due = self._due[batch.id]
-        try:
-            if batch.state == "submitting":
-                self._look_after_other(batch, due)
-            elif batch.state == "uncertain":
-                self._settle_batch(batch, due)
-            elif batch.state == "ended":
-                self._collect(batch, due)
-            else:
-                self._check(batch, due)
-        except ApiError as error:
-            self._failed(batch, due, error)
-            # The server lags behind just after a create, and on results just after the end: a 404 is doubted first. A
-            # listing that is refused settles nothing, so that there is nothing to wait for but a decision.
-            refused = isinstance(error, RefusedError) and not waiting_helps(error)
-            if isinstance(error, NotFoundError) or (refused and batch.state == "uncertain"):
-                self._doubt(batch, due, str(error))
-        else:
-            due.failures = 0
-
-    def _look_after_other(self, batch: BatchRecord, due: _Due) -> None:
-        """Wait for a batch that another process is sending, unless that process has died.
-
-        One of our own in this state is not being sent either: the answer to its create could not be recorded.
-        """
-        due.at = self._clock() + OTHERS_INTERVAL
-        owner = self._ledger.owner
-        if batch.owner == owner.name or not owner.is_alive(batch.owner):
-            note = "Sending it was interrupted. Whether the server took it is being found out; nothing is sent twice."
-            self._ledger.batches.uncertain(batch.id, now=self._clock(), note=note)
-            due.at = 0.0
-            self._wake.set()
-
-    def _settle_batch(self, batch: BatchRecord, due: _Due) -> None:
-        due.at = self._clock() + self._next_interval(due)
-        if self._submission.settle(batch, due.settlement):
-            due.at, due.checks = 0.0, 0
+        turned = self._turns.take(batch)
+        if turned.changed:
             self._changed = True
-            self._wake.set()
+        if turned.let_go:
             for watch in self._open_watches():
                 watch.may_send = True
-        due.doubted_since = None
-
-    def _check(self, batch: BatchRecord, due: _Due) -> None:
-        api = self._submission.api
-        assert batch.server_id is not None  # noqa: S101  # every state past `uncertain` has one
-        due.at = self._clock() + self._next_interval(due)
-        if batch.cancel_asked and batch.state == "in_progress":
-            try:
-                info = api.cancel_batch(batch.server_id)
-            except RefusedError as error:
-                if waiting_helps(error):
-                    raise
-                info = api.retrieve_batch(batch.server_id)  # it has ended in the meantime
-            due.at, due.checks = self._clock() + poll_interval(0, self._max_poll), 1
-        else:
-            info = api.retrieve_batch(batch.server_id)
-        state = info.processing_status if info.processing_status in ("canceling", "ended") else "in_progress"
-        self._ledger.batches.checked(
-            batch.id, state=state, counts=info.request_counts, times=times_of(info), now=self._clock()
-        )
-        if state == "ended":
-            due.at, due.checks = 0.0, 0
-            self._collect(batch, due)
-        else:
-            due.doubted_since = None
-
-    def _collect(self, batch: BatchRecord, due: _Due) -> None:
-        """Read results; again where they broke off or end early, as long as that brings more, and a few times then."""
-        reading = self._submission.collect(batch)
-        if due.left is None or reading.left < due.left:
-            due.reads, due.left, due.doubted_since = 0, reading.left, None
-        due.reads += 1
-        if reading.left == 0 or (reading.broken is None and due.reads > READ_AGAIN):
-            self._ledger.batches.collected(batch.id)
-            self._changed = True
-            del self._due[batch.id]
-            return
-        due.at = self._clock() + min(backoff(due.reads - 1), self._max_poll)
-        if reading.broken is not None:
-            note = f"Reading the results broke off and is tried again: {reading.broken}"
-            self._ledger.batches.note(batch.id, note)
-            self._doubt(batch, due, reading.broken)
-
-    def _next_interval(self, due: _Due) -> float:
-        due.checks += 1
-        return poll_interval(due.checks - 1, self._max_poll)
-
-    def _doubt(self, batch: BatchRecord, due: _Due, why: str) -> None:
-        """Give a batch up that has failed in the same way for long: its rows wait for a decision."""
-        now = self._clock()
-        if due.doubted_since is None:
-            due.doubted_since = now
-        if now - due.doubted_since < GONE_AFTER:
-            return
-        what = f"Batch {batch.server_id} cannot be read" if batch.server_id else "These rows cannot be found again"
-        due.doubted_since = None
-        self._ledger.batches.lose(batch.id, f"{what}: {why} {DECIDE}")
-        self._changed = True
-
-    def _failed(self, batch: BatchRecord, due: _Due, error: ApiError) -> None:
-        due.failures += 1
-        pause = backoff(due.failures - 1, retry_after=error.retry_after, jitter=random.random())  # noqa: S311
-        due.at = self._clock() + min(pause, max(self._max_poll, error.retry_after or 0.0))
-        self._ledger.batches.note(batch.id, f"The last check failed and is tried again: {error}")
+        if turned.again:
+            self._wake.set()
 
     # Jobs
 

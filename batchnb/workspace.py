@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import difflib
 import functools
 import hashlib
 import os
@@ -20,14 +19,16 @@ import pandas as pd
 import platformdirs
 
 from batchnb.api import Api, message_fields, scope_of
-from batchnb.errors import ApiError, CredentialsError, InputError, NotFoundError
+from batchnb.errors import InputError
+from batchnb.foreign import attach_batch, recover
 from batchnb.job import Job
-from batchnb.ledger import Ledger, NewJob, Row
+from batchnb.ledger import COPIED, Ledger, NewJob, Row
+from batchnb.preflight import check_first
 from batchnb.pricing import PriceTable, load_prices
 from batchnb.recipes import Recipe, unique_keys
 from batchnb.schedule import plan_batch_size
 from batchnb.snapshot import COUNTS
-from batchnb.state import facts_of, status_of, utc
+from batchnb.state import facts_of, note_of, status_of, utc
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
 
@@ -127,7 +128,18 @@ class Workspace:
     @property
     def ledger(self) -> Ledger:
         """The ledger of this workspace's scope."""
-        return self._part("ledger", lambda: Ledger(self.home, self.scope))
+        return self._part("ledger", self._open_ledger)
+
+    def _open_ledger(self) -> Ledger:
+        ledger = Ledger(self.home, self.scope)
+        if ledger.held_back:
+            message = f"{ledger.path}: {ledger.held_back:,} requests wait for a decision. {COPIED}"
+            try:
+                warnings.warn(message, stacklevel=6)  # the line that used the workspace, more or less
+            except UserWarning:  # where warnings are errors
+                ledger.close()
+                raise
+        return ledger
 
     @property
     def watcher(self) -> Watcher:
@@ -223,7 +235,7 @@ class Workspace:
         rule = "rerun" if jobs.find(job_id) else "new"
         unsent = list(jobs.unsent(dict.fromkeys(digest for digest in digests if digest is not None), rule))
         if unsent:
-            self._preflight(frame, recipe, digests.index(unsent[0]))
+            check_first(self.api, self.prices, recipe, frame, digests.index(unsent[0]))
         job = NewJob(
             id=job_id,
             name=name or f"{recipe.column} → {recipe.into}",
@@ -235,41 +247,15 @@ class Workspace:
         )
         record = jobs.create(job, rows or recipe.rows(frame), time.time())
         jobs.release(record.number, rule)
-        if not jobs.settle(record.number, time.time()):
-            jobs.reopen(record.number)
-            self.watch(record.number)
+        self._go_on(record.number)
         return Job(job.id, self, frame)
 
-    def _preflight(self, frame: pd.DataFrame, recipe: Recipe, position: int) -> None:
-        """Have the first request checked before anything is recorded or sent."""
-        self.api.require_credentials()
-        question = next(recipe.questions(frame.iloc[position : position + 1]))
-        assert question.content is not None  # noqa: S101  # the row has a digest
-        params = recipe.envelopes()[question.envelope].params(question.content)
-        try:
-            self.api.count_tokens(params, recipe.betas)
-        except ApiError as error:
-            self._raise_refusal(error, str(params.get("model")))
-            message = f"The first request could not be checked before sending ({error}). It is sent all the same."
-            warnings.warn(message, stacklevel=4)  # the line that called df.batch.submit
-
-    def _raise_refusal(self, error: ApiError, model: str) -> None:
-        """Raise what the server said of the request or the key; any other failure of the check is no reason to stop."""
-        if error.status == 401:
-            raise CredentialsError(
-                f"The server refuses the API key ({error}). Check ANTHROPIC_API_KEY, or call batchnb.simulate() to "
-                "work without a key. Nothing was sent."
-            ) from error
-        if error.status == 403:
-            raise CredentialsError(f"The API key may not do this ({error}). Nothing was sent.") from error
-        if isinstance(error, NotFoundError) and (model in str(error) or "model" in str(error)):
-            near = difflib.get_close_matches(model, self.prices.prices, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"The server knows no model {model!r} ({error}).{hint} Nothing was sent.") from error
-        if error.status == 400:
-            raise InputError(f"The server refuses this request: {error}. Nothing was sent.") from error
-        if error.type == "simulated":
-            raise error
+    def _go_on(self, number: int) -> None:
+        """See a job through, if it has anything to wait for; a batch that was given up gets one more look."""
+        self.ledger.batches.look_again(number)
+        if not self.ledger.jobs.settle(number, time.time()):
+            self.ledger.jobs.reopen(number)
+            self.watch(number)
 
     def watch(self, number: int) -> threading.Event:
         """See a job through to its end in the background; give the event that is set then. Returns at once.
@@ -287,17 +273,50 @@ class Workspace:
         Parameters
         ----------
         id : str
-            As `jobs` lists it.
+            As `jobs` lists it; or that of a batch (``msgbatch_...``), whoever made it, which becomes a job of this
+            ledger. Then, the first time, the server is asked for it.
 
         Raises
         ------
         JobNotFoundError
             The ledger has no such job.
+        NotFoundError
+            The server has no such batch, or keeps its results no more.
         """
-        job = Job(id, self)
-        if not job.done():
-            self.watch(self.ledger.jobs.get(id).number)
+        made_elsewhere = id.startswith("msgbatch_")
+        job = Job(attach_batch(self.api, self.ledger, id, time.time()) if made_elsewhere else id, self)
+        self._go_on(self.ledger.jobs.get(job.id).number)
         return job
+
+    def recover(self, timeout: float | None = None) -> pd.DataFrame:
+        """Take back what a lost ledger knew: answers on the server to questions whose digests our custom_ids carry.
+
+        Lists the batches of the last 29 days, and reads those this ledger does not know. What was answered is not asked
+        again by the cell that asked it. Touches the network; blocks, also until the batches in progress have ended,
+        since theirs cannot be told before. Interrupting it keeps what has been taken back. Calling it again reads only
+        what is new.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait, at most, for batches in progress. Default: no limit.
+
+        Returns
+        -------
+        DataFrame
+            The batches that hold, or may hold, answers of ours: id, requests, rows that carry a digest, answers taken
+            back, note.
+
+        Raises
+        ------
+        ApiError
+            The batches could not be listed.
+        """
+        self.api.require_credentials()
+        found = recover(self.api, self.ledger, max_poll=self._max_poll, timeout=timeout)
+        told = [one for one in found if one.ours or one.note]
+        rows = [[one.batch.id, one.batch.total, one.ours, one.answers, one.note, self.simulated] for one in told]
+        return pd.DataFrame(rows, columns=["id", "requests", "ours", "recovered", "note", "simulated"])
 
     def jobs(self) -> pd.DataFrame:
         """List the jobs of this ledger, newest first. Touches no network."""
@@ -306,9 +325,10 @@ class Workspace:
             facts = facts_of(self.ledger.jobs, record.number, self.prices)
             found.append(
                 [record.id, record.name, utc(record.created_at), record.recipe["shared"]["model"], record.rows,
-                 facts.outcomes.get("succeeded", 0), status_of(record, self.ledger.jobs), facts.cost, self.simulated]
+                 facts.outcomes.get("succeeded", 0), status_of(record, self.ledger.jobs), facts.cost, self.simulated,
+                 note_of(record, self.ledger, time.time())]
             )  # fmt: skip
-        columns = ["id", "name", "created", "model", "rows", "succeeded", "status", "cost", "simulated"]
+        columns = ["id", "name", "created", "model", "rows", "succeeded", "status", "cost", "simulated", "note"]
         return pd.DataFrame(found, columns=columns)
 
     def batches(self, limit: int = 100) -> pd.DataFrame:

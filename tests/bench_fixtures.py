@@ -10,6 +10,7 @@ import independent
 import pytest
 from bench import Bench
 
+import batchnb.turns
 import batchnb.watcher
 
 
@@ -22,11 +23,12 @@ def server() -> Iterator[independent.Server]:
 @pytest.fixture
 def bench(server: independent.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setenv("BATCHNB_RECONCILE_GRACE", "0")
-    monkeypatch.setattr(batchnb.watcher, "OTHERS_INTERVAL", 0.02)
+    monkeypatch.setattr(batchnb.turns, "OTHERS_INTERVAL", 0.02)
     monkeypatch.setattr(batchnb.watcher, "LEDGER_PAUSE", 0.02)
     monkeypatch.setattr(batchnb.watcher, "TICK", 0.05)
     # The waits that the server's refusals bring, in hundredths of what they are: nothing here asserts on a clock.
     backoff = batchnb.watcher.backoff
-    monkeypatch.setattr(batchnb.watcher, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 100)
+    for module in (batchnb.watcher, batchnb.turns):
+        monkeypatch.setattr(module, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 100)
     with contextlib.ExitStack() as stack:
         yield Bench(server, tmp_path / "home", stack)

@@ -25,7 +25,8 @@ LAYERS: list[set[str]] = [
     {"api", "params", "results", "templates"},
     {"ledger"},
     {"frames", "recipes", "state", "submission"},
-    {"answers", "watcher"},
+    {"answers", "turns"},
+    {"foreign", "preflight", "watcher"},
     {"job"},
     {"workspace"},
     {"sim"},
@@ -34,7 +35,7 @@ LAYERS: list[set[str]] = [
     {"previews"},
     {"accessor"},
     {"batchnb"},
-    {"demo"},
+    {"collect", "demo"},
     {"__main__"},
 ]
 

@@ -9,12 +9,27 @@ import hashlib
 import re
 from pathlib import Path
 
-from batchnb.ledger.batches import LIVE, Batches, BatchRecord
+from batchnb.ledger.batches import Batches, BatchRecord
+from batchnb.ledger.copies import COPIED, hold_back_copied
+from batchnb.ledger.foreign import Foreign, ForeignBatch
 from batchnb.ledger.jobs import JobRecord, Jobs, NewJob, Row, RowAnswer
 from batchnb.ledger.owners import Owner
 from batchnb.ledger.store import Store, make_private_folder
+from batchnb.ledger.terms import ATTACHED, LIVE
 
-__all__ = ["LIVE", "BatchRecord", "JobRecord", "Jobs", "Ledger", "NewJob", "Row", "RowAnswer"]
+__all__ = [
+    "ATTACHED",
+    "COPIED",
+    "LIVE",
+    "BatchRecord",
+    "ForeignBatch",
+    "JobRecord",
+    "Jobs",
+    "Ledger",
+    "NewJob",
+    "Row",
+    "RowAnswer",
+]
 
 
 class Ledger:
@@ -31,6 +46,10 @@ class Ledger:
     ----------
     jobs : Jobs
     batches : Batches
+    foreign : Foreign
+        Batches that this ledger did not send.
+    held_back : int
+        Requests that are not sent before somebody decides, since opening the ledger showed that it is a copy.
     owner : Owner
         The name under which batches are claimed, by which other processes can tell whether this one lives.
     """
@@ -42,11 +61,13 @@ class Ledger:
         self.owner = Owner(home)
         try:
             self._store = Store(self.path, {"scope": scope})
+            self.batches = Batches(self._store)
+            self.foreign = Foreign(self._store, self.batches)
+            self.jobs = Jobs(self._store, self.foreign)
+            self.held_back = hold_back_copied(self._store, self.batches)
         except BaseException:
             self.owner.release()
             raise
-        self.jobs = Jobs(self._store)
-        self.batches = Batches(self._store)
 
     def foreign_revision(self) -> int:
         """Give a value that differs whenever another process has written since."""

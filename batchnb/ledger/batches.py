@@ -7,18 +7,15 @@ from dataclasses import dataclass, fields
 
 import msgspec
 
-from batchnb.errors import LedgerError
-from batchnb.ledger.jobs import UNSENT
+from batchnb.errors import JobStateError, LedgerError
 from batchnb.ledger.store import Store
+from batchnb.ledger.terms import ATTACHED, LIVE, UNSENT
 from batchnb.requests import BODY_END, BODY_START, item_size
 from batchnb.results import PAID, Answer, refused_result
 from batchnb.schemas import Reply, reply_from_spec
 from batchnb.snapshot import COUNTS
 
-__all__ = ["LIVE", "BatchRecord", "Batches"]
-
-#: States in which a batch may still bring answers, or may turn out to.
-LIVE = ("submitting", "uncertain", "in_progress", "canceling", "ended")
+__all__ = ["BatchRecord", "Batches"]
 
 #: Write one answer, unless a paid one stands there.
 RECORD = f"""
@@ -65,6 +62,7 @@ class BatchRecord:
     expired: int
     cancel_asked: int
     note: str | None
+    given_up: int
 
 
 _COLUMNS = ", ".join(field.name for field in fields(BatchRecord))
@@ -180,7 +178,7 @@ class Batches:
         with self._store.transaction(durable=True) as db:
             done = db.execute(
                 "UPDATE batches SET server_id = :server, state = 'in_progress', failed_at = NULL, note = NULL,"
-                " created_at = :created, expires_at = :expires"
+                " given_up = 0, created_at = :created, expires_at = :expires"
                 " WHERE id = :number AND state IN ('submitting', 'uncertain')"
                 " AND NOT EXISTS (SELECT 1 FROM batches WHERE server_id = :server)",
                 {"server": server_id, "created": times.get("created_at"), "expires": times.get("expires_at"),
@@ -223,10 +221,30 @@ class Batches:
             )
             self.let_go(number, state="submitting")
 
-    def lose(self, number: int, note: str) -> None:
-        """Set a batch aside that can be neither found nor ruled out: its rows wait for a decision."""
+    def lose(self, number: int, note: str, *, final: bool = False) -> None:
+        """Set a batch aside that can be neither found nor ruled out: its rows wait for a decision.
+
+        Unless that is `final`, `look_again` may bring it back.
+        """
         with self._store.transaction(durable=True) as db:
-            db.execute(f"UPDATE batches SET state = 'lost', note = ? WHERE id = ? AND state IN {LIVE}", (note, number))
+            db.execute(
+                f"UPDATE batches SET state = 'lost', note = ?, given_up = ? WHERE id = ? AND state IN {LIVE}",
+                (note, 2 if final else 1, number),
+            )
+
+    def look_again(self, job: int) -> bool:
+        """Bring back a job's lost batches for one more look, where the server may tell more now; tell if there are any.
+
+        The wrong workspace's key, for one, makes every batch seem lost.
+        """
+        with self._store.transaction(durable=True) as db:
+            found = db.execute(
+                "UPDATE batches SET state = CASE WHEN server_id IS NULL THEN 'uncertain' ELSE 'in_progress' END,"
+                " note = NULL WHERE state = 'lost' AND given_up = 1"
+                " AND id IN (SELECT batch FROM job_batches WHERE job = ?)",
+                (job,),
+            )
+            return found.rowcount > 0
 
     def checked(
         self, number: int, *, state: str, counts: Mapping[str, int], times: Mapping[str, float | None], now: float
@@ -235,7 +253,7 @@ class Batches:
         with self._store.transaction(rows=False) as db:
             db.execute(
                 f"UPDATE batches SET state = ?, {' = ?, '.join(COUNTS)} = ?,"
-                " ended_at = ?, expires_at = COALESCE(?, expires_at), checked_at = ?, note = NULL"
+                " ended_at = ?, expires_at = COALESCE(?, expires_at), checked_at = ?, note = NULL, given_up = 0"
                 " WHERE id = ? AND state IN ('in_progress', 'canceling', 'ended', 'lost')",
                 (state, *(counts.get(name, 0) for name in COUNTS), times.get("ended_at"), times.get("expires_at"), now,
                  number),
@@ -278,6 +296,11 @@ class Batches:
         """Let the requests of a job's lost batches be sent again, or give them up; count them."""
         with self._store.transaction(durable=True) as db:
             lost = [batch for batch in self.of_job(job) if batch.state == "lost"]
+            if send and any(batch.owner == ATTACHED for batch in lost):
+                raise JobStateError(
+                    "This batch was made elsewhere, and what it asked is not known here, so it cannot be sent again. "
+                    'resolve("drop") gives its rows up.'
+                )
             for batch in lost:
                 if send:
                     self.let_go(batch.id, state="lost")

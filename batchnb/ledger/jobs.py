@@ -11,7 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from batchnb.errors import JobNotFoundError, JobStateError
+from batchnb.ledger.foreign import Foreign
 from batchnb.ledger.store import Store
+from batchnb.ledger.terms import ATTACHED, LIVE, UNSENT
 from batchnb.pricing import LARGE_PROMPT, Usage
 from batchnb.requests import Content, Envelope
 from batchnb.results import RETRYABLE_ERRORS
@@ -20,12 +22,6 @@ __all__ = ["JobRecord", "Jobs", "NewJob", "Row", "RowAnswer"]
 
 #: Rows written or read at a time, so that no step holds them all.
 CHUNK = 5_000
-
-#: Requests of a job (:job) that wait to be put into a batch.
-UNSENT = """
-    FROM job_rows AS j JOIN requests AS r ON r.id = j.request
-    WHERE j.job = :job AND r.batch IS NULL AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
-"""
 
 _RETRYABLE = ", ".join(f"'{error}'" for error in sorted(RETRYABLE_ERRORS))
 
@@ -116,8 +112,9 @@ class JobRecord:
 class Jobs:
     """Jobs and their rows."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, foreign: Foreign) -> None:
         self._store = store
+        self._foreign = foreign
 
     # Reading
 
@@ -156,11 +153,12 @@ class Jobs:
         """Pick the questions that would be sent: nobody has asked them, or `rule` lets them be asked again."""
         query = f"""
             SELECT 1 FROM requests AS r LEFT JOIN answers AS a ON a.request = r.id
-            WHERE r.digest = ? AND (r.batch IS NOT NULL OR a.request IS NOT NULL AND NOT ({RELEASES[rule]}))
+            WHERE r.digest = :digest AND (r.batch IS NOT NULL OR a.request IS NOT NULL AND NOT ({RELEASES[rule]}))
+            UNION ALL SELECT 1 FROM recovered WHERE digest = :digest
         """
         for chunk in _chunks(digests):
             with self._store.read() as db:
-                yield from [digest for digest in chunk if db.execute(query, (digest,)).fetchone() is None]
+                yield from [digest for digest in chunk if db.execute(query, {"digest": digest}).fetchone() is None]
 
     def outcomes(self, number: int) -> dict[str, int]:
         """Count a job's rows by outcome."""
@@ -261,6 +259,7 @@ class Jobs:
                 )
                 total += len(chunk)
                 asked += sum(row.digest is not None for row in chunk)
+            new -= self._foreign.use_recovered()
             db.execute("UPDATE jobs SET rows = ?, reused = ? WHERE number = ?", (total, asked - new, number))
             self._link(number)
         return self.by_number(number)
@@ -303,13 +302,19 @@ class Jobs:
         Rows of a lost batch stay ``pending`` but are not waited for: they need a decision. Batches that other jobs, or
         other kernels, have made of shared requests in the meantime are noted too.
         """
-        waiting = """
+        waiting = f"""
+            SELECT 1 FROM (
             SELECT 1 FROM job_rows AS j JOIN requests AS r ON r.id = j.request LEFT JOIN batches AS b ON b.id = r.batch
-            WHERE j.job = ? AND b.state IS NOT 'lost' AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
-            AND (r.batch IS NOT NULL OR (SELECT state FROM jobs WHERE number = j.job) <> 'canceling') LIMIT 1
+            WHERE j.job = :job AND b.state IS NOT 'lost'
+            AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
+            AND (r.batch IS NOT NULL OR (SELECT state FROM jobs WHERE number = j.job) <> 'canceling')
+            UNION ALL
+            SELECT 1 FROM job_batches AS k JOIN batches AS b ON b.id = k.batch
+            WHERE k.job = :job AND b.owner = '{ATTACHED}' AND b.state IN {LIVE}
+            ) LIMIT 1
         """
         with self._store.transaction() as db:
-            if db.execute(waiting, (number,)).fetchone():
+            if db.execute(waiting, {"job": number}).fetchone():
                 self._link(number)
                 return False
             db.execute(
@@ -339,7 +344,8 @@ class Jobs:
                 "SELECT DISTINCT r.id FROM job_rows AS j JOIN requests AS r ON r.id = j.request"
                 " JOIN answers AS a ON a.request = r.id LEFT JOIN batches AS b ON b.id = a.batch"
                 # While a batch's results are still being read, its answers are not final.
-                f" WHERE j.job = :job AND (b.id IS NULL OR b.state = 'collected') AND ({RELEASES[rule]})",
+                " WHERE j.job = :job AND (b.id IS NULL OR b.state = 'collected')"
+                f" AND b.owner IS NOT '{ATTACHED}' AND ({RELEASES[rule]})",
                 values if rule == "auto" else {"job": number},
             ).fetchall()
             if chosen:

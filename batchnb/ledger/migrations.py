@@ -103,4 +103,27 @@ STEPS: tuple[str, ...] = (
         PRIMARY KEY (job, batch)
     ) WITHOUT ROWID;
     """,
+    """
+    -- given_up: 0  never
+    --           1  was lost, and may be looked at again: then the next failure of the same kind is believed at once
+    --           2  no listing can settle it any more: lost until somebody decides
+    ALTER TABLE batches ADD COLUMN given_up INTEGER NOT NULL DEFAULT 0;
+
+    -- Batches of the server that this ledger did not send, or no longer knows that it did, and whose results have been
+    -- read to take answers back; complete: to their end.
+    CREATE TABLE read_batches (
+        server_id TEXT PRIMARY KEY,
+        requests INTEGER NOT NULL,
+        succeeded INTEGER NOT NULL, errored INTEGER NOT NULL, canceled INTEGER NOT NULL, expired INTEGER NOT NULL,
+        created_at REAL, expires_at REAL, ended_at REAL,
+        complete INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+
+    -- Paid answers found in them, until a job asks the question. result is the API's own JSON.
+    CREATE TABLE recovered (
+        digest BLOB PRIMARY KEY,
+        server_id TEXT NOT NULL REFERENCES read_batches (server_id),
+        result BLOB NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )

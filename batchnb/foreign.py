@@ -1,0 +1,229 @@
+"""Batches made elsewhere: attached whole, or searched for the answers a lost ledger knew. Both block meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from batchnb import results
+from batchnb.api import Api, BatchInfo
+from batchnb.errors import AmbiguousError, ApiError, NotFoundError, RefusedError
+from batchnb.ledger import ForeignBatch, Ledger
+from batchnb.requests import digest_in
+from batchnb.schedule import backoff, poll_interval
+from batchnb.schemas import TextReply
+from batchnb.submission import READ_AGAIN, UNREADABLE, times_of, waiting_helps
+
+__all__ = ["Recovered", "attach_batch", "recover"]
+
+#: How long results are kept by the server, in seconds (platform.claude.com documentation).
+KEPT = 29 * 86_400.0
+
+#: Rows, none of them with a digest of ours, after which the results of a batch are read no further.
+STRANGERS = 100
+
+#: Answers written in one transaction.
+CHUNK = 2_000
+
+#: Times a call that may succeed later is made before its failure is passed on.
+TRIES = 6
+
+#: Times a batch that the server does not know is asked for again.
+DOUBTS = 2
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was taken back from one batch.
+
+    Parameters
+    ----------
+    batch : BatchInfo
+        As the server describes it.
+    ours : int
+        Rows whose custom_ids carry a digest.
+    answers : int
+        Those among them that were answered, and were not here before.
+    note : str or None
+        Why there may be more.
+    """
+
+    batch: BatchInfo
+    ours: int = 0
+    answers: int = 0
+    note: str | None = None
+
+
+def attach_batch(api: Api, ledger: Ledger, batch_id: str, now: float) -> str:
+    """Have the ledger keep a batch made elsewhere, and give the id of the job that stands for it.
+
+    The job that has sent the batch, where this ledger has.
+
+    Raises
+    ------
+    NotFoundError
+        The server does not know the batch, or does not keep its results any more.
+    """
+    job = ledger.foreign.job_of(batch_id)
+    if job is not None:
+        return job
+    try:
+        info = _patiently(lambda: api.retrieve_batch(batch_id))
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"The server knows no batch {batch_id!r} in the workspace of this key ({error}). batchnb.batches() lists "
+            "those there are.",
+            status=error.status,
+            type=error.type,
+        ) from error
+    if info.archived_at is not None:
+        raise NotFoundError(
+            f"Batch {batch_id} was made on {info.created_at:%Y-%m-%d}; the server keeps results for 29 days, so they "
+            "are gone."
+        )
+    return ledger.foreign.attach(_described(info), _recipe(), now)
+
+
+def _recipe() -> dict[str, Any]:
+    """Describe what a batch made elsewhere asked, as far as it is known: nothing of it, but that it replied."""
+    return {
+        "attached": True,
+        "column": "custom_id",
+        "template": None,
+        "callable": False,
+        "shared": {"model": ""},
+        "betas": (),
+        "reply": TextReply().spec(),
+        "into": "reply",
+        "key": "custom_id",
+        "missing": "skip",
+        "replicate": "",
+    }
+
+
+def recover(api: Api, ledger: Ledger, *, max_poll: float, timeout: float | None) -> list[Recovered]:
+    """Search the batches of the last 29 days, that the ledger does not know, for answers to questions of ours.
+
+    Those still in progress are waited for, `timeout` seconds at most: whose they are is only to be seen at their end.
+
+    Raises
+    ------
+    ApiError
+        The batches could not be listed.
+    """
+    found: dict[str, Recovered] = {}
+    started = time.monotonic()
+    for check in itertools.count():
+        found |= {one.batch.id: one for one in _pass(api, ledger)}
+        running = [one for one in found.values() if one.batch.processing_status != "ended"]
+        left = math.inf if timeout is None else timeout - (time.monotonic() - started)
+        if not running or left <= 0:
+            break
+        if check == 0:
+            requests = sum(one.batch.total for one in running)
+            print(  # noqa: T201
+                f"batchnb: {len(running):,} batches ({requests:,} requests) are still in progress and may hold answers "
+                "of yours: waiting for their end. Interrupt to go on without.",
+                file=sys.stderr,
+            )
+        time.sleep(min(left, poll_interval(check, max_poll)))
+    return list(found.values())
+
+
+def _pass(api: Api, ledger: Ledger) -> Iterator[Recovered]:
+    """Search what has ended and was not searched before; what is in progress is given too, unread."""
+    try:
+        for info in _patiently(lambda: list(_recent(api, time.time()))):
+            if ledger.foreign.has_read(info.id) or info.archived_at is not None:
+                continue
+            if info.processing_status == "ended":
+                yield _taken_back(api, ledger, info)
+            else:
+                yield Recovered(info, note="still in progress")
+    finally:
+        ledger.foreign.use_recovered()
+
+
+def _recent(api: Api, now: float) -> Iterator[BatchInfo]:
+    for info in api.list_batches(page_size=1000):
+        if info.created_at is not None and info.created_at.timestamp() < now - KEPT:
+            return
+        yield info
+
+
+def _taken_back(api: Api, ledger: Ledger, info: BatchInfo) -> Recovered:
+    """Take the answers back from one batch; read it again where it broke off or ended early."""
+    batch, new, note = _described(info), 0, None
+    for attempt in range(READ_AGAIN + 1):
+        if attempt:
+            time.sleep(backoff(attempt - 1))
+        try:
+            ours, paid, added = _patiently(lambda: _search(api, ledger, batch))
+        except (AmbiguousError, NotFoundError) as error:
+            note = f"not all of it could be read, recover() again reads it again: {error}"
+            continue
+        new, note = new + added, None
+        if ours == 0 or paid >= batch.counts.get("succeeded", 0):
+            break
+    else:
+        if note is not None:
+            return Recovered(info, answers=new, note=note)
+    ledger.foreign.mark_read(batch)
+    return Recovered(info, ours, new)
+
+
+def _search(api: Api, ledger: Ledger, batch: ForeignBatch) -> tuple[int, int, int]:
+    """Keep the paid answers in the results of a batch; count rows of ours, paid ones, and those not here before."""
+    ours = paid = new = 0
+    with api.results(batch.server_id) as chunks:
+        lines = results.lines(chunks)
+        first = [found for found in map(_ours_in, itertools.islice(lines, STRANGERS)) if found]
+        if not first:
+            return 0, 0, 0
+        found = itertools.chain(first, filter(None, map(_ours_in, lines)))
+        while chunk := list(itertools.islice(found, CHUNK)):
+            kept = [(digest, result) for digest, result in chunk if results.is_paid(result)]
+            ours, paid = ours + len(chunk), paid + len(kept)
+            new += ledger.foreign.keep(batch, kept)
+    return ours, paid, new
+
+
+def _ours_in(line: bytes) -> tuple[bytes, bytes] | None:
+    """Read the digest and the result in a line; None where it carries none of ours, or cannot be read."""
+    try:
+        custom_id, result = results.identified(line)
+    except UNREADABLE:
+        return None
+    digest = digest_in(custom_id)
+    return None if digest is None else (digest, result)
+
+
+def _patiently(call: Callable[[], _T]) -> _T:
+    """Make a call that asks only, again where waiting helps or its answer was lost."""
+    for attempt in range(TRIES - 1):
+        try:
+            return call()
+        except ApiError as error:
+            if isinstance(error, NotFoundError):  # a server that lags behind does not say so for long
+                lasting = attempt >= DOUBTS
+            else:
+                lasting = isinstance(error, RefusedError) and not waiting_helps(error)
+            if lasting:
+                raise
+            time.sleep(backoff(attempt, retry_after=error.retry_after))
+    return call()
+
+
+def _described(info: BatchInfo) -> ForeignBatch:
+    state = info.processing_status if info.processing_status in ("canceling", "ended") else "in_progress"
+    times = times_of(info)
+    return ForeignBatch(
+        info.id, state, info.request_counts, times["created_at"], times["expires_at"], times["ended_at"]
+    )

@@ -1,0 +1,226 @@
+"""Batches that this ledger did not send: attached whole, or searched for answers to questions of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from batchnb.errors import JobStateError
+from batchnb.ledger.batches import Batches, BatchRecord
+from batchnb.ledger.store import Store
+from batchnb.ledger.terms import ATTACHED
+from batchnb.requests import attached_digest
+from batchnb.results import PAID, Answer, answer_of
+from batchnb.schemas import TextReply, reply_from_spec
+from batchnb.snapshot import COUNTS
+
+__all__ = ["Foreign", "ForeignBatch"]
+
+#: The owner of batches that answers were taken back from.
+RECOVERED = "recovered"
+
+#: Answers written in one go.
+CHUNK = 2_000
+
+#: Answers taken back whose question a job of this ledger asks, and which nothing else is going to answer.
+WANTED = f"""
+    SELECT r.id, r.digest, e.reply, v.result, v.server_id
+    FROM recovered AS v JOIN requests AS r ON r.digest = v.digest JOIN envelopes AS e ON e.id = r.envelope
+    LEFT JOIN batches AS b ON b.id = r.batch
+    WHERE (b.id IS NULL OR b.state IN ('lost', 'collected'))
+    AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id AND a.outcome IN {PAID})
+    LIMIT {CHUNK}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignBatch:
+    """A batch as the server describes it. Times are seconds since the epoch."""
+
+    server_id: str
+    state: str
+    counts: Mapping[str, int]
+    created_at: float | None
+    expires_at: float | None
+    ended_at: float | None
+
+    @property
+    def requests(self) -> int:
+        """How many requests it holds, in whatever state."""
+        return sum(self.counts.values())
+
+
+class Foreign:
+    """What the ledger keeps of batches it did not send."""
+
+    def __init__(self, store: Store, batches: Batches) -> None:
+        self._store = store
+        self._batches = batches
+
+    # Attaching
+
+    def job_of(self, server_id: str) -> str | None:
+        """Give the id of the job that has sent, or taken on, a batch of the server; the oldest where several share it.
+
+        None where the ledger does not know the batch.
+        """
+        query = """
+            SELECT j.id FROM batches AS b JOIN job_batches AS k ON k.batch = b.id JOIN jobs AS j ON j.number = k.job
+            WHERE b.server_id = ? ORDER BY j.number LIMIT 1
+        """
+        with self._store.read() as db:
+            found = db.execute(query, (server_id,)).fetchone()
+        return found and str(found[0])
+
+    def attach(self, batch: ForeignBatch, recipe: dict[str, Any], now: float) -> str:
+        """Record a job for a batch made elsewhere, and give its id: the batch's own.
+
+        Its rows are not known before its results are: `admit` adds them.
+
+        Raises
+        ------
+        JobStateError
+            It may be one of ours whose answer was lost: that is being found out first.
+        """
+        with self._store.transaction(durable=True) as db:
+            known = self.job_of(batch.server_id)
+            if known is not None:
+                return known
+            if db.execute(
+                "SELECT 1 FROM batches WHERE state IN ('submitting', 'uncertain') AND requests = ?", (batch.requests,)
+            ).fetchone():
+                raise JobStateError(
+                    f"Batch {batch.server_id} may be one that this ledger is sending: the answer to sending one of "
+                    f"{batch.requests:,} requests has not come yet, or was lost. Nothing was changed; run the cell "
+                    "that sends it again, and attach this one when that job says so no longer."
+                )
+            number = self._insert(batch, ATTACHED, batch.state)
+            job = db.execute(
+                "INSERT INTO jobs (id, name, state, recipe, rows, reused, batch_size, max_bytes, retries, created_at)"
+                " VALUES (?, ?, 'open', ?, ?, 0, 1, 0, 0, ?)",
+                (batch.server_id, f"batch {batch.server_id}", msgspec.json.encode(recipe).decode(), batch.requests,
+                 batch.created_at or now),
+            ).lastrowid  # fmt: skip
+            db.execute("INSERT INTO job_batches VALUES (?, ?)", (job, number))
+        return batch.server_id
+
+    def admit(self, batch: BatchRecord, results: Sequence[tuple[str, bytes]]) -> None:
+        """Write results of an attached batch, as (custom_id, result); writing them again changes nothing."""
+        assert batch.server_id is not None  # noqa: S101  # an attached batch has one from the start
+        reply = TextReply()
+        named = {custom_id: attached_digest(batch.server_id, custom_id) for custom_id, _ in results}
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO envelopes (digest, head, tail, betas, reply) VALUES (?, x'', x'', '[]', ?)",
+                (ATTACHED.encode(), msgspec.json.encode(reply.spec()).decode()),
+            )
+            job, known = db.execute(
+                "SELECT job, (SELECT COUNT(*) FROM job_rows AS r WHERE r.job = k.job) FROM job_batches AS k"
+                " WHERE batch = ?",
+                (batch.id,),
+            ).fetchone()
+            for custom_id, digest in named.items():
+                added = db.execute(
+                    "INSERT OR IGNORE INTO requests (digest, envelope, label, content, batch)"
+                    " SELECT ?, id, '', x'', ? FROM envelopes WHERE digest = ?",
+                    (digest, batch.id, ATTACHED.encode()),
+                )
+                if added.rowcount:
+                    db.execute(
+                        "INSERT INTO job_rows VALUES (?, ?, ?, ?, NULL)", (job, known, added.lastrowid, custom_id)
+                    )
+                    known += 1
+            self._batches.record(batch.id, [answer_of(named[custom_id], raw, reply) for custom_id, raw in results])
+
+    def absent(self, batch: BatchRecord) -> int:
+        """Count the requests of an attached batch whose results have not been seen."""
+        with self._store.read() as db:
+            seen = db.execute("SELECT COUNT(*) FROM requests WHERE batch = ?", (batch.id,)).fetchone()[0]
+        return max(0, batch.requests - int(seen))
+
+    # Recovering
+
+    def has_read(self, server_id: str) -> bool:
+        """Tell whether a batch of the server is known here, or has been searched for answers to its end."""
+        query = """
+            SELECT 1 FROM batches WHERE server_id = :id UNION ALL
+            SELECT 1 FROM read_batches WHERE server_id = :id AND complete
+        """
+        with self._store.read() as db:
+            return db.execute(query, {"id": server_id}).fetchone() is not None
+
+    def keep(self, batch: ForeignBatch, results: Iterable[tuple[bytes, bytes]]) -> int:
+        """Keep paid answers of a batch as (digest, result), and count those that were not here before."""
+        with self._store.transaction() as db:
+            self._read(batch)
+            return db.executemany(
+                "INSERT OR IGNORE INTO recovered SELECT :digest, :server, :result WHERE NOT EXISTS (SELECT 1 FROM"
+                " requests AS r JOIN answers AS a ON a.request = r.id"
+                f" WHERE r.digest = :digest AND a.outcome IN {PAID})",
+                [{"digest": digest, "server": batch.server_id, "result": result} for digest, result in results],
+            ).rowcount
+
+    def mark_read(self, batch: ForeignBatch) -> None:
+        """Record that a batch has been searched to its end."""
+        with self._store.transaction(durable=True) as db:
+            self._read(batch)
+            db.execute("UPDATE read_batches SET complete = 1 WHERE server_id = ?", (batch.server_id,))
+
+    def _read(self, batch: ForeignBatch) -> None:
+        counts = [batch.counts.get(name, 0) for name in COUNTS[1:]]
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO read_batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                (batch.server_id, batch.requests, *counts, batch.created_at, batch.expires_at, batch.ended_at),
+            )
+
+    def use_recovered(self) -> int:
+        """Give the questions of this ledger the answers that were taken back, and count them.
+
+        Only those that no batch is going to answer: neither sent, nor being settled.
+        """
+        used = 0
+        with self._store.transaction(durable=True) as db:
+            while found := db.execute(WANTED).fetchall():
+                batches = {server_id: self._recovered_batch(server_id) for *_, server_id in found}
+                for request, digest, reply, result, server_id in found:
+                    number = batches[server_id]
+                    db.execute("UPDATE requests SET batch = ? WHERE id = ?", (number, request))
+                    self._batches.record(number, [_judged(digest, result, reply)])
+                    db.execute("DELETE FROM recovered WHERE digest = ?", (digest,))
+                used += len(found)
+            db.execute(
+                "UPDATE batches SET state = 'refused', processing = 0 WHERE state = 'lost' AND owner <> ?"
+                " AND NOT EXISTS (SELECT 1 FROM requests AS r WHERE r.batch = batches.id)",
+                (ATTACHED,),
+            )
+        return used
+
+    def _recovered_batch(self, server_id: str) -> int:
+        """Give the number of the batch that an answer was found in, which becomes one of this ledger's own."""
+        with self._store.transaction() as db:
+            found = db.execute("SELECT id FROM batches WHERE server_id = ?", (server_id,)).fetchone()
+            if found:
+                return int(found[0])
+            counts, times = ", ".join(COUNTS[1:]), "created_at, expires_at, ended_at"
+            row = db.execute(f"SELECT {counts}, {times} FROM read_batches WHERE server_id = ?", (server_id,)).fetchone()
+            known = dict(zip(COUNTS[1:], row, strict=False))
+            return self._insert(ForeignBatch(server_id, "ended", known, *row[-3:]), RECOVERED, "collected")
+
+    def _insert(self, batch: ForeignBatch, owner: str, state: str) -> int:
+        with self._store.transaction() as db:
+            number = db.execute(
+                "INSERT INTO batches (server_id, state, owner, requests, bytes, intended_at, created_at, expires_at,"
+                f" ended_at, {', '.join(COUNTS)}) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (batch.server_id, state, owner, batch.requests, batch.created_at or 0.0, batch.created_at,
+                 batch.expires_at, batch.ended_at, *(batch.counts.get(name, 0) for name in COUNTS)),
+            ).lastrowid  # fmt: skip
+        assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
+        return number
+
+
+def _judged(digest: bytes, result: bytes, reply: str) -> Answer:
+    return answer_of(digest, result, reply_from_spec(msgspec.json.decode(reply)))

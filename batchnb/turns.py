@@ -1,0 +1,227 @@
+"""What is due for a batch, when, and doing it: checking, collecting, canceling, settling, and giving it up.
+
+One batch at a time and without a thread: :mod:`batchnb.watcher` takes the turns. What is kept here between two turns
+is only what costs little to find out again; all else is in the ledger.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from batchnb.errors import ApiError, NotFoundError, RefusedError
+from batchnb.ledger import LIVE, BatchRecord, Ledger
+from batchnb.schedule import backoff, poll_interval
+from batchnb.submission import DECIDE, READ_AGAIN, Settlement, Submission, times_of, waiting_helps
+
+__all__ = ["Turned", "Turns"]
+
+#: How often to look whether a batch another process is sending has got its id, or lost its owner, in seconds.
+OTHERS_INTERVAL = 2.0
+
+#: A batch the server has not known, or whose results have kept breaking off, for this long, in seconds, is lost.
+GONE_AFTER = 600.0
+
+#: Turns after which nothing more is to be had of a batch for now, by its state; see `Turns.is_patient`.
+ENOUGH = {"submitting": 1, "uncertain": 3, "in_progress": 1, "canceling": 1, "ended": 5}
+
+
+class Turned(NamedTuple):
+    """What came of a turn.
+
+    Parameters
+    ----------
+    changed : bool
+        Whether what became of rows may have changed.
+    again : bool
+        Whether there is more to do at once.
+    let_go : bool
+        Whether requests may wait to be sent again.
+    """
+
+    changed: bool = False
+    again: bool = False
+    let_go: bool = False
+
+
+@dataclass(slots=True)
+class _Due:
+    """When to turn to a batch again, and what is known of it from earlier times."""
+
+    at: float = 0.0
+    state: str = ""
+    turns: int = 0
+    checks: int = 0
+    failures: int = 0
+    reads: int = 0
+    left: int | None = None
+    doubted_since: float | None = None
+    settlement: Settlement = field(default_factory=Settlement)
+
+
+class Turns:
+    """The turns of the batches of one ledger.
+
+    Parameters
+    ----------
+    submission, ledger
+        What to do, and where it is kept.
+    max_poll : float
+        Longest time between two status checks of a batch, in seconds.
+    clock : callable
+        Gives the time in seconds since the epoch.
+    """
+
+    def __init__(self, submission: Submission, ledger: Ledger, *, max_poll: float, clock: Callable[[], float]) -> None:
+        self._submission = submission
+        self._ledger = ledger
+        self._max_poll = max_poll
+        self._clock = clock
+        self._due: dict[int, _Due] = {}
+
+    # When
+
+    def due(self, batches: Iterable[BatchRecord]) -> Iterable[BatchRecord]:
+        """Give those of the batches whose turn it is, each just before it is taken."""
+        for batch in batches:
+            if batch.state in LIVE and self._due.setdefault(batch.id, _Due()).at <= self._clock():
+                yield batch
+
+    def times(self, batches: Iterable[int]) -> list[float]:
+        """Give when the turns of these batches are, in seconds since the epoch."""
+        return [self._due[batch].at for batch in batches if batch in self._due]
+
+    def hurry(self, batches: Iterable[int]) -> None:
+        """Have these batches turned to at once."""
+        for batch in batches:
+            self._due.setdefault(batch, _Due()).at = 0.0
+
+    def is_patient(self, batch: BatchRecord) -> bool:
+        """Tell whether a batch has had turns enough in its state that only time can bring more of it."""
+        due = self._due.get(batch.id)
+        if batch.state not in LIVE:
+            return True
+        return due is not None and due.state == batch.state and due.turns >= ENOUGH[batch.state]
+
+    # Taking one
+
+    def take(self, batch: BatchRecord) -> Turned:
+        """Do what is due for a batch."""
+        due = self._due[batch.id]
+        if due.state != batch.state:
+            due.state, due.turns = batch.state, 0
+        due.turns += 1
+        try:
+            turned = self._take(batch, due)
+        except ApiError as error:
+            self._failed(batch, due, error)
+            # The server lags behind just after a create, and on results just after the end: a 404 is doubted first. A
+            # listing that is refused settles nothing, so that there is nothing to wait for but a decision.
+            refused = isinstance(error, RefusedError) and not waiting_helps(error)
+            if isinstance(error, NotFoundError) or (refused and batch.state == "uncertain"):
+                return self._doubt(batch, due, str(error))
+            return Turned()
+        due.failures = 0
+        return turned
+
+    def _take(self, batch: BatchRecord, due: _Due) -> Turned:
+        if batch.state == "submitting":
+            return self._look_after_other(batch, due)
+        if batch.state == "uncertain":
+            return self._settle(batch, due)
+        if batch.state == "ended":
+            return self._collect(batch, due)
+        return self._check(batch, due)
+
+    def _look_after_other(self, batch: BatchRecord, due: _Due) -> Turned:
+        """Wait for a batch that another process is sending, unless that process has died.
+
+        One of our own in this state is not being sent either: the answer to its create could not be recorded.
+        """
+        due.at = self._clock() + OTHERS_INTERVAL
+        owner = self._ledger.owner
+        if batch.owner != owner.name and owner.is_alive(batch.owner):
+            return Turned()
+        note = "Sending it was interrupted. Whether the server took it is being found out; nothing is sent twice."
+        self._ledger.batches.uncertain(batch.id, now=self._clock(), note=note)
+        due.at = 0.0
+        return Turned(again=True)
+
+    def _settle(self, batch: BatchRecord, due: _Due) -> Turned:
+        due.at = self._clock() + self._next_interval(due)
+        settled = self._submission.settle(batch, due.settlement)
+        due.doubted_since = None
+        if not settled:
+            return Turned()
+        due.at, due.checks = 0.0, 0
+        return Turned(changed=True, again=True, let_go=True)
+
+    def _check(self, batch: BatchRecord, due: _Due) -> Turned:
+        api = self._submission.api
+        assert batch.server_id is not None  # noqa: S101  # every state past `uncertain` has one
+        due.at = self._clock() + self._next_interval(due)
+        if batch.cancel_asked and batch.state == "in_progress":
+            try:
+                info = api.cancel_batch(batch.server_id)
+            except RefusedError as error:
+                if waiting_helps(error):
+                    raise
+                info = api.retrieve_batch(batch.server_id)  # it has ended in the meantime
+            due.at, due.checks = self._clock() + poll_interval(0, self._max_poll), 1
+        else:
+            info = api.retrieve_batch(batch.server_id)
+        state = info.processing_status if info.processing_status in ("canceling", "ended") else "in_progress"
+        self._ledger.batches.checked(
+            batch.id, state=state, counts=info.request_counts, times=times_of(info), now=self._clock()
+        )
+        if state == "ended":
+            due.at, due.checks = 0.0, 0
+            return self._collect(batch, due)
+        due.doubted_since = None
+        return Turned()
+
+    def _collect(self, batch: BatchRecord, due: _Due) -> Turned:
+        """Read results; again where they broke off or end early, as long as that brings more, and a few times then."""
+        reading = self._submission.collect(batch)
+        if due.left is None or reading.left < due.left:
+            due.reads, due.left, due.doubted_since = 0, reading.left, None
+        due.reads += 1
+        if reading.left == 0 or (reading.broken is None and due.reads > READ_AGAIN):
+            self._ledger.batches.collected(batch.id)
+            del self._due[batch.id]
+            return Turned(changed=True)
+        due.at = self._clock() + min(backoff(due.reads - 1), self._max_poll)
+        if reading.broken is None:
+            return Turned()
+        note = f"Reading the results broke off and is tried again: {reading.broken}"
+        self._ledger.batches.note(batch.id, note)
+        return self._doubt(batch, due, reading.broken)
+
+    def _next_interval(self, due: _Due) -> float:
+        due.checks += 1
+        return poll_interval(due.checks - 1, self._max_poll)
+
+    # When it fails
+
+    def _doubt(self, batch: BatchRecord, due: _Due, why: str) -> Turned:
+        """Give a batch up that has failed in the same way for long: its rows wait for a decision.
+
+        At once where it had been given up before, and was only looked at again.
+        """
+        now = self._clock()
+        if due.doubted_since is None:
+            due.doubted_since = now
+        if now - due.doubted_since < GONE_AFTER and not batch.given_up:
+            return Turned()
+        what = f"Batch {batch.server_id} cannot be read" if batch.server_id else "These rows cannot be found again"
+        due.doubted_since = None
+        self._ledger.batches.lose(batch.id, f"{what}: {why} {DECIDE}")
+        return Turned(changed=True)
+
+    def _failed(self, batch: BatchRecord, due: _Due, error: ApiError) -> None:
+        due.failures += 1
+        pause = backoff(due.failures - 1, retry_after=error.retry_after, jitter=random.random())  # noqa: S311
+        due.at = self._clock() + min(pause, max(self._max_poll, error.retry_after or 0.0))
+        self._ledger.batches.note(batch.id, f"The last check failed and is tried again: {error}")

@@ -6,15 +6,22 @@ import contextlib
 import os
 import sqlite3
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from batchnb.errors import LedgerError
+from batchnb.ledger.disks import on_network_disk
 from batchnb.ledger.migrations import STEPS
 
 __all__ = ["Store", "make_private_folder"]
 
 BUSY_SECONDS = 30.0
+
+SLOWLY = (
+    "is on a network disk. It is kept with a rollback journal there, which is slower, and relies on that disk's locks. "
+    "Set BATCHNB_HOME to a folder on a local disk if there is one that lasts. (This is said once.)"
+)
 
 
 def make_private_folder(path: Path) -> Path:
@@ -70,9 +77,12 @@ class Store:
                 f"{len(STEPS)}). Nothing was changed. Upgrade: pip install --upgrade batchnb"
             )
         with self._errors():
-            self._db.execute("PRAGMA journal_mode = WAL")
+            on_network = on_network_disk(self.path)
+            self._db.execute(f"PRAGMA journal_mode = {'DELETE' if on_network else 'WAL'}")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk there
+        if on_network and version == 0:
+            warnings.warn(f"The ledger {self.path} {SLOWLY}", stacklevel=8)  # the line that used it, more or less
         with self.transaction(durable=True):
             # Read again inside the transaction: another process may have migrated in the meantime.
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -99,8 +109,9 @@ class Store:
         Parameters
         ----------
         durable : bool
-            Whether the commit must survive a power cut (``synchronous=FULL``): intents and batch ids must, results may
-            be read again.
+            Whether the commit must survive a power cut: intents and batch ids must, results may be read again.
+            (``synchronous=EXTRA``, which is FULL for a write-ahead log, and with a rollback journal makes sure that it
+            is gone.)
         rows : bool
             Whether it may change what became of rows; see `revision`.
         """
@@ -109,7 +120,7 @@ class Store:
                 yield self._db
                 return
             try:
-                self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._db.execute(f"PRAGMA synchronous = {'EXTRA' if durable else 'NORMAL'}")
                 self._db.execute("BEGIN IMMEDIATE")
                 self._depth += 1
                 yield self._db

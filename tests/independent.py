@@ -14,14 +14,19 @@ from __future__ import annotations
 import json
 import re
 import socket
+import struct
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from hostility import Changed, Manner, Upload, chunks
 
 BATCHES = "/v1/messages/batches"
 CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -56,9 +61,13 @@ class Lost:
 
 @dataclass
 class Held:
-    """Make the batch, or send the first half of the results, and then neither go on nor hang up until let go."""
+    """Make the batch, or send the first half of the results, and then neither go on nor hang up until let go.
+
+    Other endpoints then hang up; so does a create if its answer is to be `lost`.
+    """
 
     accept: bool = True
+    lost: bool = False
     reached: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
 
@@ -68,13 +77,15 @@ class Spoiled:
     """Send other results than there are.
 
     `change` makes other lines of them; `cut` sends that part of the body only: without an error where it is `unframed`
-    (no length was promised, the connection just ends), else as a connection that breaks.
+    (no length was promised, the connection just ends), else as a connection that breaks. `pieces` sends it in chunks of
+    so many bytes.
     """
 
     change: Callable[[list[bytes]], Iterable[bytes]] = list
     cut: float = 1.0
     unframed: bool = False
     newline: bytes = b"\n"
+    pieces: int | None = None
 
 
 @dataclass
@@ -142,6 +153,8 @@ class Server:
         Whether a batch ends at once; otherwise when `end` is called.
     most : int
         Requests above which a create is refused with 413.
+    manner : Manner
+        How every answer comes.
     """
 
     def __init__(self) -> None:
@@ -155,6 +168,7 @@ class Server:
         self.most = 100_000
         self.counts_tokens = True
         self.results_host: str | None = None
+        self.manner = Manner()
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"owner": self}))
@@ -189,12 +203,20 @@ class Server:
         with self.changed:
             assert self.changed.wait_for(condition, PATIENCE), f"not within {PATIENCE} s; calls: {self.calls[-20:]}"
 
+    @property
+    def waiting(self) -> int:
+        """How many requests are in batches that have not ended."""
+        return sum(len(batch.requests) for batch in self.batches if batch.status in ("in_progress", "canceling"))
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.manner.shift
+
     # Batches
 
     def accept(self, requests: list[dict[str, Any]], created_at: datetime | None = None) -> Batch:
         with self.changed:
             number = len(self.batches) + 1
-            batch = Batch(f"msgbatch_{number:06d}", requests, created_at or datetime.now(UTC))
+            batch = Batch(f"msgbatch_{number:06d}", requests, created_at or self.now())
             self.batches.append(batch)
             if self.ends:
                 self.end(batch)
@@ -210,7 +232,7 @@ class Server:
                 for request in batch.requests:
                     done = {"type": "canceled"} if batch.status == "canceling" else self.result(request["params"])
                     batch.results.setdefault(request["custom_id"], done)
-                batch.status, batch.ended_at = "ended", datetime.now(UTC)
+                batch.status, batch.ended_at = "ended", self.now()
 
     def vanish(self, *batches: Batch) -> None:
         """Forget batches: from now on they were never there. What was bought stays on record."""
@@ -240,11 +262,15 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     owner: Server
+    fault: Any
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # headers and body are written apart
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) + self.owner.manner.shift.total_seconds())
 
     def do_GET(self) -> None:
         self._serve("GET")
@@ -256,18 +282,35 @@ class Handler(BaseHTTPRequestHandler):
         self._serve("DELETE")
 
     def _serve(self, method: str) -> None:
-        self.status = 0
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.status, self.fault = 0, None
         key = self.headers.get("authorization") or self.headers.get("x-api-key") or ""
         self.owner.keys.add(key.removeprefix("Bearer "))
         path = urlsplit(self.path).path
         try:
-            self._answer(method, path, body, bool(key))
+            body = self._body(method)
+            if body is not None:
+                self._answer(method, path, body, bool(key))
         except OSError:  # the client is gone
             self.close_connection = True
+        if self.owner.manner.hangs_up:
+            self._hang_up()
         with self.owner.changed:
             self.owner.calls.append((method, self.path, self.status))
             self.owner.changed.notify_all()
+
+    def _body(self, method: str) -> bytes | None:
+        """Read what is sent; None where the connection was broken in the middle of it."""
+        length = int(self.headers.get("content-length") or 0)
+        queue = self.owner.faults["create"] if (method, self.path) == ("POST", BATCHES) else []
+        if not (queue and isinstance(queue[0], Upload)):
+            return self.rfile.read(length)
+        fault = queue.pop(0)
+        body = self.rfile.read(min(fault.after, length))
+        self._hold(fault)
+        if fault.breaks:
+            self._reset()
+            return None
+        return body + self.rfile.read(length - len(body))
 
     def _answer(self, method: str, path: str, body: bytes, authorized: bool) -> None:
         found = re.fullmatch(f"{BATCHES}(?:/([^/]+))?(?:/(results|cancel))?", path)
@@ -301,10 +344,13 @@ class Handler(BaseHTTPRequestHandler):
             self._error(self.fault.status, self.fault)
         elif isinstance(self.fault, Lost):
             self._hang_up()
+        elif isinstance(self.fault, Held) and endpoint != "results":
+            self._hold(self.fault)
+            self._hang_up()
         else:
             serve()
 
-    def _hold(self, fault: Held) -> None:
+    def _hold(self, fault: Held | Upload) -> None:
         with self.owner.changed:
             fault.reached.set()
             self.owner.changed.notify_all()
@@ -312,7 +358,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _hang_up(self) -> None:
         self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # the client may have been first
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _reset(self) -> None:
+        """Break the connection, so that the client's next write fails."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
 
     # Endpoints
 
@@ -324,6 +377,8 @@ class Handler(BaseHTTPRequestHandler):
             self._error(fault.status, fault)
         elif len(requests) > self.owner.most:
             self._error(413)
+        elif self.owner.manner.room is not None and self.owner.waiting + len(requests) > self.owner.manner.room:
+            self._error(429)
         elif not requests or len(set(identifiers)) < len(identifiers) or not all(map(CUSTOM_ID.fullmatch, identifiers)):
             self._error(400)
         elif fault is None or fault.accept:
@@ -339,9 +394,17 @@ class Handler(BaseHTTPRequestHandler):
         else:
             if isinstance(fault, Held):
                 self._hold(fault)
+                if fault.lost:
+                    self._hang_up()
+                    return
+            self.fault = fault
             self._json(200, self.owner.described(batch))
 
     def _not_made(self, fault: Any) -> None:
+        if isinstance(fault, Changed):
+            self.fault = fault
+            self._json(200, {})
+            return
         if isinstance(fault, Held):
             self._hold(fault)
         self._hang_up()
@@ -380,12 +443,16 @@ class Handler(BaseHTTPRequestHandler):
         pairs = reversed(batch.results.items())  # any order is allowed; theirs is seldom ours
         rows = [json.dumps({"custom_id": name, "result": result}).encode() for name, result in pairs]
         body = b"".join(row + spoiled.newline for row in spoiled.change(rows))
-        self.send_response(200)
-        self.send_header("content-type", "application/x-jsonl")
-        if not spoiled.unframed:
-            self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.status = 200
+        if isinstance(self.fault, Changed):
+            self._json(200, body)
+            return
+        body, headers = self.owner.manner.encode(body)
+        body = self.owner.manner.frame(body)
+        if spoiled.unframed:
+            headers = {}
+        elif spoiled.pieces:
+            body, headers = chunks(body, spoiled.pieces), {"transfer-encoding": "chunked"}
+        self._head(200, {"content-type": "application/x-jsonl", **headers})
         sent = int(len(body) * (0.5 if isinstance(self.fault, Held) else spoiled.cut))
         self.wfile.write(body[:sent])
         if isinstance(self.fault, Held):
@@ -395,18 +462,22 @@ class Handler(BaseHTTPRequestHandler):
 
     # Answers
 
-    def _json(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
-        body = json.dumps(value).encode()
+    def _head(self, status: int, headers: dict[str, str]) -> None:
         self.status = status
         self.send_response(status)
-        for name, text in {
-            "content-type": "application/json",
-            "content-length": str(len(body)),
-            **(headers or {}),
-        }.items():
+        for name, text in headers.items():
             self.send_header(name, text)
         self.end_headers()
-        self.wfile.write(body)
+
+    def _json(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
+        fault, kind = self.fault, "application/json"
+        if isinstance(fault, Changed):
+            value, status, headers = fault.change(value), fault.status, fault.headers
+        if isinstance(value, bytes):
+            kind = "text/html"
+        body, sent = self.owner.manner.encode(value if isinstance(value, bytes) else json.dumps(value).encode())
+        self._head(status, {"content-type": kind, **sent, **(headers or {})})
+        self.wfile.write(self.owner.manner.frame(body))
 
     def _error(self, status: int, fault: Status | None = None) -> None:
         if 300 <= status < 400:

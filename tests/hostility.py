@@ -1,0 +1,74 @@
+"""Faults of the independent server that lie below the API: in its answers' form, in its connections, in its clock."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+
+@dataclass
+class Changed:
+    """Answer with something else: `change` makes it of the true answer, as JSON-like or, as bytes, word by word.
+
+    `accept`: a create makes its batch all the same; else there is no true answer, and `change` is given ``{}``.
+    """
+
+    change: Callable[[Any], Any]
+    status: int = 200
+    accept: bool = True
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Upload:
+    """Stop reading the body of a create after so many bytes, until let go; then read on, or break the connection."""
+
+    after: int
+    breaks: bool
+    reached: threading.Event = field(default_factory=threading.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
+class Manner:
+    """How every answer comes.
+
+    Attributes
+    ----------
+    gzip, chunked : bool
+        The body's encoding, and whether it comes in chunks rather than with a length.
+    hangs_up : bool
+        Every connection is closed after its answer, without a word.
+    shift : timedelta
+        How far the server's clock is ahead.
+    room : int or None
+        The most requests that may wait in batches that have not ended: a create that goes beyond is refused with 429.
+    """
+
+    gzip: bool = False
+    chunked: bool = False
+    hangs_up: bool = False
+    shift: timedelta = timedelta()
+    room: int | None = None
+
+    def encode(self, body: bytes) -> tuple[bytes, dict[str, str]]:
+        """Give a body as it is sent, with the headers that say so."""
+        headers = {}
+        if self.gzip:
+            body, headers["content-encoding"] = gzip.compress(body), "gzip"
+        headers |= {"transfer-encoding": "chunked"} if self.chunked else {"content-length": str(len(body))}
+        return body, headers
+
+    def frame(self, body: bytes, size: int = 1000) -> bytes:
+        """Put a body into chunks, if that is how answers come."""
+        return chunks(body, size) if self.chunked else body
+
+
+def chunks(body: bytes, size: int) -> bytes:
+    """Write a body in chunks of that size, as HTTP/1.1 has it."""
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in [*parts, b""])

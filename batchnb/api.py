@@ -20,7 +20,7 @@ import ipaddress
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -35,6 +35,9 @@ __all__ = ["Api", "BatchInfo", "message_fields", "scope_of", "simulator_client"]
 
 BATCHES = "/v1/messages/batches"
 SIMULATOR_HEADER = "batchnb-simulator"
+
+#: A count beyond this is none (documented: 100,000 requests in a batch).
+MOST_COUNTED = 1_000_000_000
 
 #: Statuses after which nothing was made by a create (platform.claude.com documentation, "Errors"). 408 and every
 #: other 5xx leave it open.
@@ -53,18 +56,25 @@ NO_CREDENTIALS = (
 class BatchInfo(msgspec.Struct, frozen=True):
     """What batchnb reads of a MessageBatch; ``results_url`` is left unread on purpose."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(min_length=1)]
     processing_status: str = "in_progress"
-    request_counts: dict[str, int] = {}
+    reported: Any = msgspec.field(default=None, name="request_counts")
     created_at: datetime | None = None
     expires_at: datetime | None = None
     ended_at: datetime | None = None
     archived_at: datetime | None = None
 
     @property
+    def request_counts(self) -> dict[str, int]:
+        """The counts by state, without those that cannot be counts: they are shown, but decide about no row."""
+        counts = self.reported if isinstance(self.reported, dict) else {}
+        return {name: count for name, count in counts.items() if type(count) is int and 0 <= count <= MOST_COUNTED}
+
+    @property
     def total(self) -> int:
-        """How many requests the batch holds, in whatever state."""
-        return sum(self.request_counts.values())
+        """How many requests the batch holds, in whatever state; 0 where the server does not say."""
+        known = self.request_counts
+        return sum(known.values()) if isinstance(self.reported, dict) and len(known) == len(self.reported) else 0
 
 
 class _Page(msgspec.Struct, frozen=True):

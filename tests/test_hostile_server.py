@@ -88,6 +88,7 @@ NO_ANSWERS = {
     "no id": lambda answer: {name: value for name, value in answer.items() if name != "id"},
     "id null": lambda answer: answer | {"id": None},
     "id a number": lambda answer: answer | {"id": 7},
+    "id empty": lambda answer: answer | {"id": ""},
     "an error": lambda answer: {"type": "error", "error": {"type": "api_error", "message": "oh"}},
 }
 
@@ -136,6 +137,11 @@ DESCRIPTIONS = {
     "counts too few": {"request_counts": {"processing": 0, "succeeded": 3}},
     "counts negative": {"request_counts": {"processing": -5, "succeeded": -10, "errored": -1}},
     "counts empty": {"request_counts": {}},
+    "counts null": {"request_counts": None},
+    "counts a list": {"request_counts": [1, 2]},
+    "a count null": {"request_counts": {"processing": 0, "succeeded": 10, "errored": None}},
+    "counts of other kinds": {"request_counts": {"processing": False, "succeeded": "10", "errored": 0.5}},
+    "counts beyond 64 bits": {"request_counts": {"processing": 0, "succeeded": 10**30}},
     "more fields": {"novel": {"deep": [1, None]}, "request_counts": {"succeeded": 10, "paused": 4}},
     "times null": {"created_at": None, "expires_at": None, "ended_at": None, "results_url": None},
     "times of the first and the last day": {"created_at": "0001-01-01T00:00:00Z", "ended_at": "9999-12-31T23:59:59Z"},

@@ -196,7 +196,8 @@ class Submission:
             The server could not be asked; try again later.
         """
         unknown = self._unknown(batch, known)
-        candidates = [info for info in unknown if info.total == batch.requests or info.id in known.suspected]
+        sizes = (batch.requests, 0)  # 0: the server does not say
+        candidates = [info for info in unknown if info.total in sizes or info.id in known.suspected]
         known.open = known.gone | {candidate.id for candidate in candidates}
         if self._adopted(batch, candidates, known):
             return True

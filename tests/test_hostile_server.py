@@ -167,7 +167,7 @@ def test_whatever_a_create_is_answered_with_beside_the_id_the_batch_is_made_once
     assert bench.server.bought_once()
 
 
-@pytest.mark.parametrize("missing", ["processing_status", "created_at", "expires_at", "ended_at"])
+@pytest.mark.parametrize("missing", ["request_counts", "processing_status", "created_at", "expires_at", "ended_at"])
 def test_a_field_that_is_left_out_for_a_while_costs_nothing(bench: Bench, missing):
     def without(answer):
         if "data" in answer:
@@ -177,6 +177,17 @@ def test_a_field_that_is_left_out_for_a_while_costs_nothing(bench: Bench, missin
     for endpoint in ("create", "retrieve", "list"):
         bench.server.faults[endpoint] += [Changed(without)] * 2
     bench.server.faults["create"] += [Lost()]
+    assert_echoed(bench.submit(texts(30), batch_size=10))
+    assert bench.server.bought_once()
+
+
+@pytest.mark.parametrize("counts", [None, {}, {"processing": 0, "succeeded": None}, "ten"], ids=repr)
+def test_a_lost_batch_is_found_though_the_list_does_not_tell_its_size(bench: Bench, counts):
+    unsized = Changed(
+        lambda page: page | {"data": [batch | {"request_counts": counts} for batch in page["data"]]},
+    )
+    bench.server.always["list"] = unsized
+    bench.server.faults["create"] += [Lost(), Lost(accept=False)]
     assert_echoed(bench.submit(texts(30), batch_size=10))
     assert bench.server.bought_once()
 

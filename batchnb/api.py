@@ -163,16 +163,26 @@ class Api:
         return self._decode(self._call("GET", f"{BATCHES}/{batch_id}"), BatchInfo)
 
     def list_batches(self, *, page_size: int = 100) -> Iterator[BatchInfo]:
-        """Give the workspace's batches, newest first, page by page."""
+        """Give the workspace's batches, newest first, page by page.
+
+        Raises
+        ------
+        AmbiguousError
+            There are more pages, and no way to them is named. Taken for the whole, what came would prove that a batch
+            is not there.
+        """
         after: str | None = None
+        been = set()
         while True:
             query: dict[str, object] = {"limit": page_size} | ({"after_id": after} if after else {})
             page = self._decode(self._call("GET", BATCHES, query=query), _Page)
             yield from page.data
-            # A page that names no way on, or the same one again, must not become an endless loop.
-            if not page.has_more or not page.data or page.last_id in (None, after):
+            if not page.has_more:
                 return
-            after = page.last_id
+            after = page.last_id or (page.data[-1].id if page.data else None)
+            if after is None or after in been:
+                raise AmbiguousError("The server's list of batches has more pages, but names no way to them.")
+            been.add(after)
 
     def cancel_batch(self, batch_id: str) -> BatchInfo:
         """Ask the server to cancel a batch; what is running may still succeed."""

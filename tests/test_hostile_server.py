@@ -243,6 +243,27 @@ def test_an_answer_with_strange_usage_is_an_answer(bench: Bench, usage):
 # Listing while a batch is looked for
 
 
+def test_a_list_that_names_no_way_on_is_not_taken_for_the_whole(bench: Bench):
+    """The lost batch stands on the second page: a first page that cannot be turned proves nothing."""
+    server = bench.server
+    ends = {
+        "no last_id": lambda page: page | {"last_id": None},
+        "an empty page": lambda page: page | {"data": [], "first_id": None, "last_id": None},
+        "an empty page with a way on": lambda page: page | {"data": []},
+    }
+    for name, change in ends.items():
+        fault = Held(lost=True)
+        server.faults["create"] += [fault]
+        job = bench.submit(texts(10, name))
+        server.wait_for(fault.reached.is_set)
+        for number in range(100):
+            server.accept(strangers(f"{name[-8:]} {number}"))
+        server.faults["list"] += [Changed(lambda page, change=change: change(page) if page["has_more"] else page)] * 4
+        fault.let_go.set()
+        assert_echoed(job)
+        assert server.bought_once(), name
+
+
 def strangers(name: str) -> list[dict]:
     params = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": f"somebody else's {name}"}]}
     return [{"custom_id": "theirs", "params": params}]

@@ -6,7 +6,6 @@ hundred thousand rows is exact. What is not known (a model, a region) is None, n
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +25,10 @@ __all__ = ["LARGE_PROMPT", "Price", "PriceTable", "Tier", "Usage", "load_prices"
 LARGE_PROMPT = 100_000
 
 _MILLION = 1_000_000
+
+#: More tokens than any one message can have: beyond this a count is none.
+MOST_TOKENS = 1_000_000_000
+
 _ONE = Decimal(1)
 _DATED = re.compile(r"(.+)-20\d{6}")
 
@@ -74,15 +77,16 @@ class Usage:
     def from_message(cls, usage: Mapping[str, Any]) -> Usage:
         """Read the ``usage`` object of one message.
 
-        Cache writes that the server does not split by lifetime count as 5-minute ones, the API's default. Absent and
-        null counts are zero.
+        Cache writes that the server does not split by lifetime count as 5-minute ones, the API's default. What is
+        absent, or cannot be a count, is zero.
 
         Parameters
         ----------
         usage : mapping
             As the Messages API gives it.
         """
-        split = usage.get("cache_creation") or {}
+        split = usage.get("cache_creation")
+        split = split if isinstance(split, dict) else {}
         write_1h = _count(split.get("ephemeral_1h_input_tokens"))
         write_5m = _count(split.get("ephemeral_5m_input_tokens"))
         written = _count(usage.get("cache_creation_input_tokens"))
@@ -97,7 +101,7 @@ class Usage:
 
 
 def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and math.isfinite(value) and value > 0 else 0
+    return int(value) if isinstance(value, int | float) and 0 < value <= MOST_TOKENS else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,7 +199,9 @@ def answer_of(digest: bytes, raw: bytes, reply: Reply) -> Answer:
     if message is None:
         return Answer(digest, outcome, error, "", NOTHING, None, raw)
     usage = message.usage or {}
-    return Answer(digest, outcome, error, message.model, Usage.from_message(usage), usage.get("inference_geo"), raw)
+    geo = usage.get("inference_geo")
+    geo = geo if isinstance(geo, str) else None
+    return Answer(digest, outcome, error, message.model, Usage.from_message(usage), geo, raw)
 
 
 def is_paid(raw: bytes) -> bool:

@@ -222,6 +222,9 @@ def test_lines_in_any_form_give_each_row_its_answer(bench: Bench, spoiled):
 
 USAGES = {
     "null": None,
+    "beyond 64 bits": {"input_tokens": 10**30, "output_tokens": 10**30},
+    "a float beyond 64 bits": {"input_tokens": 1e300},
+    "no numbers": {"input_tokens": "many", "output_tokens": [], "cache_creation": "none", "inference_geo": 7},
     "negative": {"input_tokens": -1, "cache_creation": {"ephemeral_5m_input_tokens": -3}},
 }
 
@@ -290,15 +293,14 @@ def test_batches_lists_what_it_can_of_a_list_without_end(bench: Bench):
 
 
 @PATIENT
-@pytest.mark.parametrize("status", [302, 307])
 @pytest.mark.parametrize("endpoint", ["count_tokens", "create", "retrieve", "list", "results", "cancel"])
-def test_no_endpoint_is_followed_elsewhere(bench: Bench, endpoint, status):
+def test_no_endpoint_is_followed_elsewhere(bench: Bench, endpoint):
     server = bench.server
     with Server() as elsewhere:
         if endpoint == "list":
             server.faults["create"] += [Lost()]
         server.ends = endpoint != "cancel"
-        server.faults[endpoint] += [Status(status, {"location": f"{elsewhere.url}/v1/messages/batches"})] * 2
+        server.faults[endpoint] += [Status(307, {"location": f"{elsewhere.url}/v1/messages/batches"})] * 2
         job = bench.submit(texts(5))
         if endpoint == "cancel":
             server.wait_for(lambda: server.batches)

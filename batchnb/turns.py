@@ -56,6 +56,7 @@ class _Due:
     checks: int = 0
     failures: int = 0
     reads: int = 0
+    whole_reads: int = 0
     left: int | None = None
     doubted_since: float | None = None
     settlement: Settlement = field(default_factory=Settlement)
@@ -186,9 +187,10 @@ class Turns:
         """Read results; again where they broke off or end early, as long as that brings more, and a few times then."""
         reading = self._submission.collect(batch)
         if due.left is None or reading.left < due.left:
-            due.reads, due.left, due.doubted_since = 0, reading.left, None
+            due.reads, due.whole_reads, due.left, due.doubted_since = 0, 0, reading.left, None
         due.reads += 1
-        if reading.left == 0 or (reading.broken is None and due.reads > READ_AGAIN):
+        due.whole_reads += reading.broken is None  # one that broke off says nothing of what it did not come to
+        if reading.left == 0 or due.whole_reads > READ_AGAIN:
             self._ledger.batches.collected(batch.id)
             del self._due[batch.id]
             return Turned(changed=True)

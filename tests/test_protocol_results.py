@@ -36,6 +36,11 @@ def test_a_check_that_fails_is_tried_again_and_costs_nothing(bench: Bench, endpo
     assert bench.server.bought_once()
 
 
+def test_results_that_broke_off_say_nothing_of_the_rows_they_did_not_come_to(bench: Bench):
+    bench.server.faults["results"] += [Spoiled(cut=0.0)] * 3 + [Spoiled(cut=0.0, unframed=True)]
+    assert_echoed(bench.submit(texts(5)))
+
+
 def test_while_checks_fail_the_job_says_so_and_goes_on_when_they_work_again(bench: Bench):
     bench.server.always["retrieve"] = Status(500)
     job = bench.submit(texts(5))

@@ -252,9 +252,12 @@ class Workspace:
 
     def _go_on(self, number: int) -> None:
         """See a job through, if it has anything to wait for; a batch that was given up gets one more look."""
+        jobs = self.ledger.jobs
         self.ledger.batches.look_again(number)
-        if not self.ledger.jobs.settle(number, time.time()):
-            self.ledger.jobs.reopen(number)
+        if jobs.by_number(number).state == "open":
+            jobs.release(number, "auto")  # whoever sent these rows may have died before it could ask failed ones again
+        if not jobs.settle(number, time.time()):
+            jobs.reopen(number)
             self.watch(number)
 
     def watch(self, number: int) -> threading.Event:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench import Bench, assert_echoed, texts
-from independent import Held, Status
+from independent import Held, Status, errored, succeeded
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -109,6 +109,24 @@ Batches.record = in_the_middle
     with cell(bench, extra=extra) as process:
         assert killed(process)
     assert_run_again_completes(bench)
+
+
+def test_killed_before_it_asked_failed_rows_again(bench: Bench):
+    bench.server.result = lambda params: errored("overloaded_error")
+    extra = """
+from batchnb.ledger.jobs import Jobs
+release = Jobs.release
+def last_words(self, number, rule):
+    if rule != "auto":
+        return release(self, number, rule)
+    return 0 if "pending" in self.outcomes(number) else die()
+Jobs.release = last_words
+"""
+    with cell(bench, extra=extra) as process:
+        assert killed(process)
+    bench.server.result = succeeded
+    assert_echoed(bench.submit(texts(30), batch_size=10))
+    assert set(bench.server.asked.values()) == {2}
 
 
 def test_killed_while_polling(bench: Bench):

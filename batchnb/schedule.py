@@ -69,8 +69,12 @@ def backoff(attempt: int, *, retry_after: float | None = None, jitter: float = 0
 
 
 def plan_batch_size(requests: int, *, batch_size: int | None = None, max_requests: int = 100_000) -> int:
-    """Return the size of a job's largest batch; see :func:`batch_sizes`. At least 1, also for an empty job."""
-    return max(batch_sizes(requests, batch_size=batch_size, max_requests=max_requests), default=1)
+    """Return the most requests of a job that go in one batch; see :func:`batch_sizes`.
+
+    Where few or none are to be sent now it is not fewer, since those that fail are sent again later.
+    """
+    sizes = batch_sizes(requests, batch_size=batch_size, max_requests=max_requests)
+    return max([min(batch_size or _FEWEST, max_requests), *sizes])
 
 
 def batch_sizes(requests: int, *, batch_size: int | None = None, max_requests: int = 100_000) -> list[int]:

@@ -70,7 +70,7 @@ def test_backoff_is_bounded_and_jitter_only_lengthens_it(attempt, retry_after, j
 )
 def test_a_job_is_split_into_about_ten_batches_of_nearly_equal_size(requests, sizes):
     assert batch_sizes(requests) == sizes
-    assert plan_batch_size(requests) == max(sizes, default=1)
+    assert plan_batch_size(requests) == max([50, *sizes])
 
 
 @given(st.integers(1, 3_000_000))
@@ -89,9 +89,15 @@ def test_batches_hold_every_request_and_never_more_than_allowed(requests, batch_
     assert sum(sizes) == requests
     assert all(0 < size <= max_requests for size in sizes)
     size = plan_batch_size(requests, batch_size=batch_size, max_requests=max_requests)
-    assert max(sizes, default=1) == size
+    assert max(sizes, default=1) <= size <= max_requests
     # Cutting a list into pieces of that size makes as many batches.
     assert -(-requests // size) == len(sizes)
+
+
+def test_a_job_with_little_to_send_now_does_not_send_in_smaller_batches_later():
+    assert plan_batch_size(0) == plan_batch_size(3) == 50
+    assert plan_batch_size(0, batch_size=7) == plan_batch_size(3, batch_size=7) == 7
+    assert plan_batch_size(3, batch_size=200, max_requests=100) == 100
 
 
 def test_an_explicit_batch_size_wins_within_the_limit():

@@ -25,7 +25,8 @@ SLOWLY = (
 
 
 def make_private_folder(path: Path) -> Path:
-    """Make a folder that only its owner can enter."""
+    """Make a folder that only its owner can enter, and that a power cut does not forget."""
+    missing = [parent for parent in path.parents if not parent.exists()]
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.stat().st_mode & 0o077:
@@ -34,7 +35,20 @@ def make_private_folder(path: Path) -> Path:
         raise LedgerError(
             f"The folder {path} cannot be made ({error.strerror}). Set BATCHNB_HOME to a folder you can write to."
         ) from error
+    # Also where it was there already: whoever made it may have died before this.
+    for folder in (path, *missing):
+        _sync_names(folder.parent)
     return path
+
+
+def _sync_names(folder: Path) -> None:
+    """Have the disk keep the names in a folder: SQLite syncs its files, and the names of no folder above its own."""
+    with contextlib.suppress(OSError):  # Windows opens no folders, and some disks sync none
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 class Store:

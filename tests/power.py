@@ -10,6 +10,7 @@ as of the last fsync of its folder. Of everything later each part may have reach
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -286,9 +287,17 @@ def rebuild(log: Path, home: Path, into: Path, *, seed: int | None = None, at: i
     for path in files:
         if home in path.parents and not lost.intersection(path.parents):
             _write(into / path.relative_to(home), found[path])
+    for ledger in into.glob("ledgers/*.sqlite"):
+        _keep_identity(ledger)
 
 
 def _write(path: Path, content: Any) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.write_bytes(content)
+
+
+def _keep_identity(ledger: Path) -> None:
+    """A power cut does not make a copy of a ledger, as `rebuild` does: let it not be taken for one."""
+    with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(ledger)) as db, db:
+        db.execute("UPDATE meta SET value = ? WHERE name = 'file'", (str(ledger.stat().st_ino),))

@@ -316,6 +316,7 @@ def test_rows_with_a_lasting_failure_go_again_only_when_asked_to(bench: Bench):
     assert_echoed(job)
     assert job.retry(all=True) == 0  # a paid reply is never bought again
 
+
 def test_rows_asked_again_after_the_cell_was_run_again_share_a_batch(bench: Bench):
     bench.server.result = lambda params: errored("api_error")
     bench.submit(texts(5), retries=0).result(30)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pandas as pd
 
+from batchnb.cells import cell_text
 from batchnb.errors import InputError
 from batchnb.frames import Columns, column_in_the_way, with_columns
 from batchnb.ledger import Row, RowAnswer
@@ -59,7 +60,8 @@ def merge_on(
     named = {row.key: row for row in rows}
     out = _columns(recipe)
     for name in column_values(frame, on):
-        if (answer := named.get(str(name))) is None:
+        # Missing ids give an empty text, which no custom_id is; whole floats lose their ".0".
+        if (answer := named.get(cell_text(name, on))) is None:
             out.add_unknown()
         else:
             out.add(answer.result, _reason(answer), asked=True)
@@ -101,13 +103,15 @@ def failed(rows: Iterable[RowAnswer], recipe: dict[str, Any], labels: pd.Index[A
     reply = reply_from_spec(recipe["reply"])
     found = []
     for row in rows:
-        failure = _failure(row, reply)
+        failure = _failure(row, reply, askable=not recipe.get("attached"))
         if failure is not None:
             found.append((_name(row) if labels is None else labels[row.position], *failure))
     return pd.DataFrame(found, columns=["row", "outcome", "type", "message", "retryable", "reply"])
 
 
-def _failure(row: RowAnswer, reply: Reply) -> tuple[str, str | None, str | None, bool, str | None] | None:
+def _failure(
+    row: RowAnswer, reply: Reply, *, askable: bool
+) -> tuple[str, str | None, str | None, bool, str | None] | None:
     if row.digest is None:
         return None
     if row.result is None:
@@ -116,18 +120,21 @@ def _failure(row: RowAnswer, reply: Reply) -> tuple[str, str | None, str | None,
     if outcome == "succeeded":
         return None
     kind = error_of(row.result, reply)
-    return outcome, kind, message, outcome != "invalid" and kind != "invalid_request_error", text
+    retryable = askable and outcome != "invalid" and kind != "invalid_request_error"
+    return outcome, kind, message, retryable, text
 
 
-def result_lines(rows: Iterable[RowAnswer], *, simulated: bool) -> Iterator[bytes]:
+def result_lines(rows: Iterable[RowAnswer], recipe: dict[str, Any], *, simulated: bool) -> Iterator[bytes]:
     """Write one line per answered request, as the API does; simulated ones say so."""
+    attached = recipe.get("attached")
     seen = set()
     mark = {"simulated": True} if simulated else {}
     for row in rows:
         if row.digest is None or row.result is None or row.digest in seen:
             continue
         seen.add(row.digest)
-        line = {"custom_id": custom_id(label_of(_name(row)), row.digest), "result": msgspec.Raw(row.result)}
+        identifier = row.key if attached else custom_id(label_of(_name(row)), row.digest)
+        line = {"custom_id": identifier, "result": msgspec.Raw(row.result)}
         yield msgspec.json.encode(line | mark) + b"\n"
 
 

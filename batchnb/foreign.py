@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from batchnb.schedule import backoff, poll_interval
 from batchnb.schemas import TextReply
 from batchnb.submission import READ_AGAIN, UNREADABLE, times_of, waiting_helps
 
-__all__ = ["Recovered", "attach_batch", "recover"]
+__all__ = ["Recovered", "attach_batch", "is_batch_id", "recover"]
 
 #: How long results are kept by the server, in seconds (platform.claude.com documentation).
 KEPT = 29 * 86_400.0
@@ -59,6 +60,11 @@ class Recovered:
     ours: int = 0
     answers: int = 0
     note: str | None = None
+
+
+def is_batch_id(id: str) -> bool:
+    """Tell whether this may be the server's id of a batch; what else is put into an address asks for something else."""
+    return re.fullmatch(r"msgbatch_[a-zA-Z0-9_-]+", id) is not None
 
 
 def attach_batch(api: Api, ledger: Ledger, batch_id: str, now: float) -> str:

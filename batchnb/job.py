@@ -255,7 +255,7 @@ class Job:
         path = Path(path)
         if path.suffix == ".jsonl":
             with path.open("wb") as file:
-                file.writelines(answers.result_lines(self._answers(), simulated=self.simulated))
+                file.writelines(answers.result_lines(self._answers(), self._record.recipe, simulated=self.simulated))
             return path
         frame = self.to_frame()
         if self.simulated:

@@ -49,7 +49,7 @@ def facts_of(jobs: Jobs, number: int, prices: PriceTable) -> Facts:
     outcomes = jobs.outcomes(number)
     unseen = record.rows - sum(outcomes.values())
     if unseen > 0:  # of a batch made elsewhere, whose rows are known by their results only
-        name = "missing" if record.state == "ended" else "pending"
+        name = "missing" if record.state == "ended" and not jobs.is_undecided(number) else "pending"
         outcomes[name] = outcomes.get(name, 0) + unseen
     lines = jobs.usage(number)
     costs = []

@@ -20,7 +20,7 @@ import platformdirs
 
 from batchnb.api import Api, message_fields, scope_of
 from batchnb.errors import InputError
-from batchnb.foreign import attach_batch, recover
+from batchnb.foreign import attach_batch, is_batch_id, recover
 from batchnb.job import Job
 from batchnb.ledger import COPIED, Ledger, NewJob, Row
 from batchnb.preflight import check_first
@@ -286,8 +286,7 @@ class Workspace:
         NotFoundError
             The server has no such batch, or keeps its results no more.
         """
-        made_elsewhere = id.startswith("msgbatch_")
-        job = Job(attach_batch(self.api, self.ledger, id, time.time()) if made_elsewhere else id, self)
+        job = Job(attach_batch(self.api, self.ledger, id, time.time()) if is_batch_id(id) else id, self)
         self._go_on(self.ledger.jobs.get(job.id).number)
         return job
 

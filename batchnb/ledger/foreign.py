@@ -90,7 +90,10 @@ class Foreign:
             if known is not None:
                 return known
             if db.execute(
-                "SELECT 1 FROM batches WHERE state IN ('submitting', 'uncertain') AND requests = ?", (batch.requests,)
+                # One that was given up for now is looked for again when its cell is run again.
+                "SELECT 1 FROM batches WHERE requests = ? AND (state IN ('submitting', 'uncertain')"
+                " OR state = 'lost' AND given_up = 1 AND server_id IS NULL)",
+                (batch.requests,),
             ).fetchone():
                 raise JobStateError(
                     f"Batch {batch.server_id} may be one that this ledger is sending: the answer to sending one of "
@@ -117,11 +120,13 @@ class Foreign:
                 "INSERT OR IGNORE INTO envelopes (digest, head, tail, betas, reply) VALUES (?, x'', x'', '[]', ?)",
                 (ATTACHED.encode(), msgspec.json.encode(reply.spec()).decode()),
             )
-            job, known = db.execute(
-                "SELECT job, (SELECT COUNT(*) FROM job_rows AS r WHERE r.job = k.job) FROM job_batches AS k"
-                " WHERE batch = ?",
-                (batch.id,),
+            found = db.execute(
+                "SELECT number, (SELECT COUNT(*) FROM job_rows WHERE job = number) FROM jobs WHERE id = ?",
+                (batch.server_id,),
             ).fetchone()
+            if found is None:
+                return  # another process has read it to its end, and then the job was deleted
+            job, known = found
             for custom_id, digest in named.items():
                 added = db.execute(
                     "INSERT OR IGNORE INTO requests (digest, envelope, label, content, batch)"
@@ -138,19 +143,26 @@ class Foreign:
     def absent(self, batch: BatchRecord) -> int:
         """Count the requests of an attached batch whose results have not been seen."""
         with self._store.read() as db:
-            seen = db.execute("SELECT COUNT(*) FROM requests WHERE batch = ?", (batch.id,)).fetchone()[0]
+            seen = db.execute(
+                "SELECT COUNT(*) FROM job_rows AS r JOIN jobs AS j ON j.number = r.job WHERE j.id = ?",
+                (batch.server_id,),
+            ).fetchone()[0]
         return max(0, batch.requests - int(seen))
 
     # Recovering
 
     def has_read(self, server_id: str) -> bool:
-        """Tell whether a batch of the server is known here, or has been searched for answers to its end."""
+        """Tell whether this ledger has sent a batch of the server, or has searched it for answers to its end.
+
+        One that is only attached, or only gave part of its answers, may hold more of ours.
+        """
         query = """
-            SELECT 1 FROM batches WHERE server_id = :id UNION ALL
+            SELECT 1 FROM batches WHERE server_id = :id AND owner NOT IN (:attached, :recovered) UNION ALL
             SELECT 1 FROM read_batches WHERE server_id = :id AND complete
         """
+        values = {"id": server_id, "attached": ATTACHED, "recovered": RECOVERED}
         with self._store.read() as db:
-            return db.execute(query, {"id": server_id}).fetchone() is not None
+            return db.execute(query, values).fetchone() is not None
 
     def keep(self, batch: ForeignBatch, results: Iterable[tuple[bytes, bytes]]) -> int:
         """Keep paid answers of a batch as (digest, result), and count those that were not here before."""

@@ -207,6 +207,12 @@ class Jobs:
         with self._store.read() as db:
             return db.execute(query, (number,)).fetchone() is not None
 
+    def is_undecided(self, number: int) -> bool:
+        """Tell whether a job has a batch that was given up, and waits for a decision."""
+        query = "SELECT 1 FROM job_batches JOIN batches AS b ON b.id = batch WHERE job = ? AND b.state = 'lost'"
+        with self._store.read() as db:
+            return db.execute(query, (number,)).fetchone() is not None
+
     def answers(self, number: int) -> Iterator[RowAnswer]:
         """Read a job's rows with their answers, in the order of its frame, a chunk at a time."""
         query = """
@@ -309,8 +315,8 @@ class Jobs:
             AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
             AND (r.batch IS NOT NULL OR (SELECT state FROM jobs WHERE number = j.job) <> 'canceling')
             UNION ALL
-            SELECT 1 FROM job_batches AS k JOIN batches AS b ON b.id = k.batch
-            WHERE k.job = :job AND b.owner = '{ATTACHED}' AND b.state IN {LIVE}
+            SELECT 1 FROM jobs AS o JOIN batches AS b ON b.server_id = o.id
+            WHERE o.number = :job AND b.owner = '{ATTACHED}' AND b.state IN {LIVE}
             ) LIMIT 1
         """
         with self._store.transaction() as db:

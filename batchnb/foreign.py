@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from batchnb import results
@@ -122,13 +122,15 @@ def recover(api: Api, ledger: Ledger, *, max_poll: float, timeout: float | None)
     Raises
     ------
     ApiError
-        The batches could not be listed.
+        The batches could not be listed, or may not be read with this key.
     """
     found: dict[str, Recovered] = {}
     started = time.monotonic()
     for check in itertools.count():
-        found |= {one.batch.id: one for one in _pass(api, ledger)}
-        running = [one for one in found.values() if one.batch.processing_status != "ended"]
+        latest = {one.batch.id: one for one in _pass(api, ledger)}
+        # Of those in progress only the latest listing counts: one may be gone, or be known for our own by now.
+        found = {name: one for name, one in found.items() if one.batch.processing_status == "ended"} | latest
+        running = [one for one in latest.values() if one.batch.processing_status != "ended"]
         left = math.inf if timeout is None else timeout - (time.monotonic() - started)
         if not running or left <= 0:
             break
@@ -166,39 +168,71 @@ def _recent(api: Api, now: float) -> Iterator[BatchInfo]:
 
 def _taken_back(api: Api, ledger: Ledger, info: BatchInfo) -> Recovered:
     """Take the answers back from one batch; read it again where it broke off or ended early."""
-    batch, new, note = _described(info), 0, None
+    batch, found = _described(info), _Found()
     for attempt in range(READ_AGAIN + 1):
         if attempt:
             time.sleep(backoff(attempt - 1))
         try:
-            ours, paid, added = _patiently(lambda: _search(api, ledger, batch))
-        except (AmbiguousError, NotFoundError) as error:
-            note = f"not all of it could be read, recover() again reads it again: {error}"
-            continue
-        new, note = new + added, None
-        if ours == 0 or paid >= batch.counts.get("succeeded", 0):
+            _patiently(lambda: _search(api, ledger, batch, found))
+        except ApiError as error:
+            if isinstance(error, RefusedError) and not (isinstance(error, NotFoundError) or waiting_helps(error)):
+                raise
+            found.broken = str(error)
             break
-    else:
-        if note is not None:
-            return Recovered(info, answers=new, note=note)
-    ledger.foreign.mark_read(batch)
-    return Recovered(info, ours, new)
+        if found.broken is None and found.is_all(batch):
+            break
+    if found.broken is None and (found.digests or found.lines >= min(STRANGERS, batch.requests)):
+        ledger.foreign.mark_read(batch)
+        return Recovered(info, len(found.digests), found.new)
+    why = found.broken or "its results hold fewer rows than they should"
+    note = f"not all of it could be read, recover() again reads the rest: {why}"
+    return Recovered(info, len(found.digests), found.new, note)
 
 
-def _search(api: Api, ledger: Ledger, batch: ForeignBatch) -> tuple[int, int, int]:
-    """Keep the paid answers in the results of a batch; count rows of ours, paid ones, and those not here before."""
-    ours = paid = new = 0
+@dataclass(slots=True)
+class _Found:
+    """What the readings of one batch have brought together; `lines` and `broken` are of the last one."""
+
+    lines: int = 0
+    digests: set[bytes] = field(default_factory=set)
+    paid: set[bytes] = field(default_factory=set)
+    new: int = 0
+    broken: str | None = None
+
+    def is_all(self, batch: ForeignBatch) -> bool:
+        """Tell whether there is nothing more to be found: it is another's, or every paid answer was seen."""
+        if not self.digests:
+            return self.lines >= min(STRANGERS, batch.requests)
+        return len(self.paid) >= batch.counts.get("succeeded", 0)
+
+
+def _search(api: Api, ledger: Ledger, batch: ForeignBatch, found: _Found) -> None:
+    """Keep the paid answers in the results of a batch, also those that came before they broke off."""
+    chunk: list[tuple[bytes, bytes]] = []
+    found.lines, found.broken = 0, None
     with api.results(batch.server_id) as chunks:
-        lines = results.lines(chunks)
-        first = [found for found in map(_ours_in, itertools.islice(lines, STRANGERS)) if found]
-        if not first:
-            return 0, 0, 0
-        found = itertools.chain(first, filter(None, map(_ours_in, lines)))
-        while chunk := list(itertools.islice(found, CHUNK)):
-            kept = [(digest, result) for digest, result in chunk if results.is_paid(result)]
-            ours, paid = ours + len(chunk), paid + len(kept)
-            new += ledger.foreign.keep(batch, kept)
-    return ours, paid, new
+        try:
+            for line in results.lines(chunks):
+                found.lines += 1
+                if (ours := _ours_in(line)) is not None:
+                    found.digests.add(ours[0])
+                    if results.is_paid(ours[1]):
+                        chunk.append(ours)
+                elif found.lines >= STRANGERS and not found.digests:
+                    break
+                if len(chunk) >= CHUNK:
+                    _keep(ledger, batch, chunk, found)
+        except AmbiguousError as error:
+            found.broken = str(error)
+        finally:  # also when it is interrupted
+            _keep(ledger, batch, chunk, found)
+
+
+def _keep(ledger: Ledger, batch: ForeignBatch, chunk: list[tuple[bytes, bytes]], found: _Found) -> None:
+    if chunk:
+        found.new += ledger.foreign.keep(batch, chunk)
+        found.paid.update(digest for digest, _ in chunk)
+        chunk.clear()
 
 
 def _ours_in(line: bytes) -> tuple[bytes, bytes] | None:

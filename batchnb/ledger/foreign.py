@@ -35,6 +35,12 @@ WANTED = f"""
     LIMIT {CHUNK}
 """
 
+#: Forget what was taken back and has come in another way since, such as by a batch that was being settled.
+ANSWERED = f"""
+    DELETE FROM recovered WHERE EXISTS (SELECT 1 FROM requests AS r JOIN answers AS a ON a.request = r.id
+                                        WHERE r.digest = recovered.digest AND a.outcome IN {PAID})
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignBatch:
@@ -204,6 +210,13 @@ class Foreign:
                     self._batches.record(number, [_judged(digest, result, reply)])
                     db.execute("DELETE FROM recovered WHERE digest = ?", (digest,))
                 used += len(found)
+            if used:
+                db.execute(
+                    "INSERT OR IGNORE INTO job_batches SELECT DISTINCT j.job, b.id FROM job_rows AS j"
+                    " JOIN requests AS r ON r.id = j.request JOIN batches AS b ON b.id = r.batch"
+                    " WHERE b.server_id IN (SELECT server_id FROM read_batches)"
+                )
+            db.execute(ANSWERED)
             db.execute(
                 "UPDATE batches SET state = 'refused', processing = 0 WHERE state = 'lost' AND owner <> ?"
                 " AND NOT EXISTS (SELECT 1 FROM requests AS r WHERE r.batch = batches.id)",

@@ -386,6 +386,7 @@ class Jobs:
             ).fetchall()
             db.execute("DELETE FROM jobs WHERE number = ?", (number,))
             db.executemany("DELETE FROM answers WHERE request = ?", orphans)
+            db.executemany("DELETE FROM recovered WHERE digest = (SELECT digest FROM requests WHERE id = ?)", orphans)
             db.executemany("DELETE FROM requests WHERE id = ?", orphans)
             db.execute("DELETE FROM batches WHERE id NOT IN (SELECT batch FROM job_batches) AND id NOT IN"
                        " (SELECT batch FROM requests WHERE batch IS NOT NULL) AND id NOT IN"

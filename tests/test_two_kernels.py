@@ -30,9 +30,9 @@ pytest_plugins = ["bench_fixtures"]
 NURSERY = """
 import fcntl, gc, json, os, signal, sys, tempfile
 import anthropic, pandas as pd
-import batchnb, batchnb.watcher
+import batchnb, batchnb.turns, batchnb.watcher
 
-batchnb.watcher.OTHERS_INTERVAL = batchnb.watcher.LEDGER_PAUSE = batchnb.watcher.TICK = 0.05
+batchnb.turns.OTHERS_INTERVAL = batchnb.watcher.LEDGER_PAUSE = batchnb.watcher.TICK = 0.05
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 def say(event, **more):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +18,7 @@ from batchnb.waiting import async_wait, wait
 
 if TYPE_CHECKING:
     import pandas as pd
+    import sqlalchemy
 
     from batchnb.ledger import JobRecord, RowAnswer
     from batchnb.watcher import Watcher
@@ -269,6 +270,61 @@ class Job:
                 f"export() writes .csv, .parquet or .jsonl, not {path.suffix or 'a file without ending'!r}."
             )
         return path
+
+    def to_sql(
+        self,
+        table: str,
+        con: sqlalchemy.Engine | sqlalchemy.Connection | sqlalchemy.URL | str,
+        *,
+        key: Hashable | None = None,
+        columns: Sequence[Hashable] = (),
+        schema: str | None = None,
+    ) -> int:
+        """Write the results into a table, over the rows of the same key: doing it twice changes nothing.
+
+        One transaction: all rows or none. Rows still ``pending`` are left out, so that none replaces an answer that is
+        there already. Touches the network only to reach the database, and blocks meanwhile.
+
+        The table gets the key, `columns`, the job's new columns, ``batchnb_job`` and ``batchnb_simulated``. One that is
+        missing is made, with the key as its primary key. One that is there is used as it is: it must have those columns
+        and a primary key or unique constraint on the key alone, and no simulated answers beside real ones. Missing
+        values are NULL; lists and dicts JSON; times with a zone in UTC, to the microsecond; characters that not every
+        database takes (NUL, half characters) U+FFFD.
+
+        Parameters
+        ----------
+        table : str
+            The table's name, taken literally.
+        con : Engine, Connection, URL or str
+            SQLite, PostgreSQL, MySQL or MariaDB, through SQLAlchemy. A Connection is written to within its own
+            transaction, which is yours to commit (MySQL and MariaDB commit it by themselves when a table is made).
+        key : hashable, optional
+            A column of the job's frame whose values name its rows. Default: the job's own ``key=``, which is also the
+            only one of a job attached later: that one has no frame, and position is not a key.
+        columns : sequence of hashable
+            Further columns of the job's frame.
+        schema : str, optional
+            The table's schema. Default: the database's.
+
+        Returns
+        -------
+        int
+            The number of rows written.
+
+        Raises
+        ------
+        InputError
+            A key is missing or names two rows, or the table does not fit. Nothing was written.
+        BatchnbError
+            SQLAlchemy is missing: ``pip install 'batchnb[sql]'``.
+        """
+        from batchnb.databases import results, write
+
+        recipe = self._record.recipe
+        answered = answers.by_row(self._answers(), recipe)
+        rows = results(self._frame, answered, recipe["key"], key, columns)
+        ready = (answered[f"{recipe['into']}_status"] != "pending").tolist()
+        return write(rows, table, con, schema=schema, ready=ready, job=self._id, simulated=self.simulated)
 
     def _answers(self) -> Iterator[RowAnswer]:
         return self._workspace.ledger.jobs.answers(self._number)

@@ -24,8 +24,8 @@ LAYERS: list[set[str]] = [
     {"cells", "pricing", "requests", "schedule", "schemas", "waiting"},
     {"api", "params", "results", "templates"},
     {"ledger"},
-    {"frames", "recipes", "state", "submission"},
-    {"answers", "turns"},
+    {"frames", "recipes", "sqlvalues", "state", "submission"},
+    {"answers", "databases", "turns"},
     {"foreign", "preflight", "watcher"},
     {"job"},
     {"workspace"},
@@ -41,7 +41,7 @@ LAYERS: list[set[str]] = [
 
 #: Values in, values out: no clock, no files, no network, no threads.
 PURE = {"errors", "snapshot", "cells", "pricing", "requests", "schedule", "schemas", "params", "results", "templates",
-        "frames", "recipes"}  # fmt: skip
+        "frames", "recipes", "sqlvalues"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip
@@ -179,6 +179,17 @@ def test_one_module_knows_the_sdk():
     assert users_of("anthropic", "httpx2", "httpx") == {"api"}
 
 
+def test_two_modules_know_sqlalchemy_and_neither_hands_it_sql():
+    assert users_of("sqlalchemy") == {"databases", "sqlvalues"}
+    assert {part_of(module) for module in MODULES if own_imports(module) & {"databases", "sqlvalues"}} == {
+        "databases", "job"
+    }  # fmt: skip
+    for module in ("databases", "sqlvalues"):
+        named = {node.id for node in nodes(module) if isinstance(node, ast.Name)}
+        named |= {node.attr for node in nodes(module) if isinstance(node, ast.Attribute)}
+        assert not named & {"text", "literal_column", "exec_driver_sql", "DDL", "TextClause"}
+
+
 def test_one_package_knows_sql_beside_the_simulators_own_store():
     known = {module for module in MODULES if part_of(module) == "ledger"} | {"sim.store"}
     assert users_of("sqlite3") <= known
@@ -221,7 +232,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
     assert done.returncode == 0, done.stderr
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
     heavy = {"anthropic", "httpx2", "httpx", "ipywidgets", "IPython", "starlette", "uvicorn", "tqdm", "nest_asyncio",
-             "sqlite3", "filelock", "asyncio"}  # fmt: skip
+             "sqlite3", "sqlalchemy", "filelock", "asyncio"}  # fmt: skip
     assert loaded & heavy == set()
     assert not {name for name in json.loads(done.stdout) if name.startswith("batchnb.sim")}
     assert list(tmp_path.iterdir()) == []

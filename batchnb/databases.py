@@ -19,7 +19,7 @@ from batchnb.recipes import check_column
 
 try:
     from sqlalchemy import URL, Column, Connection, Engine, MetaData, Table, create_engine, func, inspect, select
-    from sqlalchemy.dialects import mysql, postgresql, sqlite
+    from sqlalchemy.dialects import postgresql, sqlite
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
     from sqlalchemy.sql import quoted_name
     from sqlalchemy.types import JSON
@@ -33,7 +33,7 @@ __all__ = ["results", "write"]
 #: Rows handed to the driver at a time.
 CHUNK = 5_000
 
-DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
+DIALECTS = ("sqlite", "postgresql")
 JOB, SIMULATED = "batchnb_job", "batchnb_simulated"
 NOT_WRITTEN = "Nothing was written."
 
@@ -217,7 +217,7 @@ def _transaction(con: Engine | Connection | URL | str) -> Iterator[Connection]:
             )
         if con.dialect.name not in DIALECTS:
             raise InputError(
-                f"to_sql() writes to {', '.join(DIALECTS[:-1])} and {DIALECTS[-1]}, not to {con.dialect.name}. "
+                f"to_sql() writes to {' and '.join(DIALECTS)}, not to {con.dialect.name}. "
                 f"For others: job.to_frame() and the database's own tools. {NOT_WRITTEN}"
             )
         if isinstance(con, Engine):
@@ -287,7 +287,7 @@ def _table(con: Connection, name: str, schema: str | None, rows: pd.DataFrame) -
         )
         for column in rows.columns
     ]
-    table = Table(name, MetaData(), *columns, schema=schema, mysql_charset="utf8mb4", mariadb_charset="utf8mb4")
+    table = Table(name, MetaData(), *columns, schema=schema)
     table.create(con)
     return table
 
@@ -301,17 +301,10 @@ def _existing_table(con: Connection, name: str, schema: str | None, rows: pd.Dat
             f"Table {name!r} lacks the columns {', '.join(map(repr, lacking))}: add them, or name a table that is not "
             f"there yet, which is then made with all of them. {NOT_WRITTEN}"
         )
-    unique = list(_unique_columns(con, name, schema))
-    if [key] not in unique:
+    if not any(columns == [key] for columns in _unique_columns(con, name, schema)):
         raise InputError(
             f"Table {name!r} has no primary key and no unique constraint on {key!r} alone, so that rows written twice "
             f"would be there twice. Add one, or name a table that is not there yet. {NOT_WRITTEN}"
-        )
-    other = next((columns for columns in unique if columns != [key] and set(columns) <= set(rows.columns)), None)
-    if other and con.dialect.name in ("mysql", "mariadb"):
-        raise InputError(
-            f"Table {name!r} is unique in {', '.join(map(repr, other))} too, and this database would replace rows of "
-            f"other keys for it. Drop that constraint, or name another table. {NOT_WRITTEN}"
         )
     for name_of_column in rows.columns:
         column = table.columns[name_of_column]
@@ -344,7 +337,7 @@ def _refuse_mixing(con: Connection, table: Table, *, simulated: bool) -> None:
 
 
 def _upsert(con: Connection, table: Table, key: str, rows: pd.DataFrame) -> int:
-    statement = upsert_statement(con.dialect.name, table, key, [str(name) for name in rows.columns])
+    statement = _upsert_statement(con.dialect.name, table, key, [str(name) for name in rows.columns])
     kinds = {str(name): table.columns[name].type for name in rows.columns}
     values = {name: plain_values(rows[name], kind) for name, kind in kinds.items()}
     values[key] = [as_key(value, kinds[key], key) for value in values[key]]
@@ -354,12 +347,9 @@ def _upsert(con: Connection, table: Table, key: str, rows: pd.DataFrame) -> int:
     return len(rows)
 
 
-def upsert_statement(dialect: str, table: Table, key: str, names: Sequence[str]) -> Any:
+def _upsert_statement(dialect: str, table: Table, key: str, names: Sequence[str]) -> Any:
     """Build the statement that inserts a row, or replaces the other columns of the row of its key."""
     others = [name for name in names if name != key]
-    if dialect in ("mysql", "mariadb"):
-        insert = mysql.insert(table)
-        return insert.on_duplicate_key_update({name: insert.inserted[name] for name in others})
     statement: Any = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     return statement.on_conflict_do_update(
         index_elements=[table.columns[key]], set_={name: statement.excluded[name] for name in others}

@@ -296,8 +296,8 @@ class Job:
         table : str
             The table's name, taken literally.
         con : Engine, Connection, URL or str
-            SQLite, PostgreSQL, MySQL or MariaDB, through SQLAlchemy. A Connection is written to within its own
-            transaction, which is yours to commit (MySQL and MariaDB commit it by themselves when a table is made).
+            SQLite or PostgreSQL, through SQLAlchemy. A Connection is written to within its own transaction, which is
+            yours to commit.
         key : hashable, optional
             A column of the job's frame whose values name its rows. Default: the job's own ``key=``, which is also the
             only one of a job attached later: that one has no frame, and position is not a key.

@@ -16,15 +16,10 @@ from typing import Any
 
 import pandas as pd
 from sqlalchemy import types
-from sqlalchemy.dialects import mysql
 
 from batchnb.errors import InputError
 
 __all__ = ["as_key", "plain_values", "type_of"]
-
-_ON_MYSQL = ("mysql", "mariadb")  # whose TEXT ends at 64 KB, can be no key, and whose times end at seconds
-TEXT = types.Text().with_variant(mysql.LONGTEXT(), *_ON_MYSQL)
-KEY_TEXT = types.Text().with_variant(mysql.VARCHAR(255, collation="utf8mb4_bin"), *_ON_MYSQL)
 
 #: By what ``pandas.api.types.infer_dtype`` finds; all else is text, or JSON where it is lists and dicts.
 KINDS: dict[str, Callable[[], types.TypeEngine[Any]]] = {
@@ -59,15 +54,15 @@ def type_of(values: pd.Series[Any], *, key: bool = False) -> types.TypeEngine[An
     present = values.dropna().tolist()
     if kind == "integer":
         fits = all(-(2**63) <= value < 2**63 for value in present)
-        return types.BigInteger() if fits else (KEY_TEXT if key else TEXT)
+        return types.BigInteger() if fits else types.Text()
     if kind.startswith("datetime"):
         zoned = getattr(values.dtype, "tz", None) is not None or any(value.tzinfo is not None for value in present)
-        return types.DateTime(timezone=zoned).with_variant(mysql.DATETIME(fsp=6), *_ON_MYSQL)
+        return types.DateTime(timezone=zoned)
     if kind in KINDS:
         return KINDS[kind]()
     if present and not key and all(_is_container(value) for value in present):
         return types.JSON(none_as_null=True)
-    return KEY_TEXT if key else TEXT
+    return types.Text()
 
 
 def plain_values(values: pd.Series[Any], kind: types.TypeEngine[Any]) -> list[Any]:

@@ -10,12 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
 from tables import MARKS, columns, contents, made, tables
 
 from batchnb import InputError
-from batchnb.databases import upsert_statement
-from batchnb.sqlvalues import type_of
 
 pytest_plugins = ["to_sql_fixtures"]
 
@@ -201,21 +198,3 @@ def test_labels_of_several_levels_are_joined_to_names(engine, workspace):
     job.result(SECONDS)
     job.to_sql("t", engine, key=("id", ""), columns=[("a", "b")])
     assert list(columns(engine, "t"))[:3] == ["id", "a_b", "reply"]
-
-
-# MySQL and MariaDB, as far as that goes without one
-
-
-def test_mysql_gets_its_own_upsert_and_types_that_hold_as_much():
-    frame = pd.DataFrame({"id": ["a"], "reply": ["b"], "when": pd.to_datetime(["2026-07-01"])})
-    kinds = [sa.Column(name, type_of(frame[name], key=name == "id"), primary_key=name == "id") for name in frame]
-    table = sa.Table("t", sa.MetaData(), *kinds)
-    ddl = str(sa.schema.CreateTable(table).compile(dialect=mysql.dialect()))
-    assert "id VARCHAR(255)" in ddl
-    assert "utf8mb4_bin" in ddl
-    assert "reply LONGTEXT" in ddl
-    assert "DATETIME(6)" in ddl
-    for dialect in ("mysql", "mariadb"):
-        sql = str(upsert_statement(dialect, table, "id", list(frame)).compile(dialect=mysql.dialect()))
-        assert "ON DUPLICATE KEY UPDATE reply = " in sql
-        assert "id = " not in sql

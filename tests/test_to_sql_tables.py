@@ -238,7 +238,7 @@ def test_what_is_no_database_is_refused_without_showing_a_password(submit, frame
 
 def test_another_database_is_refused_with_the_names_of_those_that_will_do(engine, submit, frame, monkeypatch):
     monkeypatch.setattr(engine.dialect, "name", "oracle")
-    with pytest.raises(InputError, match="sqlite, postgresql, mysql and mariadb, not to oracle"):
+    with pytest.raises(InputError, match="sqlite and postgresql, not to oracle"):
         submit(frame).to_sql("labels", engine, key="id")
 
 

@@ -173,8 +173,8 @@ class Store:
         except OSError as error:
             if error.filename is not None and Path(error.filename) == self.path:
                 raise LedgerError(
-                    f"The ledger {self.path} cannot be opened: {error.strerror}. Make it yours to read and write, or set "
-                    "BATCHNB_HOME to a folder you can write to. Nothing was sent."
+                    f"The ledger {self.path} cannot be opened: {error.strerror}. Make it yours to read and write, or "
+                    "set BATCHNB_HOME to a folder you can write to. Nothing was sent."
                 ) from error
             raise
 

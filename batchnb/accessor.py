@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,6 +44,8 @@ class FrameAccessor:
         missing: Literal["skip", "raise", "send"] = "skip",
         batch_size: int | None = None,
         retries: int = 1,
+        fresh: bool | str = False,
+        samples: int = 1,
         overwrite: bool = False,
         progress: bool = True,
         workspace: Workspace | None = None,
@@ -86,6 +89,14 @@ class FrameAccessor:
             moves and results come in parts.
         retries : int
             How often a row is asked again by itself after an error that passes, or after its batch expired.
+        fresh : bool or str
+            Ask once more what was asked before. A tag, of 1 to 64 letters, digits, spaces and ``_ . : / -``, asks once
+            more per tag: running the cell again sends nothing. True asks once more at every run, after going on with a
+            run that was not finished. Later runs without `fresh` give each row its newest answer, and send nothing.
+        samples : int
+            How often each row is asked, from 1 to 100. With more than 1, `into` is the most frequent answer (of equally
+            frequent ones, the first), ``<into>_samples`` the list of all, and ``<into>_agreement`` the share of the
+            answers that are equal to the most frequent. Raising it later asks only what is missing.
         overwrite : bool
             Replace a column `into` that batchnb did not make.
         progress : bool
@@ -112,7 +123,7 @@ class FrameAccessor:
             raise InputError(f"retries is a whole number from 0, not {retries!r}. {NOT_SENT}")
         recipe = self._recipe(
             workspace, column, template, into=into, labels=labels, system=system, model=model, max_tokens=max_tokens,
-            params=params, key=key, missing=missing, overwrite=overwrite,
+            params=params, key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite,
         )  # fmt: skip
         job = workspace.submit(self._frame, recipe, name=name, batch_size=batch_size, retries=retries)
         show(job, progress=progress)
@@ -132,6 +143,8 @@ class FrameAccessor:
         params: Mapping[str, Any] | None = None,
         key: Hashable | None = None,
         missing: Literal["skip", "raise", "send"] = "skip",
+        fresh: bool | str = False,
+        samples: int = 1,
         overwrite: bool = False,
         workspace: Workspace | None = None,
     ) -> ShownPreview:
@@ -144,7 +157,9 @@ class FrameAccessor:
         ----------
         n : int
             Rows to show.
-        column, template, into, labels, system, model, max_tokens, params, key, missing, overwrite, workspace
+        column, template, into, labels, system, model, max_tokens, params, key, missing
+            As `submit` takes them.
+        fresh, samples, overwrite, workspace
             As `submit` takes them.
 
         Returns
@@ -162,7 +177,7 @@ class FrameAccessor:
         workspace = workspace or _default_workspace()
         recipe = self._recipe(
             workspace, column, template, into=into, labels=labels, system=system, model=model, max_tokens=max_tokens,
-            params=params, key=key, missing=missing, overwrite=overwrite,
+            params=params, key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite,
         )  # fmt: skip
         return preview(workspace, self._frame, recipe, n)
 
@@ -215,11 +230,13 @@ class FrameAccessor:
         params: Mapping[str, Any] | None,
         key: Hashable | None,
         missing: str,
+        fresh: bool | str,
+        samples: int,
         overwrite: bool,
     ) -> Recipe:
         """Check the arguments, and put them together."""
         from batchnb.frames import check_into
-        from batchnb.recipes import Recipe, check_column
+        from batchnb.recipes import Recipe, check_column, check_samples, tag_of
         from batchnb.schemas import LabelReply, TextReply
 
         frame = self._frame
@@ -234,6 +251,7 @@ class FrameAccessor:
             raise InputError(
                 f"template takes text, a function of a row, or None, not {type(template).__name__}. {NOT_SENT}"
             )
+        check_samples(samples)
         reply = TextReply() if labels is None else LabelReply.of(labels)
         given, betas = split_betas(params or {})
         if model is not None and "model" in given:
@@ -252,9 +270,14 @@ class FrameAccessor:
             key=key,
             missing=missing,
             fields=fields,
+            replicate=tag_of(fresh),
+            samples=samples,
         )
         read = (column,) if callable(template) else recipe.compiled(frame).columns
-        check_into(frame, recipe.into, read if key is None else (*read, key), overwrite=overwrite)
+        read = read if key is None else (*read, key)
+        check_into(frame, recipe.into, read, overwrite=overwrite, samples=samples)
+        if fresh is True:
+            return dataclasses.replace(recipe, replicate=workspace.ledger.askings.fresh_tag(recipe.asking()))
         return recipe
 
 

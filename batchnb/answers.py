@@ -39,7 +39,7 @@ def merge(frame: pd.DataFrame, recipe: Recipe, rows: Iterable[RowAnswer], *, ove
     InputError
         The frame has a column of its own where the new ones go.
     """
-    _keep_free(frame, recipe.into, overwrite=overwrite)
+    _keep_free(frame, recipe.into, recipe.samples, overwrite=overwrite)
     return with_columns(frame, columns_for(recipe.rows(frame), rows, recipe.spec()).arrays())
 
 
@@ -68,8 +68,8 @@ def merge_on(
     return with_columns(frame, out.arrays())
 
 
-def _keep_free(frame: pd.DataFrame, into: str, *, overwrite: bool) -> None:
-    replaced = None if overwrite else column_in_the_way(frame, into)
+def _keep_free(frame: pd.DataFrame, into: str, samples: int = 1, *, overwrite: bool) -> None:
+    replaced = None if overwrite else column_in_the_way(frame, into, samples)
     if replaced is not None:
         raise InputError(
             f"The frame has a column {replaced!r}, which batchnb did not make. Rename it first; overwrite=True "
@@ -78,8 +78,8 @@ def _keep_free(frame: pd.DataFrame, into: str, *, overwrite: bool) -> None:
 
 
 def columns_for(wanted: Iterable[Row], rows: Iterable[RowAnswer], recipe: dict[str, Any]) -> Columns:
-    """Give a job's columns for the rows of any frame, matched by what they ask."""
-    asked = {row.digest: row for row in rows if row.digest is not None}
+    """Give a job's columns for the rows of any frame, matched by what they ask, whichever time the job asked it."""
+    asked = {row.question: row for row in rows if row.question is not None}
     out = _columns(recipe)
     for row in wanted:
         if row.digest is None:
@@ -94,24 +94,35 @@ def columns_for(wanted: Iterable[Row], rows: Iterable[RowAnswer], recipe: dict[s
 def by_row(rows: Iterable[RowAnswer], recipe: dict[str, Any]) -> pd.DataFrame:
     """Give a job's columns as a frame of their own, by key, or by position where the job has no keys."""
     kept = list(rows)
-    index = pd.Index([_name(row) for row in kept], name=recipe["key"] or "position")
+    index = pd.Index([_name(row) for row in kept[:: _samples(recipe)]], name=recipe["key"] or "position")
     return pd.DataFrame(columns(kept, recipe).arrays(), index=index)
 
 
 def failed(rows: Iterable[RowAnswer], recipe: dict[str, Any], labels: pd.Index[Any] | None) -> pd.DataFrame:
-    """List the rows that were asked and have no good answer, by their `labels`, or else by key or position."""
+    """List the rows that were asked and have no good answer, by their `labels`, or else by key or position.
+
+    A row of several samples is there once, with the first that failed, as soon as none of them is waited for.
+    """
     reply = reply_from_spec(recipe["reply"])
     found = []
-    for row in rows:
-        failure = _failure(row, reply, askable=not recipe.get("attached"))
-        if failure is not None:
-            found.append((_name(row) if labels is None else labels[row.position], *failure))
+    askable = not recipe.get("attached")
+    for samples in zip(*[iter(rows)] * _samples(recipe), strict=True):
+        row = samples[0]
+        failures = [failure for failure in (_failure(one, reply) for one in samples) if failure is not None]
+        if not failures or any(map(_is_waited_for, samples)):
+            continue
+        # One whose batch is lost is pending, and so is its row.
+        outcome, kind, message, _, text = min(failures, key=lambda failure: failure[0] != "pending")
+        retryable = askable and any(failure[3] for failure in failures)
+        found.append((_name(row) if labels is None else labels[row.position], outcome, kind, message, retryable, text))
     return pd.DataFrame(found, columns=["row", "outcome", "type", "message", "retryable", "reply"])
 
 
-def _failure(
-    row: RowAnswer, reply: Reply, *, askable: bool
-) -> tuple[str, str | None, str | None, bool, str | None] | None:
+def _is_waited_for(row: RowAnswer) -> bool:
+    return row.digest is not None and row.result is None and row.batch_state != "lost"
+
+
+def _failure(row: RowAnswer, reply: Reply) -> tuple[str, str | None, str | None, bool, str | None] | None:
     if row.digest is None:
         return None
     if row.result is None:
@@ -120,8 +131,7 @@ def _failure(
     if outcome == "succeeded":
         return None
     kind = error_of(row.result, reply)
-    retryable = askable and outcome != "invalid" and kind != "invalid_request_error"
-    return outcome, kind, message, retryable, text
+    return outcome, kind, message, outcome != "invalid" and kind != "invalid_request_error", text
 
 
 def result_lines(rows: Iterable[RowAnswer], recipe: dict[str, Any], *, simulated: bool) -> Iterator[bytes]:
@@ -139,7 +149,11 @@ def result_lines(rows: Iterable[RowAnswer], recipe: dict[str, Any], *, simulated
 
 
 def _columns(recipe: dict[str, Any]) -> Columns:
-    return Columns(reply_from_spec(recipe["reply"]), recipe["into"])
+    return Columns(reply_from_spec(recipe["reply"]), recipe["into"], _samples(recipe))
+
+
+def _samples(recipe: dict[str, Any]) -> int:
+    return int(recipe.get("samples", 1))
 
 
 def _name(row: RowAnswer) -> int | str:

@@ -110,7 +110,6 @@ def _recipe() -> dict[str, Any]:
         "into": "reply",
         "key": "custom_id",
         "missing": "skip",
-        "replicate": "",
     }
 
 

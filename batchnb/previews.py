@@ -44,9 +44,11 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: int) -
     """Fill in the first `n` rows, and count what all of them would send. See ``df.batch.preview``."""
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise InputError(f"n is a whole number of at least 1, not {n!r}. {NOT_SENT}")
-    rows = list(recipe.rows(frame))
-    asked = {row.digest: row for row in rows if row.digest is not None}
-    unsent = set(workspace.ledger.jobs.unsent(asked))
+    rows, ledger = list(recipe.rows(frame)), workspace.ledger
+    firsts = [row.digest for row in rows]
+    digests = firsts if recipe.replicate else list(ledger.askings.newest(firsts))
+    asked = {digest: row for digest, row in zip(digests, rows, strict=True) if digest is not None}
+    unsent = set(ledger.jobs.unsent(asked))
     shown = list(itertools.islice(recipe.questions(frame), n))
     envelopes = recipe.envelopes()
     requests = [envelopes[one.envelope].params(one.content) for one in shown if one.content is not None]
@@ -59,8 +61,8 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: int) -
             rows=tuple(_row(frame, recipe, question, place) for place, question in enumerate(shown)),
             total_rows=len(frame),
             to_send=len(unsent),
-            reused=sum(row.digest is not None for row in rows) - len(unsent),
-            skipped=sum(row.digest is None for row in rows),
+            reused=_reused(digests, recipe.samples, unsent),
+            skipped=digests.count(None) // recipe.samples,
             model=recipe.model,
             system=system if isinstance(system, str) or system is None else json.dumps(system, ensure_ascii=False),
             input_tokens=tokens,
@@ -69,6 +71,16 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: int) -
             request_json=json.dumps(requests[0], indent=2, ensure_ascii=False) if requests else "",
         )
     )
+
+
+def _reused(digests: list[bytes | None], samples: int, unsent: set[bytes]) -> int:
+    """Count the rows that ask nothing new: an earlier job, or an equal row before them, asks all of it."""
+    count, left = 0, set(unsent)
+    for start in range(0, len(digests), samples):
+        row = set(digests[start : start + samples])
+        count += None not in row and left.isdisjoint(row)
+        left -= row
+    return count
 
 
 def _row(frame: pd.DataFrame, recipe: Recipe, question: Question, place: int) -> PreviewRow:

@@ -7,25 +7,35 @@ questions, so none of them need be held in memory.
 from __future__ import annotations
 
 import difflib
+import hashlib
+import itertools
+import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from batchnb.errors import InputError
 from batchnb.ledger import Row
 from batchnb.params import NOT_SENT, check_names, unsent, with_format
-from batchnb.requests import Content, Envelope, content_of, label_of
+from batchnb.requests import Content, Envelope, canonical, content_of, label_of
 from batchnb.schemas import Reply, reply_from_spec
 from batchnb.templates import Template, compile_template, whole_column
 
-__all__ = ["Question", "Recipe", "check_column", "column_values", "unique_keys"]
+__all__ = ["Question", "Recipe", "check_column", "check_samples", "column_values", "tag_of", "unique_keys"]
 
 #: What a row may give, in the order of a recipe's envelopes: see :class:`batchnb.requests.Envelope`.
 SLOTS = ("content", "messages", "params")
 
 RowFunction = Callable[[Any], Any]
+
+#: A tag of the user's own. What batchnb adds to tags has other characters: "#1" counts, "*2" is the second sample.
+_TAG = re.compile(r"[\w .:/-]{1,64}")
+
+#: Samples of one row, at most.
+MOST_SAMPLES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,10 @@ class Recipe:
     fields : frozenset of str
         Names a callable's params may have.
     replicate : str
-        Tells repeated askings apart.
+        The tag under which the rows are asked once more; empty for the first asking.
+    samples : int
+        How often each row is asked. The first sample is asked under the replicate itself, the second under ``*2`` after
+        it: so a further sample buys no earlier one again.
     """
 
     column: Hashable
@@ -75,10 +88,14 @@ class Recipe:
     missing: str = "skip"
     fields: frozenset[str] = frozenset()
     replicate: str = ""
+    samples: int = 1
 
     def spec(self) -> dict[str, Any]:
-        """Describe the recipe as JSON, so that it can ask the same again; a callable cannot be described."""
-        return {
+        """Describe the recipe as JSON, so that it can ask the same again; a callable cannot be described.
+
+        One sample is not mentioned, as before there could be several: the same job keeps its id.
+        """
+        spec = {
             "column": str(self.column),
             "template": "<callable>" if callable(self.template) else self.template,
             "callable": callable(self.template),
@@ -90,6 +107,7 @@ class Recipe:
             "missing": self.missing,
             "replicate": self.replicate,
         }
+        return spec if self.samples == 1 else {**spec, "samples": self.samples}
 
     @classmethod
     def from_spec(
@@ -103,7 +121,8 @@ class Recipe:
         """Rebuild a recipe from its description, to look up what the rows of `frame` ask.
 
         Nothing is sent by it: so rows need no key, a missing value is no error, and a text template needs no more than
-        the columns it reads.
+        the columns it reads. It asks for the first time, whatever the replicate was: that is the question by which
+        later askings are found.
 
         Raises
         ------
@@ -124,7 +143,7 @@ class Recipe:
             into=spec["into"],
             missing="skip" if spec["missing"] == "raise" else spec["missing"],
             fields=fields,
-            replicate=spec["replicate"],
+            samples=spec.get("samples", 1),
         )
 
     @property
@@ -134,8 +153,18 @@ class Recipe:
 
     def envelopes(self) -> tuple[Envelope, ...]:
         """Give the JSON around a row's part, one for each of ``SLOTS`` that this recipe can need."""
+        return self._envelopes(self.replicate)
+
+    def _envelopes(self, replicate: str) -> tuple[Envelope, ...]:
         slots = SLOTS if callable(self.template) else SLOTS[:1]
-        return tuple(Envelope.around(self.shared, slot, betas=self.betas, replicate=self.replicate) for slot in slots)
+        return tuple(Envelope.around(self.shared, slot, betas=self.betas, replicate=replicate) for slot in slots)
+
+    def asking(self) -> bytes:
+        """Give a digest of what is asked of a row, whichever time it is asked: ``fresh=True`` counts by it."""
+        spec = self.spec()
+        named = {name: spec[name] for name in ("column", "template", "callable", "reply")}
+        named |= {"shared": canonical(self.shared), "betas": sorted(set(self.betas))}
+        return hashlib.blake2b(msgspec.json.encode(named, order="sorted"), digest_size=16).digest()
 
     def compiled(self, frame: pd.DataFrame) -> Template:
         """Read a text template against the frame's columns."""
@@ -231,18 +260,46 @@ class Recipe:
         return notes
 
     def rows(self, frame: pd.DataFrame) -> Iterator[Row]:
-        """Give the rows of `frame` as the ledger takes them."""
-        envelopes = self.envelopes()
+        """Give the rows of `frame` as the ledger takes them: each of them once for every sample."""
+        tags = [f"*{sample}" if sample > 1 else "" for sample in range(1, self.samples + 1)]
+        firsts = [self._envelopes(tag) for tag in tags]
+        askings = [self._envelopes(self.replicate + tag) for tag in tags] if self.replicate else firsts
+        samples = list(zip(askings, firsts, strict=True))
         keys = None if self.key is None else unique_keys(frame, self.key)
         for position, question in enumerate(self.questions(frame)):
             key = None if keys is None else keys[position]
             content = question.content
             if content is None:
-                yield Row(None, None, 0, "", key, question.note)
+                yield from itertools.repeat(Row(None, None, 0, "", key, question.note), self.samples)
                 continue
-            digest = envelopes[question.envelope].digest(content)
-            label = label_of(position if key is None else key)
-            yield Row(digest, content, question.envelope, label, key, None)
+            slot, label = question.envelope, label_of(position if key is None else key)
+            for asking, first in samples:
+                again = None if asking is first else first[slot].digest(content)
+                yield Row(asking[slot].digest(content), content, slot, label, key, None, again)
+
+
+def tag_of(fresh: Any) -> str:
+    """Give the tag ``fresh=`` names: none for False and, since the ledger counts those, for True.
+
+    Raises
+    ------
+    InputError
+        It is no tag.
+    """
+    if isinstance(fresh, bool):
+        return ""
+    if not isinstance(fresh, str) or not _TAG.fullmatch(fresh):
+        raise InputError(
+            "fresh= takes True, which asks once more at every run, or a tag of 1 to 64 letters, digits, spaces and "
+            f'_ . : / - such as fresh="second try", which asks once more per tag; not {str(fresh)[:80]!r}. {NOT_SENT}'
+        )
+    return str(fresh)
+
+
+def check_samples(samples: Any) -> None:
+    """Raise InputError unless `samples` is a whole number that a row can be asked for."""
+    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
+        raise InputError(f"samples is a whole number from 1 to {MOST_SAMPLES}, not {samples!r}. {NOT_SENT}")
 
 
 def unique_keys(frame: pd.DataFrame, key: Hashable) -> list[str]:

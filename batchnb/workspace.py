@@ -33,7 +33,7 @@ from batchnb.submission import Submission
 from batchnb.watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import anthropic
 
@@ -230,12 +230,14 @@ class Workspace:
         """
         rows: list[Row] | None = list(recipe.rows(frame)) if callable(recipe.template) else None
         digests = [row.digest for row in rows or recipe.rows(frame)]
-        job_id = _job_id(recipe, digests, None if recipe.key is None else unique_keys(frame, recipe.key))
         jobs = self.ledger.jobs
+        if not recipe.replicate:
+            digests = list(self.ledger.askings.newest(digests))
+        job_id = _job_id(recipe, digests, None if recipe.key is None else unique_keys(frame, recipe.key))
         rule = "rerun" if jobs.find(job_id) else "new"
         unsent = list(jobs.unsent(dict.fromkeys(digest for digest in digests if digest is not None), rule))
         if unsent:
-            check_first(self.api, self.prices, recipe, frame, digests.index(unsent[0]))
+            check_first(self.api, self.prices, recipe, frame, digests.index(unsent[0]) // recipe.samples)
         job = NewJob(
             id=job_id,
             name=name or f"{recipe.column} → {recipe.into}",
@@ -244,8 +246,9 @@ class Workspace:
             batch_size=plan_batch_size(len(unsent), batch_size=batch_size, max_requests=self._max_requests),
             max_bytes=self._max_bytes,
             retries=retries,
+            asking=recipe.asking() if recipe.replicate.startswith("#") else None,
         )
-        record = jobs.create(job, rows or recipe.rows(frame), time.time())
+        record = jobs.create(job, _as_chosen(rows or recipe.rows(frame), digests), time.time())
         jobs.release(record.number, rule)
         self._go_on(record.number)
         return Job(job.id, self, frame)
@@ -385,6 +388,12 @@ class Workspace:
                 )
         finally:
             self.close()
+
+
+def _as_chosen(rows: Iterable[Row], digests: Iterable[bytes | None]) -> Iterator[Row]:
+    """Have the rows ask under the digests that were chosen for them when they were read before."""
+    for row, digest in zip(rows, digests, strict=True):
+        yield row if row.digest == digest else row._replace(digest=digest, question=row.digest)
 
 
 def _job_id(recipe: Recipe, digests: Iterable[bytes | None], keys: Iterable[str] | None) -> str:

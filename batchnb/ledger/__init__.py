@@ -9,6 +9,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from batchnb.ledger.askings import Askings
 from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.copies import COPIED, hold_back_copied
 from batchnb.ledger.foreign import Foreign, ForeignBatch
@@ -45,6 +46,7 @@ class Ledger:
     Attributes
     ----------
     jobs : Jobs
+    askings : Askings
     batches : Batches
     foreign : Foreign
         Batches that this ledger did not send.
@@ -64,6 +66,7 @@ class Ledger:
             self.batches = Batches(self._store)
             self.foreign = Foreign(self._store, self.batches)
             self.jobs = Jobs(self._store, self.foreign)
+            self.askings = Askings(self._store)
             self.held_back = hold_back_copied(self._store, self.batches)
         except BaseException:
             self.owner.release()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
 from batchnb.errors import JobNotFoundError, JobStateError
+from batchnb.ledger.askings import CHUNK, chunks
 from batchnb.ledger.foreign import Foreign
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import ATTACHED, LIVE, UNSENT
@@ -20,10 +20,23 @@ from batchnb.results import RETRYABLE_ERRORS
 
 __all__ = ["JobRecord", "Jobs", "NewJob", "Row", "RowAnswer"]
 
-#: Rows written or read at a time, so that no step holds them all.
-CHUNK = 5_000
 
 _RETRYABLE = ", ".join(f"'{error}'" for error in sorted(RETRYABLE_ERRORS))
+
+#: What became of each sample of each row of a job (:job).
+_SAMPLES = """
+    SELECT j.position, CASE WHEN j.request IS NULL THEN 'skipped' ELSE COALESCE(a.outcome, 'pending') END AS outcome,
+           a.error AS error
+    FROM job_rows AS j LEFT JOIN answers AS a ON a.request = j.request WHERE j.job = :job
+"""
+
+#: What became of each row of a job with several (:samples): what the first sample that is pending, or else did not
+#: succeed, became. SQLite gives the columns of the row that has the least.
+_ROWS = f"""
+    SELECT outcome, error, MIN(CASE outcome WHEN 'pending' THEN 0 WHEN 'succeeded' THEN 2 ELSE 1 END * :samples
+                               + position % :samples)
+    FROM ({_SAMPLES}) GROUP BY position / :samples
+"""
 
 _NEVER_TAKEN = "a.outcome = 'errored' AND a.batch IS NULL AND a.error <> 'invalid_request_error'"
 
@@ -42,11 +55,11 @@ RELEASES = {
 }
 
 
-_T = TypeVar("_T")
-
-
 class Row(NamedTuple):
-    """A row of a frame as it enters the ledger: a question, or the reason why there is none."""
+    """A row of a frame, or one of its samples, as it enters the ledger: a question, or the reason why there is none.
+
+    `question` is the digest under which it was asked for the first time, where `digest` is a later asking.
+    """
 
     digest: bytes | None
     content: Content | None
@@ -54,13 +67,18 @@ class Row(NamedTuple):
     label: str
     key: str | None
     note: str | None
+    question: bytes | None = None
 
 
 class RowAnswer(NamedTuple):
-    """A row of a job as it is read back. `result` is None while there is no answer."""
+    """A row of a job, or one of its samples, as it is read back. `result` is None while there is no answer.
+
+    `position` is the row's in the frame; `question` is the digest of the first asking of what `digest` asks.
+    """
 
     position: int
     digest: bytes | None
+    question: bytes | None
     key: str | None
     note: str | None
     batch_state: str | None
@@ -79,7 +97,10 @@ class UsageLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job about to be recorded. `recipe` is JSON-like and tells all that is needed to ask the same again."""
+    """A job about to be recorded. `recipe` is JSON-like and tells all that is needed to ask the same again.
+
+    `asking` is the digest of what it asks, where it asks once more by ``fresh=True``.
+    """
 
     id: str
     name: str
@@ -88,11 +109,12 @@ class NewJob:
     batch_size: int
     max_bytes: int
     retries: int
+    asking: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job as the ledger knows it."""
+    """A job as the ledger knows it. `rows` are those of its frame, however many samples there are of each."""
 
     number: int
     id: str
@@ -156,27 +178,30 @@ class Jobs:
             WHERE r.digest = :digest AND (r.batch IS NOT NULL OR a.request IS NOT NULL AND NOT ({RELEASES[rule]}))
             UNION ALL SELECT 1 FROM recovered WHERE digest = :digest
         """
-        for chunk in _chunks(digests):
+        for chunk in chunks(digests):
             with self._store.read() as db:
                 yield from [digest for digest in chunk if db.execute(query, {"digest": digest}).fetchone() is None]
 
     def outcomes(self, number: int) -> dict[str, int]:
         """Count a job's rows by outcome."""
-        query = """
-            SELECT CASE WHEN j.request IS NULL THEN 'skipped' ELSE COALESCE(a.outcome, 'pending') END, COUNT(*)
-            FROM job_rows AS j LEFT JOIN answers AS a ON a.request = j.request WHERE j.job = ? GROUP BY 1
-        """
-        with self._store.read() as db:
-            return dict(db.execute(query, (number,)).fetchall())
+        return dict(self._count_rows(number, "SELECT outcome, COUNT(*) FROM ({rows}) GROUP BY 1"))
 
     def errors(self, number: int) -> list[tuple[str, int]]:
         """Count a job's failed rows by kind, most frequent first."""
-        query = """
-            SELECT a.error, COUNT(*) FROM job_rows AS j JOIN answers AS a ON a.request = j.request
-            WHERE j.job = ? AND a.error IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
-        """
+        query = "SELECT error, COUNT(*) FROM ({rows}) WHERE error IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+        return self._count_rows(number, query)
+
+    def _count_rows(self, number: int, query: str) -> list[tuple[str, int]]:
+        samples = self._samples(number)
+        query = query.format(rows=_SAMPLES if samples == 1 else _ROWS)
         with self._store.read() as db:
-            return db.execute(query, (number,)).fetchall()
+            return db.execute(query, {"job": number, "samples": samples}).fetchall()
+
+    def _samples(self, number: int) -> int:
+        """Give a job's samples of each row; 1 where it was deleted."""
+        query = "SELECT COALESCE(json_extract(recipe, '$.samples'), 1) FROM jobs WHERE number = ?"
+        with self._store.read() as db:
+            return int((db.execute(query, (number,)).fetchone() or (1,))[0])
 
     def usage(self, number: int) -> list[UsageLine]:
         """Sum the tokens of a job's answers by what decides their price; an answer for several rows counts once."""
@@ -214,23 +239,27 @@ class Jobs:
             return db.execute(query, (number,)).fetchone() is not None
 
     def answers(self, number: int) -> Iterator[RowAnswer]:
-        """Read a job's rows with their answers, in the order of its frame, a chunk at a time."""
+        """Read a job's rows with their answers, in the order of its frame, a chunk at a time.
+
+        A row of several samples comes once for each of them, in their order.
+        """
         query = """
-            SELECT j.position, r.digest, j.key, j.note, b.state, b.note, a.result
+            SELECT j.position / ?, r.digest, COALESCE(r.question, r.digest), j.key, j.note,
+                   b.state, b.note, a.result
             FROM job_rows AS j
             LEFT JOIN requests AS r ON r.id = j.request
             LEFT JOIN batches AS b ON b.id = r.batch
             LEFT JOIN answers AS a ON a.request = j.request
             WHERE j.job = ? AND j.position >= ? ORDER BY j.position LIMIT ?
         """
-        start = 0
+        start, samples = 0, self._samples(number)
         while True:
             with self._store.read() as db:
-                rows = db.execute(query, (number, start, CHUNK)).fetchall()
+                rows = db.execute(query, (samples, number, start, CHUNK)).fetchall()
             yield from map(RowAnswer._make, rows)
             if len(rows) < CHUNK:
                 return
-            start = rows[-1][0] + 1
+            start += CHUNK
 
     # Writing
 
@@ -255,18 +284,30 @@ class Jobs:
                  job.retries, now),
             ).lastrowid  # fmt: skip
             assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
+            if job.asking is not None:
+                tag = int(job.recipe["replicate"].removeprefix("#"))
+                db.execute("INSERT INTO fresh VALUES (?, ?, ?)", (job.asking, tag, number))
             envelopes = [self._envelope(*envelope) for envelope in job.envelopes]
-            total = asked = new = 0
-            for chunk in _chunks(rows):
-                new += self._ask(chunk, envelopes)
+            known = db.execute("SELECT COALESCE(MAX(id), 0) FROM requests").fetchone()[0]
+            total = asked = 0
+            for chunk in chunks(rows):
+                self._ask(chunk, envelopes)
                 db.executemany(
                     "INSERT INTO job_rows SELECT ?, ?, (SELECT id FROM requests WHERE digest = ?), ?, ?",
                     [(number, total + i, row.digest, row.key, row.note) for i, row in enumerate(chunk)],
                 )
                 total += len(chunk)
                 asked += sum(row.digest is not None for row in chunk)
-            new -= self._foreign.use_recovered()
-            db.execute("UPDATE jobs SET rows = ?, reused = ? WHERE number = ?", (total, asked - new, number))
+            self._foreign.use_recovered()
+            samples = int(job.recipe.get("samples", 1))
+            # The row that is the first to ask something new is not reused; an equal one after it is.
+            new = db.execute(
+                "SELECT COUNT(DISTINCT first) FROM (SELECT MIN(position) / ? AS first FROM job_rows"
+                " WHERE job = ? AND request > ? AND request NOT IN (SELECT request FROM answers) GROUP BY request)",
+                (samples, number, known),
+            ).fetchone()[0]
+            counts = (total // samples, asked // samples - new, number)
+            db.execute("UPDATE jobs SET rows = ?, reused = ? WHERE number = ?", counts)
             self._link(number)
         return self.by_number(number)
 
@@ -280,17 +321,19 @@ class Jobs:
             )
             return int(db.execute("SELECT id FROM envelopes WHERE digest = ?", (digest,)).fetchone()[0])
 
-    def _ask(self, rows: Sequence[Row], envelopes: Sequence[int]) -> int:
-        """Record the questions that are new, and count them."""
+    def _ask(self, rows: Sequence[Row], envelopes: Sequence[int]) -> None:
+        """Record the questions that are new."""
         with self._store.transaction() as db:
-            return db.executemany(
-                "INSERT OR IGNORE INTO requests (digest, envelope, label, content) VALUES (?, ?, ?, ?)",
+            db.executemany(
+                "INSERT INTO requests (digest, envelope, label, content, question) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (digest) DO UPDATE SET question = excluded.question"
+                " WHERE question IS NULL AND excluded.question IS NOT NULL",
                 [
-                    (row.digest, envelopes[row.envelope], row.label, row.content.sent)
+                    (row.digest, envelopes[row.envelope], row.label, row.content.sent, row.question)
                     for row in rows
                     if row.digest is not None and row.content is not None
                 ],
-            ).rowcount
+            )
 
     def _link(self, number: int) -> None:
         """Note which batches already carry requests of a job."""
@@ -391,9 +434,3 @@ class Jobs:
             db.execute("DELETE FROM batches WHERE id NOT IN (SELECT batch FROM job_batches) AND id NOT IN"
                        " (SELECT batch FROM requests WHERE batch IS NOT NULL) AND id NOT IN"
                        " (SELECT batch FROM answers WHERE batch IS NOT NULL)")  # fmt: skip
-
-
-def _chunks(items: Iterable[_T]) -> Iterator[list[_T]]:
-    items = iter(items)
-    while chunk := list(itertools.islice(items, CHUNK)):
-        yield chunk

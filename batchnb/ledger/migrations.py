@@ -125,5 +125,23 @@ STEPS: tuple[str, ...] = (
         server_id TEXT NOT NULL REFERENCES read_batches (server_id),
         result BLOB NOT NULL
     ) WITHOUT ROWID;
+
+    -- Asking a question once more. question: the digest of its first asking; NULL: this is the first asking. A further
+    -- sample of a row (samples=) is a question of its own.
+    ALTER TABLE requests ADD COLUMN question BLOB;
+    CREATE INDEX requests_question ON requests (question) WHERE question IS NOT NULL;
+
+    -- Which jobs asked a recipe once more by fresh=True: under the tag "#<number>". recipe: a digest of what it asks.
+    -- The number stays when the job is deleted, so that no tag comes twice.
+    CREATE TABLE fresh (
+        recipe BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        job INTEGER REFERENCES jobs (number) ON DELETE SET NULL
+    );
+    CREATE INDEX fresh_recipe ON fresh (recipe, number);
+
+    -- A job of several samples, as its recipe says (jobs.recipe, $.samples; absent: 1), has so many job_rows for every
+    -- row of its frame: job_rows.position = row * samples + sample, both from 0. jobs.rows and jobs.reused count the
+    -- frame's rows.
     """,
 )

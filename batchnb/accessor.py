@@ -54,7 +54,8 @@ class FrameAccessor:
 
         Rows that were asked the same before are not asked, or paid for, again; so running the cell again picks up
         where it stopped. Touches the network only when something is to be sent: first the free count_tokens endpoint
-        checks the first request.
+        checks the first request. A changed recipe asks rows again: before that, a RecipeChangedWarning says what has
+        changed and for how many rows.
 
         Parameters
         ----------

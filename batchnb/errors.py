@@ -17,6 +17,8 @@ Errors of the SDK never leave :mod:`batchnb.api`; they are turned into :class:`A
     ├── JobNotFoundError      no such job in this ledger (also a KeyError)
     ├── JobStateError         the job is not in a state that allows this
     └── ResultTimeoutError    waited as long as asked (also a TimeoutError)
+
+    RecipeChangedWarning      rows are about to be asked, and paid for, again (a UserWarning)
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ __all__ = [
     "JobStateError",
     "LedgerError",
     "NotFoundError",
+    "RecipeChangedWarning",
     "RefusedError",
     "ResultTimeoutError",
     "TemplateError",
@@ -106,3 +109,11 @@ class JobStateError(BatchnbError):
 
 class ResultTimeoutError(BatchnbError, TimeoutError):
     """The job had not ended within the time given. The job itself goes on."""
+
+
+class RecipeChangedWarning(UserWarning):
+    """Rows that an earlier job has asked are asked again, since the recipe differs. The message says in what.
+
+    It comes before anything is recorded or sent: made an error by
+    ``warnings.simplefilter("error", batchnb.RecipeChangedWarning)``, it stops the job.
+    """

@@ -1,20 +1,41 @@
-"""Before anything is recorded or sent: the first request is checked with the free count_tokens endpoint."""
+"""Before anything is recorded or sent: what is asked again is said, and the first request is checked, for free."""
 
 from __future__ import annotations
 
 import difflib
+import inspect
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from batchnb.api import Api
-from batchnb.errors import ApiError, CredentialsError, InputError, NotFoundError
+from batchnb.changes import asked_again
+from batchnb.errors import ApiError, CredentialsError, InputError, NotFoundError, RecipeChangedWarning
+from batchnb.ledger import Ledger
 from batchnb.pricing import PriceTable
 from batchnb.recipes import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check_first"]
+__all__ = ["check_first", "stacklevel_of_user", "warn_of_change"]
+
+
+def warn_of_change(
+    ledger: Ledger, recipe: Recipe, frame: pd.DataFrame, digests: Sequence[bytes | None], unsent: set[bytes]
+) -> None:
+    """Warn where rows are about to be asked again because their recipe has changed. Touches no network."""
+    again = asked_again(ledger, frame, recipe, digests, unsent)
+    if again is not None:
+        warnings.warn(again, RecipeChangedWarning, stacklevel=stacklevel_of_user())
+
+
+def stacklevel_of_user() -> int:
+    """Give the stacklevel by which a warning of the caller points to the first line that is not batchnb's."""
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def check_first(api: Api, prices: PriceTable, recipe: Recipe, frame: pd.DataFrame, position: int) -> None:
@@ -36,7 +57,7 @@ def check_first(api: Api, prices: PriceTable, recipe: Recipe, frame: pd.DataFram
     except ApiError as error:
         _raise_refusal(error, str(params.get("model")), prices)
         message = f"The first request could not be checked before sending ({error}). It is sent all the same."
-        warnings.warn(message, stacklevel=4)  # the line that called df.batch.submit
+        warnings.warn(message, stacklevel=stacklevel_of_user())
 
 
 def _raise_refusal(error: ApiError, model: str, prices: PriceTable) -> None:

@@ -23,7 +23,7 @@ from batchnb.errors import InputError
 from batchnb.foreign import attach_batch, is_batch_id, recover
 from batchnb.job import Job
 from batchnb.ledger import COPIED, Ledger, NewJob, Row
-from batchnb.preflight import check_first
+from batchnb.preflight import check_first, stacklevel_of_user, warn_of_change
 from batchnb.pricing import PriceTable, load_prices
 from batchnb.recipes import Recipe, unique_keys
 from batchnb.schedule import plan_batch_size
@@ -135,7 +135,7 @@ class Workspace:
         if ledger.held_back:
             message = f"{ledger.path}: {ledger.held_back:,} requests wait for a decision. {COPIED}"
             try:
-                warnings.warn(message, stacklevel=6)  # the line that used the workspace, more or less
+                warnings.warn(message, stacklevel=stacklevel_of_user())
             except UserWarning:  # where warnings are errors
                 ledger.close()
                 raise
@@ -206,7 +206,7 @@ class Workspace:
 
         Only if something is about to be sent, the network is touched: the first such request is checked with the free
         count_tokens endpoint, which blocks for 10 s at most. Questions that were asked before, in this job or another,
-        are not sent again.
+        are not sent again. Before rows are asked again because the recipe has changed, a RecipeChangedWarning says so.
 
         Parameters
         ----------
@@ -237,6 +237,7 @@ class Workspace:
         rule = "rerun" if jobs.find(job_id) else "new"
         unsent = list(jobs.unsent(dict.fromkeys(digest for digest in digests if digest is not None), rule))
         if unsent:
+            warn_of_change(self.ledger, recipe, frame, digests, set(unsent))
             check_first(self.api, self.prices, recipe, frame, digests.index(unsent[0]) // recipe.samples)
         job = NewJob(
             id=job_id,

@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"api", "params", "results", "templates"},
     {"ledger"},
     {"frames", "recipes", "sqlvalues", "state", "submission"},
-    {"answers", "databases", "turns"},
+    {"answers", "changes", "databases", "turns"},
     {"foreign", "preflight", "watcher"},
     {"job"},
     {"workspace"},
@@ -41,7 +41,7 @@ LAYERS: list[set[str]] = [
 
 #: Values in, values out: no clock, no files, no network, no threads.
 PURE = {"errors", "snapshot", "cells", "pricing", "requests", "schedule", "schemas", "params", "results", "templates",
-        "frames", "recipes", "sqlvalues"}  # fmt: skip
+        "frames", "recipes", "changes", "sqlvalues"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

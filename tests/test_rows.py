@@ -17,6 +17,9 @@ from batchnb import InputError, Workspace
 from batchnb.api import simulator_client
 from batchnb.sim import Simulator
 
+# Many recipes ask about the same few texts.
+pytestmark = pytest.mark.filterwarnings("ignore::batchnb.RecipeChangedWarning")
+
 TEMPLATE = "Echo: {review}"
 INTO = ["echo", "echo_status", "echo_error"]
 few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])

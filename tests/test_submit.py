@@ -229,6 +229,7 @@ def test_a_new_row_costs_one_request_and_a_new_column_none(submit, frame, asked)
     assert result["review_reply"].tolist() == ["About good", "About bad", "About so so", "About new"]
 
 
+@pytest.mark.filterwarnings("ignore::batchnb.RecipeChangedWarning")
 def test_two_jobs_may_run_at_once(submit, frame):
     jobs = [submit(frame, template=f"{number} {{review}}") for number in range(5)]
     for number, job in enumerate(jobs):
@@ -238,6 +239,7 @@ def test_two_jobs_may_run_at_once(submit, frame):
 # What is sent
 
 
+@pytest.mark.filterwarnings("ignore::batchnb.RecipeChangedWarning")
 def test_system_text_and_blocks_are_sent_as_given(submit, frame, asked):
     blocks = [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
     submit(frame, system=blocks).result(timeout=SECONDS)
@@ -256,6 +258,7 @@ def test_params_are_merged_into_every_request(submit, frame, asked):
         assert sent["output_config"]["format"]["type"] == "json_schema"
 
 
+@pytest.mark.filterwarnings("ignore::batchnb.RecipeChangedWarning")
 def test_the_workspaces_model_is_the_default(open_workspace, simulator, submit, frame, asked, monkeypatch):
     submit(frame, workspace=open_workspace(simulator, model="claude-opus-4-8")).result(timeout=SECONDS)
     monkeypatch.setenv("BATCHNB_MODEL", "claude-sonnet-4-6")
@@ -467,6 +470,7 @@ def test_habits_from_f_strings_and_jinja_are_refused_with_the_right_form(
     refused(simulator, workspace, lambda: submit(frame, template=template), said, TemplateError)
 
 
+@pytest.mark.filterwarnings("ignore::batchnb.RecipeChangedWarning")
 def test_a_column_may_be_called_anything(submit, asked):
     frame = pd.DataFrame({"a b{c}": ["one"], "": ["two"], 7: ["three"]})
     submit(frame, column="a b{c}", template='{a b{c}} {"json": {{}}} {7}').result(timeout=SECONDS)
@@ -809,6 +813,7 @@ def test_a_deleted_job_is_gone_and_its_rows_are_asked_anew(submit, frame, worksp
     assert len(asked) == 6
 
 
+@pytest.mark.filterwarnings("ignore::batchnb.RecipeChangedWarning")
 def test_deleting_remotely_deletes_the_batches_too_once(submit, frame, workspace, simulator):
     job, other = submit(frame), submit(frame, template="{stars}")
     for one in (job, other):
@@ -854,6 +859,7 @@ def test_jobs_lists_them_newest_first(submit, frame, workspace):
     assert table["cost"].tolist() == [second.cost, first.cost]
 
 
+@pytest.mark.filterwarnings("ignore::batchnb.RecipeChangedWarning")
 def test_batches_lists_what_the_server_has_whoever_made_it(submit, frame, workspace, simulator):
     for number in range(3):
         submit(frame, template=f"{number} {{review}}").result(timeout=SECONDS)

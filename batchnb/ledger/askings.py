@@ -52,6 +52,18 @@ class Askings:
                 }
             yield from (newest.get(digest, digest) for digest in chunk)
 
+    def count_asked(self, digests: Iterable[bytes]) -> int:
+        """Count the questions, by the digests of their first askings, that were asked, or are about to be."""
+        query = """
+            SELECT 1 FROM requests AS r WHERE (r.digest = ? OR r.question = ?)
+            AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id AND a.batch IS NULL) LIMIT 1
+        """
+        count = 0
+        for chunk in chunks(digests):
+            with self._store.read() as db:
+                count += sum(db.execute(query, (digest, digest)).fetchone() is not None for digest in chunk)
+        return count
+
     def fresh_tag(self, asking: bytes) -> str:
         """Give the tag under which ``fresh=True`` asks now: the last one until all it asked is answered, then another.
 

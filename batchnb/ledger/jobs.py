@@ -182,6 +182,14 @@ class Jobs:
             with self._store.read() as db:
                 yield from [digest for digest in chunk if db.execute(query, {"digest": digest}).fetchone() is None]
 
+    def for_column(self, column: str, into: str, most: int = 10) -> list[JobRecord]:
+        """Give the newest jobs about a column that gave the same new column, newest first."""
+        clause = (
+            "WHERE json_extract(recipe, '$.column') = ? AND json_extract(recipe, '$.into') = ?"
+            " ORDER BY number DESC LIMIT ?"
+        )
+        return list(self._select(clause, column, into, most))
+
     def outcomes(self, number: int) -> dict[str, int]:
         """Count a job's rows by outcome."""
         return dict(self._count_rows(number, "SELECT outcome, COUNT(*) FROM ({rows}) GROUP BY 1"))

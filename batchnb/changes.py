@@ -1,0 +1,152 @@
+"""What a changed recipe asks again: in what it differs from an earlier one, and for how many rows. Pure.
+
+Whoever changes a word of a template buys every answer again, which is what the words are for; but it is said first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from batchnb.errors import InputError
+from batchnb.recipes import Recipe
+from batchnb.requests import canonical
+from batchnb.state import utc
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from batchnb.ledger import Ledger
+
+__all__ = ["asked_again", "differences"]
+
+#: How many earlier recipes are compared with a new one, at most: each costs about as much as reading the rows again.
+OTHER_RECIPES = 3
+
+#: Characters of a change's values that are shown; of longer ones, only the name is.
+LIMIT = 120
+
+_ABSENT = object()
+
+
+def asked_again(
+    ledger: Ledger, frame: pd.DataFrame, recipe: Recipe, digests: Sequence[bytes | None], unsent: set[bytes]
+) -> str | None:
+    """Say how many rows are to be sent that another recipe, for the same new column, has asked before, and why.
+
+    A further sample asks nothing again: of each row, the first counts.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Holds the jobs there are; those that gave the same column are looked at, newest first.
+    frame, recipe
+        The rows, and what is asked of them.
+    digests : sequence of bytes or None
+        What each sample of each row asks.
+    unsent : set of bytes
+        Those of them that are to be sent.
+
+    Returns
+    -------
+    str or None
+        None where no row was asked before, or where rows are asked again on purpose (``fresh=``).
+    """
+    waiting = [row for row, digest in enumerate(digests[:: recipe.samples]) if digest in unsent]
+    if recipe.replicate or not waiting:
+        return None
+    spec = recipe.spec()
+    others: list[dict[str, Any]] = []
+    for job in ledger.jobs.for_column(spec["column"], spec["into"]):
+        changes = differences(job.recipe, spec)
+        if not changes or not all(differences(job.recipe, other) for other in others):
+            continue
+        count = _asked_under(job.recipe, frame.iloc[waiting], recipe, ledger)
+        if count:
+            were, are = ("was", "is") if count == 1 else ("were", "are")
+            return (
+                f"{count:,} of {len(frame):,} rows {were} asked before, by {job.id} "
+                f"({utc(job.created_at):%Y-%m-%d %H:%M} UTC), and {are} now asked, and paid for, once more, since the "
+                f"recipe has changed: {'; '.join(changes)}. job.cancel() stops it; warnings.simplefilter("
+                '"error", batchnb.RecipeChangedWarning) stops such a cell before anything is sent.'
+            )
+        others.append(job.recipe)
+        if len(others) == OTHER_RECIPES:
+            break
+    return None
+
+
+def _asked_under(spec: dict[str, Any], frame: pd.DataFrame, recipe: Recipe, ledger: Ledger) -> int:
+    """Count the rows of `frame` that were asked under an earlier recipe; none where it does not apply to them."""
+    template = recipe.template if spec["callable"] and callable(recipe.template) else None
+    try:
+        old = dataclasses.replace(Recipe.from_spec(spec, frame, template, fields=recipe.fields), samples=1)
+        return ledger.askings.count_asked(row.digest for row in old.rows(frame) if row.digest is not None)
+    except InputError:
+        return 0
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """List in what two recipes ask differently; nothing where they ask the same.
+
+    What changes no question is left out: keys, what becomes of missing values, caching, the order of beta headers.
+
+    Parameters
+    ----------
+    old, new : mapping
+        Two recipes as ``Recipe.spec`` describes them. Of two functions as templates it cannot be told whether they
+        differ.
+
+    Returns
+    -------
+    list of str
+        Such as ``"max_tokens 256 → 64"`` or ``"the template"``; long values are not shown.
+    """
+    before, after = _params(old), _params(new)
+    first = ("model", "max_tokens")
+    rest = sorted((before.keys() | after.keys()) - {*first, "system"})
+    found = [
+        *(_change(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in first),
+        None if _template(old) == _template(new) else "the template",
+        _change("labels", _labels(old), _labels(new)),
+        None if before.get("system") == after.get("system") else "the system prompt",
+        *(_change(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in rest),
+        _change("betas", sorted(set(old["betas"])), sorted(set(new["betas"]))),
+        _change("samples", old.get("samples", 1), new.get("samples", 1)),
+    ]
+    return [change for change in found if change is not None]
+
+
+def _template(spec: Mapping[str, Any]) -> tuple[Any, ...]:
+    return spec["callable"], spec["template"], spec["column"]
+
+
+def _params(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the params all requests share, without the output format, which labels stand for."""
+    params: dict[str, Any] = canonical(spec["shared"])
+    config = {name: value for name, value in (params.pop("output_config", None) or {}).items() if name != "format"}
+    return {**params, "output_config": config} if config else params
+
+
+def _labels(spec: Mapping[str, Any]) -> Any:
+    """Give what a reply is bound to: labels, or whatever else describes it; nothing for text."""
+    reply = spec["reply"]
+    return _ABSENT if reply["kind"] == "text" else reply.get("labels", reply)
+
+
+def _change(name: str, old: Any, new: Any) -> str | None:
+    """Say how a value changed; None where it did not."""
+    before, after = _shown(old), _shown(new)
+    if before == after:
+        return None
+    if old is _ABSENT or new is _ABSENT:
+        return f"{name} (not set before)" if old is _ABSENT else f"{name} (no longer set)"
+    values = f"{before} → {after}"
+    return f"{name} {values}" if len(values) <= LIMIT else name
+
+
+def _shown(value: Any) -> str:
+    return "" if value is _ABSENT else msgspec.json.encode(value, order="sorted").decode()

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import queue
 import random
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,30 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import PATIENCE, Bench, assert_echoed, texts
+from bench import Bench, assert_echoed, texts
 from hostility import Upload
 from independent import Held, Server
+from nursery import Nursery
 
 from batchnb.ledger import Ledger
 
 pytest_plugins = ["bench_fixtures"]
 
-#: Becomes a kernel for each line it reads: it loads everything once, so that kernels start quickly.
-NURSERY = """
-import fcntl, gc, json, os, signal, sys, tempfile
-import anthropic, pandas as pd
-import batchnb, batchnb.turns, batchnb.watcher
-
-batchnb.turns.OTHERS_INTERVAL = batchnb.watcher.LEDGER_PAUSE = batchnb.watcher.TICK = 0.05
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-
-def say(event, **more):
-    os.write(1, json.dumps({"name": given["name"], "event": event, "pid": os.getpid(), **more}).encode() + b"\\n")
-
-def client_of(url):
-    # Nothing here is encrypted, and reading the system's certificates takes longer than most rounds.
-    http = anthropic.DefaultHttpxClient(verify=False)
-    return anthropic.Anthropic(api_key="test-key", base_url=url, http_client=http)
+CELL = """
+import fcntl
 
 def cell():
     workspace = batchnb.Workspace(client_of(given["url"]), home=given["home"], scope="independent", max_poll=0.2)
@@ -58,22 +40,6 @@ def cell():
         say("interrupted")
         frame = job.result()
     say("done", job=job.id, right=frame["echo"].tolist() == given["texts"], counts=job.counts)
-
-with tempfile.TemporaryDirectory() as home, client_of("http://127.0.0.1:9") as client:
-    workspace = batchnb.Workspace(client, home=home)
-    pd.DataFrame({"review": ["loads what a cell needs"]}).batch.preview("review", workspace=workspace)
-    workspace.close()
-gc.collect()
-gc.freeze()
-
-for line in sys.stdin:
-    given = json.loads(line)
-    if os.fork() == 0:
-        try:
-            cell()
-        except BaseException as error:
-            say("failed", error=repr(error))
-        break
 """
 
 
@@ -83,20 +49,8 @@ class Kernels:
     def __init__(self, folder: Path) -> None:
         self._gate = folder / "gate"
         self._gate.touch()
-        self._nursery = subprocess.Popen(
-            [sys.executable, "-c", NURSERY],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"BATCHNB_RECONCILE_GRACE": "0"},
-        )
-        self._said: dict[tuple[str, str], dict[str, Any]] = {}
-        self._heard: queue.Queue[dict[str, Any]] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        assert self._nursery.stdout is not None
-        for line in self._nursery.stdout:
-            self._heard.put(json.loads(line))
+        self._nursery = Nursery(CELL)
+        self.close = self._nursery.close
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -107,19 +61,15 @@ class Kernels:
 
     def start(self, name: str, server: Server, home: Path, asked: list[str], batch_size: int = 10) -> None:
         """Start a kernel; it waits for the others."""
-        given = {"name": name, "url": server.url, "home": str(home), "texts": asked, "batch_size": batch_size}
-        assert self._nursery.stdin is not None
-        self._nursery.stdin.write(json.dumps(given | {"gate": str(self._gate)}).encode() + b"\n")
-        self._nursery.stdin.flush()
+        given = {"url": server.url, "home": str(home), "texts": asked, "batch_size": batch_size}
+        self._nursery.start(name, **given, gate=str(self._gate))
         self.hear(name, "ready")
 
     def hear(self, name: str, event: str) -> dict[str, Any]:
-        """Wait until a kernel says something."""
-        while (name, event) not in self._said:
-            said = self._heard.get(timeout=2 * PATIENCE)
-            assert said["event"] != "failed", said
-            self._said[said["name"], said["event"]] = said
-        return self._said[name, event]
+        """Wait until a kernel says that."""
+        said = self._nursery.hear(name, event)
+        assert said["event"] == event, said
+        return said
 
     def signal(self, name: str, number: signal.Signals) -> None:
         os.kill(self.hear(name, "ready")["pid"], number)
@@ -130,16 +80,6 @@ class Kernels:
             done = self.hear(name, "done")
             assert done["right"], done
             assert set(done["counts"]) == {"succeeded"}, done
-
-    def close(self) -> None:
-        for (_, event), said in self._said.items():
-            if event == "ready":
-                try:
-                    os.kill(said["pid"], signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-        self._nursery.kill()
-        self._nursery.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +107,7 @@ def test_two_kernels_that_run_the_same_cell_share_the_work_and_send_each_request
     accept = server.accept
     monkeypatch.setattr(server, "accept", lambda requests: (time.sleep(0.01), accept(requests))[1])
     shared = 0
-    for number in range(12):
+    for number in range(8):
         home = tmp_path / str(number // 2)  # every other time, both make the ledger too
         names = [f"same {number} {one}" for one in "ab"]
         with kernels.together():

@@ -205,6 +205,10 @@ def _advice(error: sqlite3.DatabaseError) -> str:
             "disk is full",
             "the disk is full. What was not recorded was not sent; free space and run the cell again.",
         ),
+        (
+            "disk I/O error",
+            "the disk fails, or a quota is used up. What was not recorded was not sent; free space and run the cell again.",
+        ),
         ("readonly", "it cannot be written to. Make it writable, or set BATCHNB_HOME to a folder you can write to."),
         ("malformed", "the file is damaged. Keep a copy of it, move it away, and run the cell again."),
         ("not a database", "the file is not a ledger, or is damaged. Move it away, or set BATCHNB_HOME elsewhere."),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 import threading
 
 import filelock
@@ -30,6 +32,25 @@ def uncertain_batch(bench: Bench, fault: object, name: str = "text"):
     (batch,) = place.ledger.batches.of_job(place.ledger.jobs.get(job.id).number)
     assert batch.state == "uncertain"
     return batch
+
+
+# Two that have one file open
+
+
+def test_a_ledger_opened_twice_here_keeps_its_file_when_another_process_leaves(bench: Bench):
+    """Closing any handle of a file drops the locks a process has on it, and SQLite's among them."""
+    place = bench.open()
+    assert_echoed(bench.submit(texts(5), workspace=place))
+    assert len(bench.open().jobs()) == 1
+    path = place.ledger.path
+    other = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); print(db.execute('SELECT id FROM jobs').fetchall())"
+    )
+    left = subprocess.run([sys.executable, "-c", f"{other}; db.close()", path], capture_output=True, text=True)
+    assert "job_" in left.stdout, left.stderr
+    assert path.with_name(f"{path.name}-wal").exists()
+    assert_echoed(bench.submit(texts(6), workspace=place))
+    assert bench.server.bought_once()
 
 
 # Two that settle one batch

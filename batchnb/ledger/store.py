@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import threading
@@ -69,8 +70,14 @@ class Store:
         self._changes = 0
         make_private_folder(path.parent)
         with self._errors():
-            # SQLite gives its -wal and -shm files the mode of the database.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            # SQLite gives its -wal and -shm files the mode of the database. Only a new file is opened here: closing one
+            # that this process has open elsewhere would drop SQLite's locks on it, and so let another process take the
+            # -wal file away when it leaves.
+            try:
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            except FileExistsError:
+                if path.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path)) from None
             if path.stat().st_mode & 0o077:
                 path.chmod(0o600)
             self._db = sqlite3.connect(

@@ -1,9 +1,16 @@
 """A ledger that was copied, or restored from a backup, while work was open: it must not send what its other half sends.
 
-A file is told from its copy by its number on the disk (inode), which a rename keeps and a copy does not have.
+A file is told from its copy by its number on the disk (inode), which a rename keeps and a copy does not have. Linux
+gives the number of a deleted file to the next one, such as a backup of it that is put in its place; the generation of
+its folder tells those apart, where the file system keeps one (ext4, xfs, btrfs). A backup written into the file itself
+cannot be told.
 """
 
 from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
 
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.store import Store
@@ -25,13 +32,13 @@ def hold_back_copied(store: Store, batches: Batches) -> int:
     What waits to be sent is put into a lost batch, what is being sent is lost, and open jobs retry nothing by
     themselves.
     """
-    number = str(store.path.stat().st_ino)
+    here = _file_id(store.path)
     with store.transaction(durable=True) as db:
-        db.execute("INSERT OR IGNORE INTO meta VALUES ('file', ?)", (number,))
-        if not db.execute(
-            "UPDATE meta SET value = :file WHERE name = 'file' AND value <> :file", {"file": number}
-        ).rowcount:
+        known = db.execute("SELECT value FROM meta WHERE name = 'file'").fetchone()
+        if known is None or not _differ(known[0], here):
+            db.execute("INSERT OR IGNORE INTO meta VALUES ('file', ?)", (here,))
             return 0
+        db.execute("UPDATE meta SET value = ? WHERE name = 'file'", (here,))
         for job, created_at in db.execute("SELECT number, created_at FROM jobs WHERE state = 'open'").fetchall():
             put = db.execute(
                 "INSERT INTO batches (state, owner, requests, bytes, intended_at, note)"
@@ -50,5 +57,40 @@ def hold_back_copied(store: Store, batches: Batches) -> int:
             "INSERT OR IGNORE INTO job_batches SELECT DISTINCT j.job, r.batch FROM job_rows AS j"
             " JOIN requests AS r ON r.id = j.request JOIN batches AS b ON b.id = r.batch WHERE b.state = 'lost'"
         )
-        db.execute("UPDATE jobs SET retries = 0 WHERE state = 'open'")
+        # Whatever sending waited for there is not why these rows wait.
+        db.execute("UPDATE jobs SET retries = 0, note = NULL WHERE state = 'open'")
         return sum(requests for _, requests in held)
+
+
+#: Linux's request for the generation of an inode: a number that differs whenever the inode is used anew.
+FS_IOC_GETVERSION = 0x80087601
+
+
+def _file_id(path: Path) -> str:
+    """Give a file's inode and, where it is to be had, the generation of its folder's.
+
+    Not of its own: the file would have to be opened, and closing it drops SQLite's locks on it.
+    """
+    return f"{path.stat().st_ino} {_generation(path.parent)}"
+
+
+def _generation(folder: Path) -> str:
+    if sys.platform != "linux" or sys.maxsize < 2**32:
+        return ""
+    import fcntl
+
+    answer = bytearray(8)
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.ioctl(opened, FS_IOC_GETVERSION, answer)
+    except OSError:  # this file system keeps none
+        return ""
+    finally:
+        os.close(opened)
+    return answer[:4].hex()
+
+
+def _differ(known: str, here: str) -> bool:
+    """Tell whether two files differ; a generation counts only where both are known."""
+    (number, _, generation), (number_here, _, generation_here) = known.partition(" "), here.partition(" ")
+    return number != number_here or (bool(generation and generation_here) and generation != generation_here)

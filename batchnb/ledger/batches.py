@@ -295,6 +295,12 @@ class Batches:
     def resolve(self, job: int, *, send: bool) -> int:
         """Let the requests of a job's lost batches be sent again, or give them up; count them."""
         with self._store.transaction(durable=True) as db:
+            # A decision also ends the look that attaching a job, or running its cell, takes at what was given up.
+            db.execute(
+                f"UPDATE batches SET state = 'lost' WHERE given_up = 1 AND state IN {LIVE}"
+                " AND id IN (SELECT batch FROM job_batches WHERE job = ?)",
+                (job,),
+            )
             lost = [batch for batch in self.of_job(job) if batch.state == "lost"]
             if send and any(batch.owner == ATTACHED for batch in lost):
                 raise JobStateError(

@@ -255,12 +255,12 @@ class Submission:
         """Tell by its custom_ids whether an ended candidate is our batch; reject it for good if it is another's.
 
         One that holds part of ours is read again, since a stream can end early. If that does not change, it is ours
-        with rows missing, unless it holds other rows too: then it stays open.
+        with rows missing, unless it holds other rows too: then it stays open, if it is of our size.
         """
         found, strangers = self._digests_in(candidate.id, ours)
         if found and found == ours:
             return True
-        if strangers and not found:
+        if strangers and (not found or candidate.total != len(ours)):
             known.rejected.add(candidate.id)
             return False
         known.suspected.add(candidate.id)

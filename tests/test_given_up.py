@@ -277,6 +277,15 @@ def test_batches_of_others_of_other_sizes_do_not_keep_a_batch_from_being_sent(be
     assert server.called("GET", "/results") == 4  # each of theirs once, and ours
 
 
+def test_a_batch_of_another_ledger_that_asked_some_of_the_same_does_not_either(bench: Bench):
+    """Such as one's own of another computer: it holds rows that are not in ours, and its size is another."""
+    other = bench.open(home=bench.home.parent / "other")
+    assert_echoed(bench.submit([*texts(5), *texts(7, "other")], workspace=other))
+    bench.server.faults["create"] += [Lost(accept=False)]
+    assert_echoed(bench.submit(texts(10)))
+    assert len(bench.server.batches) == 2
+
+
 def test_a_miscounted_batch_that_cannot_be_read_is_waited_for(bench: Bench):
     server = bench.server
     server.always["results"] = Status(500)

@@ -454,6 +454,54 @@ def test_a_row_is_asked_again_by_itself_as_often_as_the_job_allows(ledger):
         assert ledger.jobs.release(job, "auto") == (attempt < 2)
 
 
+# Deciding about rows whose batch could not be found
+
+
+def lost(ledger: Ledger, job: int) -> int:
+    """A batch of a job, which the server took and then no longer knew."""
+    batch = send(ledger, job, f"msgbatch_{job}")
+    ledger.batches.lose(batch, "gone")
+    return batch
+
+
+@pytest.mark.parametrize("send_again", [True, False])
+def test_a_job_that_had_ended_before_another_sent_its_rows_decides_about_them_too(ledger, send_again):
+    first = create(ledger, "a")
+    ledger.batches.cancel(first)
+    ledger.jobs.settle(first, 2.0)
+    second = create(ledger, "a", id="job_2")
+    ledger.jobs.release(second, "new")
+    lost(ledger, second)
+    assert ledger.batches.resolve(first, send=send_again) == 1
+    assert ledger.jobs.by_number(first).state == "open"
+    assert ledger.jobs.outcomes(first) == ({"pending": 1} if send_again else {"missing": 1})
+
+
+def test_sending_a_lost_batch_again_leaves_the_rows_of_another_job_to_its_own_decision(ledger):
+    first, second = create(ledger, "a", "b"), create(ledger, "b", id="job_2")
+    batch = lost(ledger, first)
+    for job in (first, second):
+        assert ledger.jobs.settle(job, 2.0)
+    assert ledger.batches.resolve(second, send=True) == 2
+    assert [ledger.jobs.count_unsent(job) for job in (first, second)] == [1, 1]
+    assert asked(ledger, batch) == [digest_of("a")]
+    assert ledger.batches.get(batch).state == "lost"
+    assert ledger.batches.resolve(first, send=True) == 2
+    assert ledger.batches.get(batch).state == "refused"
+    assert ledger.jobs.count_unsent(first) == 2
+
+
+def test_what_was_read_of_a_batch_before_it_was_lost_is_kept_and_can_be_retried(ledger):
+    job = create(ledger, "a", "b", "c")
+    batch = send(ledger, job)
+    ledger.batches.record(batch, [answer("a"), answer("b", "errored", "billing_error")])
+    ledger.batches.lose(batch, "gone")
+    assert ledger.batches.resolve(job, send=True) == 3
+    assert ledger.jobs.outcomes(job) == {"succeeded": 1, "errored": 1, "pending": 1}
+    assert ledger.jobs.count_unsent(job) == 1
+    assert ledger.jobs.release(job, "retry") == 1
+
+
 # Deleting
 
 

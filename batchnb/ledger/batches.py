@@ -293,7 +293,7 @@ class Batches:
                 )
 
     def resolve(self, job: int, *, send: bool) -> int:
-        """Let the requests of a job's lost batches be sent again, or give them up; count them."""
+        """Let a job's rows of lost batches be sent again, or give the batches up; count the requests concerned."""
         with self._store.transaction(durable=True) as db:
             # A decision also ends the look that attaching a job, or running its cell, takes at what was given up.
             db.execute(
@@ -301,7 +301,14 @@ class Batches:
                 " AND id IN (SELECT batch FROM job_batches WHERE job = ?)",
                 (job,),
             )
-            lost = [batch for batch in self.of_job(job) if batch.state == "lost"]
+            # By its rows: a batch that another job made of them after this one had ended is noted nowhere else. One
+            # that was attached may have shown none yet.
+            lost = self._select(
+                "WHERE state = 'lost' AND (id IN (SELECT r.batch FROM job_rows AS j JOIN requests AS r"
+                " ON r.id = j.request WHERE j.job = ?) OR owner = ? AND id IN (SELECT batch FROM job_batches"
+                " WHERE job = ?))",
+                job, ATTACHED, job,
+            )  # fmt: skip
             if send and any(batch.owner == ATTACHED for batch in lost):
                 raise JobStateError(
                     "This batch was made elsewhere, and what it asked is not known here, so it cannot be sent again. "
@@ -309,12 +316,28 @@ class Batches:
                 )
             for batch in lost:
                 if send:
-                    self.let_go(batch.id, state="lost")
+                    self._send_again(batch.id, job)
                 else:
                     self.collected(batch.id)
             if lost:
                 db.execute("UPDATE jobs SET state = 'open', ended_at = NULL WHERE number = ?", (job,))
             return sum(batch.requests for batch in lost)
+
+    def _send_again(self, number: int, job: int) -> None:
+        """Give back what a lost batch has not answered of a job's; another job's rows wait for its own decision."""
+        with self._store.transaction(durable=True) as db:
+            db.execute(
+                "UPDATE requests SET batch = NULL WHERE batch = ? AND id NOT IN (SELECT request FROM answers)"
+                " AND id IN (SELECT request FROM job_rows WHERE job = ?)",
+                (number, job),
+            )
+            if self.unanswered(number) == 0:
+                # What was read of it before it was lost is final now.
+                db.execute(
+                    "UPDATE batches SET processing = 0, state = CASE WHEN EXISTS"
+                    " (SELECT 1 FROM requests WHERE batch = :n) THEN 'collected' ELSE 'refused' END WHERE id = :n",
+                    {"n": number},
+                )
 
     def only_of_job(self, job: int) -> list[str]:
         """Give the server's ids of the batches that carry requests of this job alone."""

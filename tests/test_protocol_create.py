@@ -178,6 +178,22 @@ def test_a_candidate_that_cannot_be_told_leaves_the_rows_for_a_decision(bench: B
     assert len(bench.server.batches) == 1
 
 
+def test_a_batch_of_a_deleted_job_is_not_taken_for_a_new_one_that_asks_the_same(bench: Bench):
+    job = bench.submit(texts(10))
+    assert_echoed(job)
+    job.delete()
+    server = bench.server
+    server.ends = False
+    server.faults["create"] += [Lost()]
+    again = bench.submit(texts(10))
+    server.wait_for(lambda: server.called("GET", "batches?limit") >= 2)  # which show both, and only the old one ended
+    server.ends = True
+    server.end()
+    assert_echoed(again)
+    assert again.batches["id"].tolist() == ["msgbatch_000002"]
+    assert len(server.batches) == 2
+
+
 def test_a_candidate_that_vanishes_leaves_the_rows_for_a_decision(bench: Bench):
     server = bench.server
     server.ends = False

@@ -439,6 +439,8 @@ class Jobs:
             db.executemany("DELETE FROM answers WHERE request = ?", orphans)
             db.executemany("DELETE FROM recovered WHERE digest = (SELECT digest FROM requests WHERE id = ?)", orphans)
             db.executemany("DELETE FROM requests WHERE id = ?", orphans)
-            db.execute("DELETE FROM batches WHERE id NOT IN (SELECT batch FROM job_batches) AND id NOT IN"
-                       " (SELECT batch FROM requests WHERE batch IS NOT NULL) AND id NOT IN"
+            # One that the server has stays known, empty as it is: when the same is asked again and the answer to the
+            # create is lost, it must not be taken for the new one.
+            db.execute("DELETE FROM batches WHERE server_id IS NULL AND id NOT IN (SELECT batch FROM job_batches)"
+                       " AND id NOT IN (SELECT batch FROM requests WHERE batch IS NOT NULL) AND id NOT IN"
                        " (SELECT batch FROM answers WHERE batch IS NOT NULL)")  # fmt: skip

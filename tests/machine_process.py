@@ -1,0 +1,105 @@
+"""A process of the ledger's state machine: its own connection, owner's lock and watcher, and the ways it can end."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from machine_server import Caller, Clock, ModelApi, Server
+
+from batchnb import Job, Workspace
+from batchnb.ledger import Ledger
+from batchnb.submission import Submission
+from batchnb.watcher import Watcher
+
+SCOPE = "https://model.example"
+
+
+class Stepped(Watcher):
+    """A watcher without its thread: its steps are called by the machine."""
+
+    def watch(self, job: int) -> threading.Event:
+        self._thread = threading.current_thread()
+        return super().watch(job)
+
+    def stop(self) -> None:
+        self._thread = None
+
+
+class Process(Caller):
+    """One process: a workspace on the shared ledger, whose API is the model of the server.
+
+    Parameters
+    ----------
+    home : Path
+        The folder of the ledger.
+    server : Server
+        The server.
+    clock : Clock
+        The time.
+    """
+
+    def __init__(self, home: Path, server: Server, clock: Clock) -> None:
+        self.alive = True
+        self.ledger = Ledger(home, SCOPE)
+        self.api: Any = ModelApi(server, self)
+        self.submission = Submission(self.api, self.ledger, clock, max_requests=100, grace=120.0)
+        self.watcher = Stepped(self.submission, self.ledger, max_poll=60.0, clock=clock)
+        self.workspace = Workspace(home=home, model="claude-haiku-4-5")
+        self.workspace.__dict__["_found_scope"] = (SCOPE, None)
+        self.workspace._parts.update(api=self.api, ledger=self.ledger, watcher=self.watcher)
+        self._fuse: int | None = None
+        self._transaction = self.ledger._store.transaction
+        self.ledger._store.transaction = self._burning  # type: ignore[method-assign]
+
+    def submit(self, texts: Sequence[str | None], **options: Any) -> Job:
+        """Run the cell that asks about these texts."""
+        frame = pd.DataFrame({"text": pd.array(list(texts), dtype="object")})
+        return frame.batch.submit("text", workspace=self.workspace, progress=False, **options)
+
+    def watch_endings(self, check: Callable[[int], None]) -> None:
+        """Have `check` called with each job that has just been found to have ended."""
+        settle = self.ledger.jobs.settle
+
+        def settle_and_check(number: int, now: float) -> bool:
+            ended = settle(number, now)
+            if ended:
+                check(number)
+            return ended
+
+        self.ledger.jobs.settle = settle_and_check  # type: ignore[method-assign]
+
+    # The ways it can end
+
+    def kill(self) -> None:
+        """Die as a killed process does: nothing more is recorded, and the operating system lets its lock go."""
+        if self.alive:
+            self.alive = False
+            self.ledger._store.close()
+            self.ledger.owner._lock.release()
+
+    def close(self) -> None:
+        """End as a process does that closes its workspace."""
+        self.alive = False
+        self.workspace.close()
+
+    def die_at_write(self, count: int) -> None:
+        """Die just before the transaction of that number from now on, counted from 0."""
+        self._fuse = count
+
+    def calm(self) -> None:
+        """Die of nothing any more."""
+        self._fuse = None
+
+    @contextlib.contextmanager
+    def _burning(self, **options: bool) -> Iterator[Any]:
+        if self._fuse is not None and not self.ledger._store._depth:
+            self._fuse -= 1
+            if self._fuse < 0:
+                self.kill()
+        with self._transaction(**options) as db:
+            yield db

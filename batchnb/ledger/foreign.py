@@ -160,10 +160,11 @@ class Foreign:
     def has_read(self, server_id: str) -> bool:
         """Tell whether this ledger has sent a batch of the server, or has searched it for answers to its end.
 
-        One that is only attached, or only gave part of its answers, may hold more of ours.
+        One that is only attached, or only gave part of its answers, or whose job was deleted, may hold more of ours.
         """
         query = """
-            SELECT 1 FROM batches WHERE server_id = :id AND owner NOT IN (:attached, :recovered) UNION ALL
+            SELECT 1 FROM batches AS b WHERE server_id = :id AND owner NOT IN (:attached, :recovered)
+            AND EXISTS (SELECT 1 FROM requests AS r WHERE r.batch = b.id) UNION ALL
             SELECT 1 FROM read_batches WHERE server_id = :id AND complete
         """
         values = {"id": server_id, "attached": ATTACHED, "recovered": RECOVERED}
@@ -236,15 +237,17 @@ class Foreign:
             return self._insert(ForeignBatch(server_id, "ended", known, *row[-3:]), RECOVERED, "collected")
 
     def _insert(self, batch: ForeignBatch, owner: str, state: str) -> int:
+        """Write a batch, over what is left of it where its job was deleted; give its number."""
+        names = ("server_id", "state", "owner", "requests", "created_at", "expires_at", "ended_at", *COUNTS)
+        values = (batch.server_id, state, owner, batch.requests, batch.created_at, batch.expires_at, batch.ended_at,
+                  *(batch.counts.get(name, 0) for name in COUNTS))  # fmt: skip
         with self._store.transaction() as db:
-            number = db.execute(
-                "INSERT INTO batches (server_id, state, owner, requests, bytes, intended_at, created_at, expires_at,"
-                f" ended_at, {', '.join(COUNTS)}) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (batch.server_id, state, owner, batch.requests, batch.created_at or 0.0, batch.created_at,
-                 batch.expires_at, batch.ended_at, *(batch.counts.get(name, 0) for name in COUNTS)),
-            ).lastrowid  # fmt: skip
-        assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
-        return number
+            db.execute(
+                f"INSERT INTO batches ({', '.join(names)}, bytes, intended_at) VALUES ({'?, ' * len(names)} 0, ?)"
+                f" ON CONFLICT (server_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)}",
+                (*values, batch.created_at or 0.0),
+            )
+            return int(db.execute("SELECT id FROM batches WHERE server_id = ?", (batch.server_id,)).fetchone()[0])
 
 
 def _judged(digest: bytes, result: bytes, reply: str) -> Answer:

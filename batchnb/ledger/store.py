@@ -78,6 +78,9 @@ class Store:
             except FileExistsError:
                 if path.is_dir():
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path)) from None
+                if not os.access(path, os.R_OK | os.W_OK):
+                    # SQLite would open it for reading, and leave files beside it that nobody can write to.
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)) from None
             if path.stat().st_mode & 0o077:
                 path.chmod(0o600)
             self._db = sqlite3.connect(
@@ -214,7 +217,7 @@ def _advice(error: sqlite3.DatabaseError) -> str:
         ),
         (
             "disk I/O error",
-            "the disk fails, or a quota is used up. What was not recorded was not sent; free space and run the cell again.",
+            "the disk fails, or a quota is used up. What was not recorded was not sent. Free space; run the cell again.",
         ),
         ("readonly", "it cannot be written to. Make it writable, or set BATCHNB_HOME to a folder you can write to."),
         ("malformed", "the file is damaged. Keep a copy of it, move it away, and run the cell again."),

@@ -1,0 +1,93 @@
+"""The crash harness: some of its schedules, and that its judge can fail. ``python tests/crash.py`` tries more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import crash
+import pytest
+from crash_schedules import At, Run, Schedule, Step, make
+
+from batchnb.sim import Fault
+
+SEEDS = range(1, 16)
+
+
+@pytest.fixture(scope="module")
+def cells() -> Iterator[crash.Cells]:
+    with crash.cells() as running:
+        yield running
+
+
+def told(verdict: crash.Verdict) -> str:
+    return "\n".join([*verdict.complaints, str(verdict.schedule), verdict.story])
+
+
+@pytest.fixture(scope="module")
+def verdicts(cells: crash.Cells) -> Iterator[dict[int, Future[crash.Verdict]]]:
+    """The schedules of some seeds, two at a time: most of their time they wait."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {seed: pool.submit(crash.try_out, make(seed), cells) for seed in SEEDS}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_dies_and_fails_every_row_is_answered_and_bought_once(
+    verdicts: dict[int, Future[crash.Verdict]], seed: int
+):
+    verdict = verdicts[seed].result()
+    assert not verdict.complaints, told(verdict)
+
+
+def small(*runs: Run, faults: tuple[Fault, ...] = (), mutation: str = "") -> Schedule:
+    """Twelve rows in three batches: these runs, then some to which nothing happens."""
+    steps = [Step((Run(**{**vars(run), "mutation": mutation}),)) for run in runs]
+    steps += [Step((Run(what, mutation=mutation),), clear=True) for what in ("wait", "finish", "wait")]
+    frame = (*(f"text {i}" for i in range(12)), "text 0", None)
+    return Schedule(0, (frame,), 5, 1, 0.0, (0.01, 0.02), None, faults, tuple(steps))
+
+
+LOST = Fault("lost_answer", after=1)
+EMPTY = Fault("truncate", times=2, share=0.0)
+
+#: Ways to break the protocol, each with the fault that brings it out, and what the judge then says.
+BROKEN = {
+    "resend": (LOST, "was bought twice"),
+    "never look": (LOST, "was bought twice"),
+    "misplace": (Fault("slow_batch", seconds=0.1), "has the answer"),
+    "leak": (Fault("slow_batch", seconds=0.1), "holds the key"),
+    "give up": (EMPTY, "is missing"),
+}
+
+
+@pytest.mark.parametrize("mutation", BROKEN)
+def test_the_judge_notices_a_broken_protocol(cells: crash.Cells, mutation: str):
+    fault, complaint = BROKEN[mutation]
+    verdict = crash.try_out(small(Run(), faults=(fault,), mutation=mutation), cells)
+    assert any(complaint in one for one in verdict.complaints), told(verdict)
+
+
+@pytest.mark.parametrize("fault", [LOST, EMPTY])
+def test_the_judge_has_nothing_against_the_same_faults_where_the_protocol_is_kept(cells: crash.Cells, fault: Fault):
+    verdict = crash.try_out(small(Run(), faults=(fault,)), cells)
+    assert not verdict.complaints, told(verdict)
+    assert verdict.figures["faults struck"] >= 1
+
+
+def test_the_judge_notices_a_run_that_ends_as_it_should_not(cells: crash.Cells):
+    verdict = crash.try_out(small(Run(at=At("claim after", 1, "SIGABRT"))), cells)
+    assert any("ended with -6" in one for one in verdict.complaints), told(verdict)
+
+
+def test_a_kill_strikes_where_it_is_meant_to(cells: crash.Cells):
+    verdict = crash.try_out(small(Run(at=At("create after", 2, "SIGKILL"))), cells)
+    assert not verdict.complaints, told(verdict)
+    assert verdict.figures["kills"] == 1
+    assert verdict.figures["batches"] == 3
+    assert "run 0: create after \n" in verdict.story
+    assert "run 0: accepted before \n" in verdict.story
+
+
+def test_a_seed_makes_the_same_schedule_every_time():
+    assert [make(seed) for seed in range(50)] == [make(seed) for seed in range(50)]

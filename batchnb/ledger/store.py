@@ -217,7 +217,7 @@ def _advice(error: sqlite3.DatabaseError) -> str:
         ),
         (
             "disk I/O error",
-            "the disk fails, or a quota is used up. What was not recorded was not sent. Free space; run the cell again.",
+            "the disk fails, or a quota is used up. What was not recorded was not sent. Make room; run the cell again.",
         ),
         ("readonly", "it cannot be written to. Make it writable, or set BATCHNB_HOME to a folder you can write to."),
         ("malformed", "the file is damaged. Keep a copy of it, move it away, and run the cell again."),

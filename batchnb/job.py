@@ -65,7 +65,7 @@ class Job:
     @property
     def status(self) -> str:
         """``submitting``, ``in_progress``, ``canceling`` or ``ended``."""
-        return state.status_of(self._record, self._workspace.ledger.jobs)
+        return state.status_of(self._record, self._workspace.ledger)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -327,7 +327,7 @@ class Job:
         return write(rows, table, con, schema=schema, ready=ready, job=self._id, simulated=self.simulated)
 
     def _answers(self) -> Iterator[RowAnswer]:
-        return self._workspace.ledger.jobs.answers(self._number)
+        return self._workspace.ledger.rows.answers(self._number)
 
     def _marked(self, frame: pd.DataFrame) -> pd.DataFrame:
         frame.attrs = {**frame.attrs, "batchnb": {"job": self._id, "simulated": self.simulated}}
@@ -438,7 +438,7 @@ class Job:
             return self._counted.facts
         revision = ledger.revision()
         if self._counted is None or self._counted.revision != revision:
-            facts = state.facts_of(ledger.jobs, self._number, self._workspace.prices)
+            facts = state.facts_of(ledger, self._number, self._workspace.prices)
             took = time.monotonic() - started
             self._counted = _Counted(revision, facts, started + 10 * took)
         return self._counted.facts

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from batchnb.ledger import BatchRecord, JobRecord, Jobs, Ledger
+from batchnb.ledger import BatchRecord, JobRecord, Ledger
 from batchnb.pricing import PriceTable, Usage
 from batchnb.snapshot import COUNTS, BatchLine, RequestCounts, Snapshot
 
@@ -43,15 +43,15 @@ class Facts:
     errors: tuple[tuple[str, int], ...]
 
 
-def facts_of(jobs: Jobs, number: int, prices: PriceTable) -> Facts:
+def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
     """Count what became of a job's rows."""
-    record = jobs.by_number(number)
-    outcomes = jobs.outcomes(number)
+    record, rows = ledger.jobs.by_number(number), ledger.rows
+    outcomes = rows.outcomes(number)
     unseen = record.rows - sum(outcomes.values())
     if unseen > 0:  # of a batch made elsewhere, whose rows are known by their results only
-        name = "missing" if record.state == "ended" and not jobs.is_undecided(number) else "pending"
+        name = "missing" if record.state == "ended" and not rows.is_undecided(number) else "pending"
         outcomes[name] = outcomes.get(name, 0) + unseen
-    lines = jobs.usage(number)
+    lines = rows.usage(number)
     costs = []
     for line in lines:
         price = prices.price(line.model)
@@ -61,7 +61,7 @@ def facts_of(jobs: Jobs, number: int, prices: PriceTable) -> Facts:
         outcomes=outcomes,
         usage=sum((line.usage for line in lines), Usage()),
         cost=float(sum(known, Decimal(0))) if len(known) == len(costs) else None,
-        errors=tuple(jobs.errors(number)),
+        errors=tuple(rows.errors(number)),
     )
 
 
@@ -75,12 +75,12 @@ def snapshot_of(
         job_id=job.id,
         name=job.name,
         model=job.recipe["shared"]["model"],
-        status=status_of(job, ledger.jobs),
+        status=status_of(job, ledger),
         rows=job.rows,
         started_at=job.created_at,
         now=now,
         outcomes=facts.outcomes,
-        unsent=ledger.jobs.count_unsent(job.number) if job.state == "open" else 0,
+        unsent=ledger.rows.count_unsent(job.number) if job.state == "open" else 0,
         reused=job.reused,
         batches=tuple(map(_line, batches)),
         ended_at=job.ended_at,
@@ -143,11 +143,11 @@ def utc(seconds: float | None) -> pd.Timestamp | None:
     return None if seconds is None else pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC")
 
 
-def status_of(job: JobRecord, jobs: Jobs) -> str:
+def status_of(job: JobRecord, ledger: Ledger) -> str:
     """Give a job's status in the words of the API: ``submitting``, ``in_progress``, ``canceling`` or ``ended``."""
     if job.state != "open":
         return job.state
-    return "submitting" if jobs.is_sending(job.number) else "in_progress"
+    return "submitting" if ledger.rows.is_sending(job.number) else "in_progress"
 
 
 def _state(record: BatchRecord) -> str:

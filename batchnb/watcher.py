@@ -124,7 +124,7 @@ class Watcher:
         count, holds = 0, [0.0]
         for watch in self._open_watches():
             job = self._job_of(watch)
-            unsent = self._ledger.jobs.count_unsent(watch.number) if job and job.state == "open" else 0
+            unsent = self._ledger.rows.count_unsent(watch.number) if job and job.state == "open" else 0
             if unsent and watch.may_send:
                 count += unsent
                 holds.append(watch.send_at - watch.refused_since if watch.refusals else 0.0)

@@ -328,10 +328,10 @@ class Workspace:
         """List the jobs of this ledger, newest first. Touches no network."""
         found = []
         for record in self.ledger.jobs.all():
-            facts = facts_of(self.ledger.jobs, record.number, self.prices)
+            facts = facts_of(self.ledger, record.number, self.prices)
             found.append(
                 [record.id, record.name, utc(record.created_at), record.recipe["shared"]["model"], record.rows,
-                 facts.outcomes.get("succeeded", 0), status_of(record, self.ledger.jobs), facts.cost, self.simulated,
+                 facts.outcomes.get("succeeded", 0), status_of(record, self.ledger), facts.cost, self.simulated,
                  note_of(record, self.ledger, time.time())]
             )  # fmt: skip
         columns = ["id", "name", "created", "model", "rows", "succeeded", "status", "cost", "simulated", "note"]

@@ -91,7 +91,7 @@ def asked(ledger: Ledger, batch: int) -> list[bytes]:
 
 
 def results_of(ledger: Ledger, job: int) -> list[bytes | None]:
-    return [row.result for row in ledger.jobs.answers(job)]
+    return [row.result for row in ledger.rows.answers(job)]
 
 
 # The file
@@ -167,7 +167,7 @@ def test_a_damaged_ledger_is_a_clear_error(home):
     with pytest.raises(LedgerError, match="damaged"):  # noqa: PT012  # where it shows is SQLite's affair
         opened = Ledger(home, SCOPE)
         try:
-            list(opened.jobs.answers(1))
+            list(opened.rows.answers(1))
         finally:
             opened.close()
 
@@ -228,7 +228,7 @@ def test_a_row_that_cannot_be_read_leaves_no_half_a_job(ledger):
 def test_creating_a_job_again_gives_the_one_that_is_there(ledger):
     first = create(ledger, "a", None, "b")
     assert create(ledger, "something", "else") == first
-    assert ledger.jobs.outcomes(first) == {"pending": 2, "skipped": 1}
+    assert ledger.rows.outcomes(first) == {"pending": 2, "skipped": 1}
     assert len(ledger.jobs.all()) == 1
 
 
@@ -259,15 +259,15 @@ def test_a_question_of_an_earlier_job_is_not_asked_again(ledger):
 def test_rows_are_read_back_in_the_order_of_the_frame_across_chunks(ledger):
     texts = [str(i) for i in range(5_001)]
     job = create(ledger, *texts)
-    assert [row.digest for row in ledger.jobs.answers(job)] == [digest_of(text) for text in texts]
-    assert [row.position for row in ledger.jobs.answers(job)] == list(range(5_001))
+    assert [row.digest for row in ledger.rows.answers(job)] == [digest_of(text) for text in texts]
+    assert [row.position for row in ledger.rows.answers(job)] == list(range(5_001))
 
 
 def test_usage_counts_an_answer_for_several_rows_once(ledger):
     job = create(ledger, "a", "a", "b")
     batch = send(ledger, job)
     ledger.batches.record(batch, [answer("a"), answer("b")])
-    (line,) = ledger.jobs.usage(job)
+    (line,) = ledger.rows.usage(job)
     assert (line.usage.input_tokens, line.usage.output_tokens, line.usage.requests) == (6, 4, 2)
 
 
@@ -279,7 +279,7 @@ def test_a_claim_takes_each_request_once(ledger):
     taken = [claim(ledger, job, max_requests=2) for _ in range(3)]
     assert [batch and batch.requests for batch in taken] == [2, 1, None]
     assert asked(ledger, 1) + asked(ledger, 2) == [digest_of(text) for text in "abc"]
-    assert ledger.jobs.count_unsent(job) == 0
+    assert ledger.rows.count_unsent(job) == 0
 
 
 def test_two_processes_share_the_requests_of_one_job_without_overlap(home):
@@ -340,8 +340,8 @@ def test_recording_answers_twice_changes_nothing(ledger):
     for _ in range(2):
         ledger.batches.record(batch, answers)
         assert results_of(ledger, job) == [b'"A"', b'"E"']
-        assert ledger.jobs.outcomes(job) == {"errored": 1, "succeeded": 1}
-        assert ledger.jobs.usage(job)[0].usage.requests == 2
+        assert ledger.rows.outcomes(job) == {"errored": 1, "succeeded": 1}
+        assert ledger.rows.usage(job)[0].usage.requests == 2
 
 
 @pytest.mark.parametrize("paid", ["succeeded", "invalid"])
@@ -370,7 +370,7 @@ def test_answers_that_belong_to_another_batch_are_not_taken(ledger):
     first = claim(ledger, job, max_requests=1)
     second = claim(ledger, job, max_requests=1)
     ledger.batches.record(first.id, [answer("a"), answer("b")])
-    assert ledger.jobs.outcomes(job) == {"pending": 1, "succeeded": 1}
+    assert ledger.rows.outcomes(job) == {"pending": 1, "succeeded": 1}
     assert ledger.batches.unanswered(second.id) == 1
 
 
@@ -380,7 +380,7 @@ def test_requests_without_a_result_are_missing_once_the_batch_is_collected(ledge
     ledger.batches.record(batch, [answer("a")])
     for _ in range(2):
         ledger.batches.collected(batch)
-        assert ledger.jobs.outcomes(job) == {"missing": 1, "succeeded": 1}
+        assert ledger.rows.outcomes(job) == {"missing": 1, "succeeded": 1}
 
 
 def test_a_job_ends_when_no_row_waits(ledger):
@@ -424,7 +424,7 @@ def test_each_rule_releases_what_it_should_of_a_collected_batch(ledger, rule, ou
     ledger.jobs.settle(job, 2.0)
     released = (outcome, error) in RELEASED[rule]
     assert ledger.jobs.release(job, rule) == released
-    assert ledger.jobs.count_unsent(job) == released
+    assert ledger.rows.count_unsent(job) == released
     assert ledger.jobs.by_number(job).state == ("open" if released else "ended")
 
 
@@ -439,7 +439,7 @@ def test_what_no_batch_ever_held_is_asked_again_by_running_the_cell_again(ledger
         job = create(ledger, text, id=f"job_{number}")
         batch = claim(ledger, job)
         ledger.batches.refuse(batch.id, error_type=error, message="No.")
-        assert ledger.jobs.outcomes(job) == {"errored": 1}
+        assert ledger.rows.outcomes(job) == {"errored": 1}
         assert list(ledger.jobs.unsent([digest_of(text)])) == ([digest_of(text)] if "rerun" in rules else [])
         assert ledger.jobs.release(job, rule) == (rule in rules)
         assert results_of(ledger, job) == [None if rule in rules else refused_result(error, "No.")]
@@ -474,7 +474,7 @@ def test_a_job_that_had_ended_before_another_sent_its_rows_decides_about_them_to
     lost(ledger, second)
     assert ledger.batches.resolve(first, send=send_again) == 1
     assert ledger.jobs.by_number(first).state == "open"
-    assert ledger.jobs.outcomes(first) == ({"pending": 1} if send_again else {"missing": 1})
+    assert ledger.rows.outcomes(first) == ({"pending": 1} if send_again else {"missing": 1})
 
 
 def test_sending_a_lost_batch_again_leaves_the_rows_of_another_job_to_its_own_decision(ledger):
@@ -483,12 +483,12 @@ def test_sending_a_lost_batch_again_leaves_the_rows_of_another_job_to_its_own_de
     for job in (first, second):
         assert ledger.jobs.settle(job, 2.0)
     assert ledger.batches.resolve(second, send=True) == 2
-    assert [ledger.jobs.count_unsent(job) for job in (first, second)] == [1, 1]
+    assert [ledger.rows.count_unsent(job) for job in (first, second)] == [1, 1]
     assert asked(ledger, batch) == [digest_of("a")]
     assert ledger.batches.get(batch).state == "lost"
     assert ledger.batches.resolve(first, send=True) == 2
     assert ledger.batches.get(batch).state == "refused"
-    assert ledger.jobs.count_unsent(first) == 2
+    assert ledger.rows.count_unsent(first) == 2
 
 
 def test_what_was_read_of_a_batch_before_it_was_lost_is_kept_and_can_be_retried(ledger):
@@ -497,8 +497,8 @@ def test_what_was_read_of_a_batch_before_it_was_lost_is_kept_and_can_be_retried(
     ledger.batches.record(batch, [answer("a"), answer("b", "errored", "billing_error")])
     ledger.batches.lose(batch, "gone")
     assert ledger.batches.resolve(job, send=True) == 3
-    assert ledger.jobs.outcomes(job) == {"succeeded": 1, "errored": 1, "pending": 1}
-    assert ledger.jobs.count_unsent(job) == 1
+    assert ledger.rows.outcomes(job) == {"succeeded": 1, "errored": 1, "pending": 1}
+    assert ledger.rows.count_unsent(job) == 1
     assert ledger.jobs.release(job, "retry") == 1
 
 

@@ -13,8 +13,9 @@ from batchnb.ledger.askings import Askings
 from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.copies import COPIED, hold_back_copied
 from batchnb.ledger.foreign import Foreign, ForeignBatch
-from batchnb.ledger.jobs import JobRecord, Jobs, NewJob, Row, RowAnswer
+from batchnb.ledger.jobs import JobRecord, Jobs, NewJob, Row
 from batchnb.ledger.owners import Owner
+from batchnb.ledger.rows import RowAnswer, Rows
 from batchnb.ledger.store import Store, make_private_folder
 from batchnb.ledger.terms import ATTACHED, LIVE
 
@@ -46,6 +47,7 @@ class Ledger:
     Attributes
     ----------
     jobs : Jobs
+    rows : Rows
     askings : Askings
     batches : Batches
     foreign : Foreign
@@ -66,6 +68,7 @@ class Ledger:
             self.batches = Batches(self._store)
             self.foreign = Foreign(self._store, self.batches)
             self.jobs = Jobs(self._store, self.foreign)
+            self.rows = Rows(self._store)
             self.askings = Askings(self._store)
             self.held_back = hold_back_copied(self._store, self.batches)
         except BaseException:

@@ -1,0 +1,139 @@
+"""What became of the rows of jobs: their answers, counted and one by one. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from batchnb.ledger.askings import CHUNK
+from batchnb.ledger.store import Store
+from batchnb.ledger.terms import UNSENT
+from batchnb.pricing import LARGE_PROMPT, Usage
+
+__all__ = ["RowAnswer", "Rows", "UsageLine"]
+
+#: What became of each sample of each row of a job (:job).
+_SAMPLES = """
+    SELECT j.position, CASE WHEN j.request IS NULL THEN 'skipped' ELSE COALESCE(a.outcome, 'pending') END AS outcome,
+           a.error AS error
+    FROM job_rows AS j LEFT JOIN answers AS a ON a.request = j.request WHERE j.job = :job
+"""
+
+#: What became of each row of a job with several (:samples): what the first sample that is pending, or else did not
+#: succeed, became. SQLite gives the columns of the row that has the least.
+_ROWS = f"""
+    SELECT outcome, error, MIN(CASE outcome WHEN 'pending' THEN 0 WHEN 'succeeded' THEN 2 ELSE 1 END * :samples
+                               + position % :samples)
+    FROM ({_SAMPLES}) GROUP BY position / :samples
+"""
+
+
+class RowAnswer(NamedTuple):
+    """A row of a job, or one of its samples, as it is read back. `result` is None while there is no answer.
+
+    `position` is the row's in the frame; `question` is the digest of the first asking of what `digest` asks.
+    """
+
+    position: int
+    digest: bytes | None
+    question: bytes | None
+    key: str | None
+    note: str | None
+    batch_state: str | None
+    batch_note: str | None
+    result: bytes | None
+
+
+class UsageLine(NamedTuple):
+    """Tokens of answers that are priced alike. `prompt_tokens` is the size of the largest single prompt."""
+
+    model: str
+    geo: str | None
+    prompt_tokens: int
+    usage: Usage
+
+
+class Rows:
+    """The rows of jobs."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def outcomes(self, number: int) -> dict[str, int]:
+        """Count a job's rows by outcome."""
+        return dict(self._count_rows(number, "SELECT outcome, COUNT(*) FROM ({rows}) GROUP BY 1"))
+
+    def errors(self, number: int) -> list[tuple[str, int]]:
+        """Count a job's failed rows by kind, most frequent first."""
+        query = "SELECT error, COUNT(*) FROM ({rows}) WHERE error IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+        return self._count_rows(number, query)
+
+    def usage(self, number: int) -> list[UsageLine]:
+        """Sum the tokens of a job's answers by what decides their price; an answer for several rows counts once."""
+        prompt = "input_tokens + cache_read + cache_write_5m + cache_write_1h"
+        query = f"""
+            SELECT model, geo, MAX({prompt}), SUM(input_tokens), SUM(output_tokens), SUM(cache_read),
+                   SUM(cache_write_5m), SUM(cache_write_1h), COUNT(*)
+            FROM answers WHERE model <> '' AND request IN (SELECT request FROM job_rows WHERE job = ?)
+            GROUP BY model, geo, {prompt} > {LARGE_PROMPT}
+        """
+        with self._store.read() as db:
+            found = db.execute(query, (number,)).fetchall()
+        return [UsageLine(model, geo, largest, Usage(*sums)) for model, geo, largest, *sums in found]
+
+    def count_unsent(self, number: int) -> int:
+        """Count the requests of a job that wait to be put into a batch."""
+        with self._store.read() as db:
+            found = db.execute(f"SELECT COUNT(DISTINCT r.id) {UNSENT}", {"job": number})
+            return int(found.fetchone()[0])
+
+    def is_sending(self, number: int) -> bool:
+        """Tell whether requests of a job wait to be put into a batch, or are in one that is being sent."""
+        query = """
+            SELECT 1 FROM job_rows AS j JOIN requests AS r ON r.id = j.request LEFT JOIN batches AS b ON b.id = r.batch
+            WHERE j.job = ? AND (b.id IS NULL OR b.state = 'submitting')
+            AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id) LIMIT 1
+        """
+        with self._store.read() as db:
+            return db.execute(query, (number,)).fetchone() is not None
+
+    def is_undecided(self, number: int) -> bool:
+        """Tell whether a job has a batch that was given up, and waits for a decision."""
+        query = "SELECT 1 FROM job_batches JOIN batches AS b ON b.id = batch WHERE job = ? AND b.state = 'lost'"
+        with self._store.read() as db:
+            return db.execute(query, (number,)).fetchone() is not None
+
+    def answers(self, number: int) -> Iterator[RowAnswer]:
+        """Read a job's rows with their answers, in the order of its frame, a chunk at a time.
+
+        A row of several samples comes once for each of them, in their order.
+        """
+        query = """
+            SELECT j.position / ?, r.digest, COALESCE(r.question, r.digest), j.key, j.note,
+                   b.state, b.note, a.result
+            FROM job_rows AS j
+            LEFT JOIN requests AS r ON r.id = j.request
+            LEFT JOIN batches AS b ON b.id = r.batch
+            LEFT JOIN answers AS a ON a.request = j.request
+            WHERE j.job = ? AND j.position >= ? ORDER BY j.position LIMIT ?
+        """
+        start, samples = 0, self._samples(number)
+        while True:
+            with self._store.read() as db:
+                rows = db.execute(query, (samples, number, start, CHUNK)).fetchall()
+            yield from map(RowAnswer._make, rows)
+            if len(rows) < CHUNK:
+                return
+            start += CHUNK
+
+    def _count_rows(self, number: int, query: str) -> list[tuple[str, int]]:
+        samples = self._samples(number)
+        query = query.format(rows=_SAMPLES if samples == 1 else _ROWS)
+        with self._store.read() as db:
+            return db.execute(query, {"job": number, "samples": samples}).fetchall()
+
+    def _samples(self, number: int) -> int:
+        """Give a job's samples of each row; 1 where it was deleted."""
+        query = "SELECT COALESCE(json_extract(recipe, '$.samples'), 1) FROM jobs WHERE number = ?"
+        with self._store.read() as db:
+            return int((db.execute(query, (number,)).fetchone() or (1,))[0])

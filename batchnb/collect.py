@@ -10,6 +10,7 @@ from batchnb.current import default_workspace
 
 if TYPE_CHECKING:
     from batchnb.job import Job
+    from batchnb.ledger import JobRecord
     from batchnb.workspace import Workspace
 
 __all__ = ["add_arguments", "run"]
@@ -38,21 +39,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Have every open job of the ledger go on until only time can bring more; return the exit status. Prints."""
     workspace = default_workspace()
-    jobs = [workspace.attach(record.id) for record in workspace.ledger.jobs.all() if _is_open(workspace, record.number)]
-    if not jobs:
-        print("Nothing is open in this ledger.")
-        return DONE
-    _see_through(workspace, jobs, time.monotonic() + args.wait)
-    for job in jobs:
-        note = job.snapshot().note
-        print(f"{job!r}" + (f"\n    {note}" if note else ""))
-    return _status(jobs)
+    try:
+        records = [record for record in workspace.ledger.jobs.all() if _is_open(workspace, record)]
+        if not records:
+            print("Nothing is open in this ledger.")
+            return DONE
+        jobs = [workspace.attach(record.id) for record in records]
+        _see_through(workspace, jobs, time.monotonic() + args.wait)
+        for job in jobs:
+            note = job.snapshot().note
+            print(f"{job!r}" + (f"\n    {note}" if note else ""))
+        return _status(workspace, jobs)
+    finally:
+        workspace.close()  # what the server does not take now is for the next time, not to be waited for on leaving
 
 
-def _is_open(workspace: Workspace, number: int) -> bool:
+def _is_open(workspace: Workspace, job: JobRecord) -> bool:
     """Tell whether a job has rows without an answer: it has not ended, or some were given up for now."""
-    batches = workspace.ledger.batches.of_job(number)
-    return workspace.ledger.jobs.by_number(number).state != "ended" or any(batch.state == "lost" for batch in batches)
+    return job.state != "ended" or workspace.ledger.jobs.is_undecided(job.number)
 
 
 def _see_through(workspace: Workspace, jobs: list[Job], deadline: float) -> None:
@@ -63,14 +67,9 @@ def _see_through(workspace: Workspace, jobs: list[Job], deadline: float) -> None
                 return
 
 
-def _is_failing(job: Job) -> bool:
-    """Tell whether the last look at one of a job's batches failed; the batch's note says how."""
-    batches = job.batches
-    return bool((batches["note"].notna() & batches["state"].isin(["in_progress", "canceling", "ended"])).any())
-
-
-def _status(jobs: list[Job]) -> int:
-    open_jobs = [job for job in jobs if not job.done()]
+def _status(workspace: Workspace, jobs: list[Job]) -> int:
+    records = [workspace.ledger.jobs.get(job.id) for job in jobs]
+    open_jobs = [record.number for record in records if record.state != "ended"]
     if open_jobs:
-        return FAILING if any(_is_failing(job) for job in open_jobs) else OPEN
+        return FAILING if any(map(workspace.watcher.is_failing, open_jobs)) else OPEN
     return UNDECIDED if any(job.counts.get("pending") for job in jobs) else DONE

@@ -64,11 +64,14 @@ class Sent:
         Seconds the server asks to wait, 0 where it did not say; None where there is no need to wait.
     reason : str or None
         Why to wait, for people.
+    unreachable : bool
+        Whether the server could not even be asked.
     """
 
     anything: bool
     wait: float | None = None
     reason: str | None = None
+    unreachable: bool = False
 
 
 @dataclass(slots=True)
@@ -181,7 +184,8 @@ class Submission:
             return Sent(anything=True)
         if waiting_helps(error):
             batches.let_go(batch.id, state="submitting")
-            return Sent(anything=True, wait=error.retry_after or 0.0, reason=_waiting_reason(error))
+            reason, unreachable = _waiting_reason(error), error.type == "unreachable"
+            return Sent(anything=True, wait=error.retry_after or 0.0, reason=reason, unreachable=unreachable)
         batches.refuse(batch.id, error_type=error.type or f"http_{error.status}", message=str(error))
         return Sent(anything=True)
 

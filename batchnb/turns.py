@@ -106,6 +106,11 @@ class Turns:
             return True
         return due is not None and due.state == batch.state and due.turns >= ENOUGH[batch.state]
 
+    def is_failing(self, batch: BatchRecord) -> bool:
+        """Tell whether the last turn of a batch brought no answer, or none that could be used."""
+        due = self._due.get(batch.id)
+        return batch.state in LIVE and due is not None and (due.failures > 0 or due.doubted_since is not None)
+
     # Taking one
 
     def take(self, batch: BatchRecord) -> Turned:

@@ -40,6 +40,7 @@ class _Watch:
     refusals: int = 0
     refused_since: float = 0.0
     may_send: bool = True
+    unreachable: bool = False
 
 
 class Watcher:
@@ -65,6 +66,7 @@ class Watcher:
         self._callbacks: dict[int, list[Callback]] = {}
         self._turns = Turns(submission, ledger, max_poll=max_poll, clock=clock)
         self._lock = threading.RLock()
+        self._stepping = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -132,7 +134,14 @@ class Watcher:
 
     @property
     def at_rest(self) -> bool:
-        """Whether only time can bring more: every batch has had its turns, and what is unsent waits for the server."""
+        """Whether only time can bring more: every batch has had its turns, and what is unsent waits for the server.
+
+        Blocks until the thread is between two steps: within one, what a turn has brought is not all recorded.
+        """
+        with self._stepping:
+            return self._is_at_rest()
+
+    def _is_at_rest(self) -> bool:
         for watch in self._open_watches():
             job = self._job_of(watch)
             if job is None:
@@ -142,6 +151,13 @@ class Watcher:
             if not all(map(self._turns.is_patient, self._ledger.batches.of_job(job.number))):
                 return False
         return True
+
+    def is_failing(self, job: int) -> bool:
+        """Tell whether the last call made for a job, be it to send or to ask, brought no answer that could be used."""
+        watch = self._watches.get(job)
+        if watch is not None and watch.unreachable:
+            return True
+        return any(map(self._turns.is_failing, self._ledger.batches.of_job(job)))
 
     @property
     def running(self) -> bool:
@@ -180,7 +196,8 @@ class Watcher:
 
     def _step_safely(self) -> float | None:
         try:
-            pause = self.step()
+            with self._stepping:
+                pause = self.step()
         except LedgerError as error:
             # Nothing can be recorded, so nothing may be sent. The disk may have room again later.
             self.failure = error
@@ -237,7 +254,7 @@ class Watcher:
         if job.state != "open" or not watch.may_send or watch.send_at > now:
             return
         sent = self._submission.send(job)
-        self._changed = True
+        self._changed, watch.unreachable = True, sent.unreachable
         if not sent.anything:
             watch.may_send = False
             self._note(job, None)

@@ -18,7 +18,7 @@ import pytest
 from bench import KEY, Bench
 from independent import Server, succeeded
 
-from batchnb import Job, Workspace
+from batchnb import Job, RecipeChangedWarning, Workspace
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -125,13 +125,15 @@ ALL: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("changed", ALL.values(), ids=ALL)
 def test_another_recipe_asks_every_row_again(bench: Bench, changed):
     run_cell(bench, reviews())
-    run_cell(bench, reviews(), **changed)
+    with pytest.warns(RecipeChangedWarning, match=f"{ROWS} of {ROWS} rows were asked before"):
+        run_cell(bench, reviews(), **changed)
     assert [len(batch.requests) for batch in bench.server.batches] == [ROWS, ROWS]
     run_cell(bench, reviews())
     run_cell(bench, reviews(), **changed)
     assert len(bench.server.batches) == 2
 
 
+@pytest.mark.filterwarnings("ignore::batchnb.RecipeChangedWarning")
 def test_other_labels_and_another_order_of_labels_ask_again(bench: Bench):
     for number, labels in enumerate((["a", "b"], ["a", "b", "c"], ["b", "a"]), 1):
         run_cell(bench, reviews(), labels=labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     collect.set_defaults(run=collecting.run)
     simulate.set_defaults(run=sim_cli.run)
     args = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # names and answers may hold what a pipe's encoding has not
     try:
         status: int = args.run(args)
     except BatchnbError as error:

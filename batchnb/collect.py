@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _is_open(workspace: Workspace, job: JobRecord) -> bool:
     """Tell whether a job has rows without an answer: it has not ended, or some were given up for now."""
-    return job.state != "ended" or workspace.ledger.jobs.is_undecided(job.number)
+    return job.state != "ended" or workspace.ledger.rows.is_undecided(job.number)
 
 
 def _see_through(workspace: Workspace, jobs: list[Job], deadline: float) -> None:

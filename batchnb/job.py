@@ -165,10 +165,10 @@ class Job:
 
     def _raise_failure(self, watcher: Watcher) -> None:
         failure = watcher.failure
-        if failure is not None and not self.done():
+        if failure is not None and not watcher.running and not self.done():
             raise BatchnbError(
-                f"The background work of job {self._id} stopped: {failure}. What is recorded is safe; running the cell "
-                "again goes on where it stopped."
+                f"The background work of job {self._id} stopped: {str(failure).rstrip('.')}. What is recorded is safe; "
+                "running the cell again goes on where it stopped."
             ) from failure
 
     # Answers

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batchnb.errors import ApiError, NotFoundError, RefusedError
-from batchnb.ledger import LIVE, BatchRecord, Ledger
+from batchnb.ledger import ATTACHED, LIVE, BatchRecord, Ledger
 from batchnb.schedule import backoff, poll_interval
 from batchnb.submission import DECIDE, READ_AGAIN, Settlement, Submission, times_of, waiting_helps
 
@@ -224,7 +224,9 @@ class Turns:
             return Turned()
         what = f"Batch {batch.server_id} cannot be read" if batch.server_id else "These rows cannot be found again"
         due.doubted_since = None
-        self._ledger.batches.lose(batch.id, f"{what}: {why} {DECIDE}")
+        # What a batch made elsewhere asked is not known here, so that it cannot be asked again.
+        decide = 'job.resolve("drop") gives its rows up.' if batch.owner == ATTACHED else DECIDE
+        self._ledger.batches.lose(batch.id, f"{what}: {why} {decide}")
         return Turned(changed=True)
 
     def _failed(self, batch: BatchRecord, due: _Due, error: ApiError) -> None:

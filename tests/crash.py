@@ -53,7 +53,11 @@ class Cells:
             name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "BATCH"))
         }
         # Processes with threads are not to be forked.
-        environment |= {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
+        environment |= {
+            "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
+            # NumPy would start threads, and a process with threads had better not be forked.
+            "OPENBLAS_NUM_THREADS": "1",
+        }
         with theirs:
             command = [sys.executable, str(TESTS / "crash_cell.py")]
             self._process = subprocess.Popen(command, stdin=theirs, env=environment, start_new_session=True)

@@ -172,12 +172,15 @@ class _Judge:
         before = self.evidence.runs[number - 1].run
         if ended.run.what != "finish" or not self._cleared(ended.step - 1) or self.schedule.has("error"):
             return
-        if before.what != "wait" or before.variant != ended.run.variant:
+        ours = [event for event in self.evidence.events if event.run == number]
+        complete = any(event.run == number - 1 and event.kind == "frame" for event in self.evidence.events)
+        if not complete or before.what != "wait" or before.variant != ended.run.variant or ended.code:
             return  # rows that nobody has asked yet go with them
-        told = [event for event in self._events("retry", "resolve") if event.run == number]
+        told = [event for event in ours if event.kind in ("retry", "resolve")]
         needed = sum(math.ceil(len(set(event.texts)) / self.schedule.batch_size) for event in told)
-        if ended.creates > needed:
-            yield f"step {ended.step} made {ended.creates} batches where {needed} were enough"
+        made = {one.batch for one in self.evidence.asked if ours[0].time < one.created_at < ours[-1].time}
+        if len(made) > needed:
+            yield f"step {ended.step} made {len(made)} batches where {needed} were enough"
 
     def _nothing_asked_at_last(self) -> Iterator[str]:
         """Once every row of every frame is answered, running the cells again sends nothing."""

@@ -26,6 +26,7 @@ import pytest
 from bench import Bench, assert_echoed, texts
 from independent import Held, Lost, Server, Status, message, text_of
 from nursery import Nursery
+from test_protocol_kills import cell
 
 import batchnb.ledger.store
 from batchnb.errors import LedgerError
@@ -135,7 +136,8 @@ def test_answers_for_which_the_disk_has_no_room_are_read_again_when_it_has(cramp
 def failed_steps(job: Any) -> None:
     """Wait until the background thread could not write several times in a row."""
     watcher = job._workspace.watcher
-    while watcher._ledger_failures < SEVERAL:
+    before = watcher._ledger_failures
+    while watcher._ledger_failures < before + SEVERAL:
         assert watcher.running
         time.sleep(0.01)
 
@@ -149,7 +151,9 @@ def test_a_disk_that_fills_up_during_a_create_sends_nothing_more_until_there_is_
     disk.fill()
     fault.let_go.set()
     failed_steps(job)
-    assert len(server.batches) == 2
+    sent = len(server.batches)  # what still found room in the files there are was recorded, and sent
+    failed_steps(job)
+    assert len(server.batches) == sent < 6
     disk.free()
     assert_echoed(job)
     assert server.bought_once()
@@ -217,6 +221,39 @@ def own(nursery: Nursery, server: Server) -> Iterator[OwnCell]:
     shutil.rmtree(folder)
 
 
+def test_an_empty_file_is_no_new_ledger(bench: Bench):
+    """SQLite takes it for a new database; every row would be bought a second time, without a word."""
+    job = bench.submit(texts(5))
+    assert_echoed(job)
+    job._workspace.close()
+    whole = ledger_of(bench.home).read_bytes()
+    os.truncate(ledger_of(bench.home), 0)
+    with pytest.raises(LedgerError, match=r"is empty.*recover"):
+        bench.submit(texts(5), workspace=bench.open())
+    ledger_of(bench.home).write_bytes(whole)
+    assert_echoed(bench.submit(texts(5), workspace=bench.open()))
+    assert bench.server.bought_once()
+
+
+@pytest.mark.parametrize("part", [0.0, 0.25, 0.5, 0.75])
+def test_batches_are_not_forgotten_with_a_damaged_log(bench: Bench, part):
+    """SQLite leaves out, without an error, what follows the first bad page of its write-ahead log."""
+    bench.server.ends = False
+    with cell(bench) as process:
+        bench.server.wait_for(lambda: len(bench.server.batches) == 3 and bench.server.called("GET", "msgbatch") > 3)
+        process.kill()
+        process.wait()
+    log = Path(f"{ledger_of(bench.home)}-wal")
+    size = log.stat().st_size
+    with log.open("r+b") as file:
+        file.seek(int(size * part))
+        file.write(b"\xa5" * (size - int(size * part)))
+    bench.server.ends = True
+    bench.server.end()
+    assert_echoed(bench.submit(texts(30), batch_size=10))
+    assert bench.server.bought_once()
+
+
 READ_ONLY: dict[str, Callable[[Path], list[Path]]] = {
     "the file": lambda home: [ledger_of(home)],
     "the folder of the ledgers": lambda home: [home / "ledgers"],
@@ -240,6 +277,12 @@ def test_files_that_may_not_be_written_are_a_clear_error(server: Server, own: Ow
         path.chmod(mode)
     assert own.run(4)["event"] == "done"
     assert server.bought_once()
+
+
+@pytest.mark.parametrize("simulate", [False, True])
+def test_a_umask_that_shuts_out_even_the_owner_changes_nothing(own: OwnCell, simulate):
+    said = own.run(5, umask=0o277, simulate=simulate, environment={"BATCHNB_HOME": str(own.home)})
+    assert said["event"] == "done", said
 
 
 def test_a_home_that_may_not_be_made_is_a_clear_error(server: Server, own: OwnCell):

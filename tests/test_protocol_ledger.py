@@ -177,6 +177,22 @@ def test_a_disk_that_stays_full_reaches_whoever_waits(bench: Bench, monkeypatch)
     assert bench.server.bought_once()
 
 
+def test_while_the_thread_tries_on_whoever_waits_is_not_told_that_it_stopped(bench: Bench, monkeypatch):
+    workspace = bench.workspace
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise LedgerError("the disk is full.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(workspace.ledger.batches, "accepted", full)
+        patched.setattr(workspace.ledger.batches, "uncertain", full)
+        job = bench.submit(texts(5))
+        bench.server.wait_for(lambda: workspace.watcher._ledger_failures or bench.server.called("POST", "batches"))
+        assert job.wait(0.2) is False
+    assert_echoed(job)
+    assert bench.server.bought_once()
+
+
 def test_a_key_that_is_gone_in_the_middle_stops_the_job_without_doubt_and_without_loss(bench: Bench, monkeypatch):
     workspace = bench.workspace
     bench.server.always["create"] = Status(429)

@@ -7,6 +7,7 @@ import errno
 import os
 import sqlite3
 import threading
+import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,10 +28,11 @@ SLOWLY = (
 
 def make_private_folder(path: Path) -> Path:
     """Make a folder that only its owner can enter, and that a power cut does not forget."""
+    is_new = not path.exists()
     missing = [parent for parent in path.parents if not parent.exists()]
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.stat().st_mode & 0o077:
+        if is_new or path.stat().st_mode & 0o077:  # a strict umask may have shut out its owner
             path.chmod(0o700)
     except OSError as error:
         raise LedgerError(
@@ -52,6 +54,62 @@ def _sync_names(folder: Path) -> None:
             os.close(handle)
 
 
+def _make(path: Path) -> None:
+    """Make a ledger's file, whole or not at all; one that is empty was cut off later. Another process may be first."""
+    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    draft.chmod(0o600)  # whatever the umask; SQLite gives its -wal and -shm files the mode of the database
+    try:
+        with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as db:
+            db.execute("BEGIN")
+            _migrate(db, 0)
+            db.execute("COMMIT")
+        with contextlib.suppress(FileExistsError):
+            _name(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    _sync_names(path.parent)
+
+
+def _name(draft: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        raise
+    except OSError:  # no such links on this disk
+        if not path.exists():
+            draft.rename(path)
+
+
+def _migrate(db: sqlite3.Connection, version: int) -> None:
+    """Bring a database from a version of the schema to the newest, within a transaction."""
+    for number, step in enumerate(STEPS[version:], version + 1):
+        for statement in _statements(step):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {number}")
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that SQLite would open and should not. It is not opened here: closing it would drop SQLite's locks.
+
+    (Those of this process, if it has the file open elsewhere too; and then another process, when it leaves, takes the
+    -wal file away.)
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not os.access(path, os.R_OK | os.W_OK):
+        # SQLite would open it for reading, and leave files beside it that nobody can write to.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    found = path.stat()
+    if found.st_size == 0:
+        raise LedgerError(
+            f"The ledger {path} is empty: it was cut off, as by a copy that failed. Put a backup in its place; or move "
+            "it away, and batchnb.recover() takes back what was answered. Nothing was sent."
+        )
+    if found.st_mode & 0o077:
+        path.chmod(0o600)
+
+
 class Store:
     """One SQLite file and the one connection to it, shared by this process's threads under a lock.
 
@@ -70,19 +128,10 @@ class Store:
         self._changes = 0
         make_private_folder(path.parent)
         with self._errors():
-            # SQLite gives its -wal and -shm files the mode of the database. Only a new file is opened here: closing one
-            # that this process has open elsewhere would drop SQLite's locks on it, and so let another process take the
-            # -wal file away when it leaves.
-            try:
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            except FileExistsError:
-                if path.is_dir():
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path)) from None
-                if not os.access(path, os.R_OK | os.W_OK):
-                    # SQLite would open it for reading, and leave files beside it that nobody can write to.
-                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)) from None
-            if path.stat().st_mode & 0o077:
-                path.chmod(0o600)
+            self._is_new = not path.exists()
+            if self._is_new:
+                _make(path)
+            _check(path)
             self._db = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
             )
@@ -105,15 +154,12 @@ class Store:
             self._db.execute(f"PRAGMA journal_mode = {'DELETE' if on_network else 'WAL'}")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk there
-        if on_network and version == 0:
+        if on_network and self._is_new:
             warnings.warn(f"The ledger {self.path} {SLOWLY}", stacklevel=8)  # the line that used it, more or less
         with self.transaction(durable=True):
             # Read again inside the transaction: another process may have migrated in the meantime.
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            for number, step in enumerate(STEPS[version:], version + 1):
-                for statement in _statements(step):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {number}")
+            _migrate(self._db, version)
             self._identify(identity)
 
     def _identify(self, identity: dict[str, str]) -> None:
@@ -150,6 +196,11 @@ class Store:
                 yield self._db
                 self._db.execute("COMMIT")
                 self._changes += rows
+                if durable:
+                    # What must never be forgotten does not stay in the -wal file alone: SQLite leaves out, in silence,
+                    # what follows the first damaged page of that.
+                    with contextlib.suppress(sqlite3.DatabaseError):
+                        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
             except BaseException:
                 # Also where the commit itself failed, or an interrupt fell between two lines of this. On a full disk
                 # SQLite has rolled back by itself.

@@ -298,6 +298,7 @@ def make_private(folder: Path) -> None:
     if not folder.parent.is_dir():
         make_private(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)  # whatever the umask
 
 
 def _batch(row: Sequence[object]) -> BatchRow:

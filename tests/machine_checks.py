@@ -60,6 +60,15 @@ NEVER = {
                          WHERE l.state <> 'ended' AND o.request IS NOT NULL)""",
 }  # fmt: skip
 
+#: Jobs with which something can be done.
+JOBS = {
+    "any": "1",
+    "open": "state = 'open'",
+    "ended": "state = 'ended'",
+    "failed": f"id IN (SELECT job FROM ({ROWS}) WHERE outcome NOT IN ('succeeded', 'invalid'))",
+    "lost": f"id IN (SELECT job FROM ({ROWS}) WHERE lost)",
+}
+
 
 class Checks:
     """The checks, and what must be remembered for them.
@@ -88,13 +97,16 @@ class Checks:
 
     # For the machine
 
-    def job_ids(self) -> list[str]:
-        return [row[0] for row in self._all("SELECT id FROM jobs ORDER BY number")]
+    def job_ids(self, kind: str = "any") -> list[str]:
+        return [row[0] for row in self._all(f"SELECT id FROM jobs AS k WHERE {JOBS[kind]} ORDER BY number")]
 
     def readable_batches(self) -> list[int]:
         states = "('ended', 'collected', 'lost')"
         query = f"SELECT id FROM batches WHERE state IN {states} AND server_id IS NOT NULL ORDER BY id"
         return [row[0] for row in self._all(query)]
+
+    def is_uncertain(self) -> bool:
+        return bool(self._all("SELECT 1 FROM batches WHERE state = 'uncertain'"))
 
     def last_claim(self) -> dict[str, str]:
         """Give the custom_ids and texts of the newest batch that still has its requests."""

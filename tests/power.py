@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import power_vfs
 
-__all__ = ["Record", "events", "install", "kill_before", "read", "rebuild"]
+__all__ = ["Record", "events", "install", "keep_identities", "kill_before", "read", "rebuild"]
 
 SECTOR = 512
 
@@ -253,7 +253,9 @@ class _Disk:
             yield path, found.after_cut(chance) if isinstance(found, _File) else found
 
 
-def rebuild(log: Path, home: Path, into: Path, *, seed: int | None = None, at: int | None = None) -> None:
+def rebuild(
+    log: Path, home: Path, into: Path, *, seed: int | None = None, at: int | None = None, keep_identity: bool = True
+) -> None:
     """Make a copy of a home as it would be found after a power cut.
 
     Parameters
@@ -268,6 +270,8 @@ def rebuild(log: Path, home: Path, into: Path, *, seed: int | None = None, at: i
         Decides what of the unsynced reached the disk. None: nothing did.
     at : int, optional
         How many records had been carried out when the power was cut. None: all.
+    keep_identity : bool
+        Whether to call `keep_identities`; else nothing but what was on the disk is in `into`.
     """
     # A seed alone would make the same choices at every cut.
     chance = None if seed is None else random.Random(f"{seed} {at}")
@@ -287,8 +291,8 @@ def rebuild(log: Path, home: Path, into: Path, *, seed: int | None = None, at: i
     for path in files:
         if home in path.parents and not lost.intersection(path.parents):
             _write(into / path.relative_to(home), found[path])
-    for ledger in into.glob("ledgers/*.sqlite"):
-        _keep_identity(ledger)
+    if keep_identity:
+        keep_identities(into)
 
 
 def _write(path: Path, content: Any) -> None:
@@ -297,7 +301,8 @@ def _write(path: Path, content: Any) -> None:
     path.write_bytes(content)
 
 
-def _keep_identity(ledger: Path) -> None:
-    """A power cut does not make a copy of a ledger, as `rebuild` does: let it not be taken for one."""
-    with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(ledger)) as db, db:
-        db.execute("UPDATE meta SET value = ? WHERE name = 'file'", (str(ledger.stat().st_ino),))
+def keep_identities(home: Path) -> None:
+    """A power cut does not make copies of ledgers, as `rebuild` does: let them not be taken for that."""
+    for ledger in home.glob("ledgers/*.sqlite"):
+        with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(ledger)) as db, db:
+            db.execute("UPDATE meta SET value = ? WHERE name = 'file'", (str(ledger.stat().st_ino),))

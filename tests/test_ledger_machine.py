@@ -28,9 +28,10 @@ from machine_server import FAULTS, KINDS, Clock, Interrupted, Killed, Made, Serv
 from batchnb import Job
 from batchnb.errors import ApiError, CredentialsError, JobStateError, LedgerError
 from batchnb.ledger import Ledger
+from batchnb.requests import digest_in
 
-EXAMPLES = int(os.environ.get("LEDGER_MACHINE_EXAMPLES", "60"))
-THOROUGH = EXAMPLES > 60
+EXAMPLES = int(os.environ.get("LEDGER_MACHINE_EXAMPLES", "100"))
+THOROUGH = EXAMPLES > 100
 
 #: Seconds after which all is at rest once nothing fails any more; a batch that is gone is doubted for 600 s.
 PATIENCE = 3_000.0
@@ -100,8 +101,8 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         except (Interrupted, CredentialsError):
             pass
 
-    def job(self, process: Process, which: int) -> Job | None:
-        ids = self.checks.job_ids()
+    def job(self, process: Process, which: int, kind: str = "any") -> Job | None:
+        ids = self.checks.job_ids(kind) or self.checks.job_ids()
         return Job(ids[which % len(ids)], process.workspace) if ids else None
 
     @initialize(skew=st.sampled_from([0.0, -70_000.0, 70_000.0]))
@@ -143,6 +144,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
             job = process.submit(cell.texts, **options)
             self.checks.texts[job.id] = cell.texts
 
+    @precondition(lambda self: self.cells)
     @rule(who=WHO, which=WHICH)
     def look(self, who: int, which: int) -> None:
         """Attach a job: its frame has the rows that were asked, each with its own answer."""
@@ -152,38 +154,38 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
                 process.workspace.attach(job.id)
                 self.checks.check_frame(job.id, job.to_frame(), job.counts)
 
-    @precondition(lambda self: self.cells)
+    @precondition(lambda self: self.checks.job_ids("open"))
     @rule(who=WHO, which=WHICH)
     def cancel(self, who: int, which: int) -> None:
         with self.as_process(who) as process:
-            job = self.job(process, which)
+            job = self.job(process, which, "open")
             if job is not None:
                 with self.checks.canceling(job.id):
                     job.cancel()
 
-    @precondition(lambda self: self.cells)
+    @precondition(lambda self: self.checks.job_ids("failed"))
     @rule(who=WHO, which=WHICH, everything=st.booleans())
     def retry(self, who: int, which: int, everything: bool) -> None:
         with self.as_process(who) as process:
-            job = self.job(process, which)
+            job = self.job(process, which, "failed")
             if job is not None:
                 with self.checks.retrying(job.id, everything=everything):
                     job.retry(all=everything)
 
-    @precondition(lambda self: self.cells)
+    @precondition(lambda self: self.checks.job_ids("lost"))
     @rule(who=WHO, which=WHICH, decision=st.sampled_from(["send", "drop"]))
     def resolve(self, who: int, which: int, decision: str) -> None:
         with self.as_process(who) as process:
-            job = self.job(process, which)
+            job = self.job(process, which, "lost")
             if job is not None:
                 with self.checks.resolving(job.id, decision):
                     job.resolve(decision)
 
-    @precondition(lambda self: self.cells)
+    @precondition(lambda self: self.checks.job_ids("ended"))
     @rule(who=WHO, which=WHICH)
     def delete(self, who: int, which: int) -> None:
         with self.as_process(who) as process:
-            job = self.job(process, which)
+            job = self.job(process, which, "ended")
             if job is not None:
                 with self.checks.deleting(job.id), contextlib.suppress(JobStateError):
                     job.delete()
@@ -197,24 +199,44 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
             for _ in range(times):
                 process.watcher.step()
 
-    @rule(who=WHO, seconds=SECONDS)
-    def run(self, who: int, seconds: float) -> None:
-        """Do what is due for a while; the other process sleeps, but is alive."""
+    @rule(who=WHO, seconds=SECONDS, kinds=st.none() | ENDS)
+    def run(self, who: int, seconds: float, kinds: list[str] | None) -> None:
+        """Do what is due for a while, perhaps while all batches end; the other process sleeps, but is alive."""
         end = self.clock.now + seconds
+        for made in self.unended() if kinds else ():
+            self.server.end(made, kinds or ())
         with self.as_process(who) as process:
             while self.clock.now < end:
                 process.watcher.step()
                 self.clock.now += seconds / 10
         self.clock.now = max(self.clock.now, end)
 
+    @precondition(lambda self: self.checks.is_uncertain())
+    @rule(who=WHO, which=WHICH, omits=st.booleans(), ends=st.booleans(), after=st.booleans(), actions=ACTIONS)
+    def race_to_settle(self, who: int, which: int, omits: bool, ends: bool, after: bool, actions: list[str]) -> None:
+        """Both processes look for a batch when its time has come; things happen while the one is listing."""
+        if omits:
+            self.process(who).kill()  # one that has seen the batch before would know that it is missing
+        for one, job in itertools.product((1 - who, who), self.checks.job_ids()):
+            with self.as_process(one) as process:
+                process.workspace.attach(job)
+        if ends:
+            self.end_all()
+        self.server.faults["list"] = ["omits"] * omits
+        self.wait()
+        self.step(who, 1)
+        self.hooks.insert(0, ("list", after, actions, which))
+        self.clock.now += 61.0
+        self.step(who, 2)
+
+    @precondition(lambda self: self.checks.readable_batches())
     @rule(who=WHO, which=WHICH)
     def collect(self, who: int, which: int) -> None:
         """Read the results of a batch out of turn, perhaps once more, or while another process does."""
         with self.as_process(who) as process:
             known = self.checks.readable_batches()
-            if known:
-                with contextlib.suppress(ApiError):
-                    process.submission.collect(process.ledger.batches.get(known[which % len(known)]))
+            with contextlib.suppress(ApiError):
+                process.submission.collect(process.ledger.batches.get(known[which % len(known)]))
 
     @rule(who=WHO, writes=st.integers(-2, 6))
     def end_process(self, who: int, writes: int) -> None:
@@ -233,11 +255,16 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
     def end(self, which: int, kinds: list[str], extra: str | None) -> None:
         batches = self.unended()
         made = batches[which % len(batches)]
-        others = [name for other in self.server.batches.values() for name in other.texts if name not in made.texts]
+        own = {digest_in(name) for name in made.texts}
+        others = [name for other in self.server.batches.values() for name in other.texts if digest_in(name) not in own]
         self.server.end(made, kinds, others[which % len(others)] if others and extra == "of another batch" else extra)
 
     def unended(self) -> list[Made]:
         return [made for made in self.server.batches.values() if made.status != "ended"]
+
+    def end_all(self) -> None:
+        for made in self.unended():
+            self.server.end(made)
 
     @rule(fault=st.sampled_from([(call, fault) for call, faults in FAULTS.items() for fault in faults]),
           times=st.integers(1, 3))  # fmt: skip
@@ -302,7 +329,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
             "cancel": lambda: self.cancel(person, which),
             "retry": lambda: self.retry(person, which, which % 2 == 0),
             "resolve": lambda: self.resolve(person, which, ("send", "drop")[which % 2]),
-            "end": lambda: [self.server.end(made) for made in self.unended()],
+            "end": self.end_all,
             "wait": self.wait,
         }
         acts[action]()
@@ -361,8 +388,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
                 return
             assert self.clock.now < end, "the jobs do not come to an end"
             self.clock.now += max(5.0 * pause, 0.1)
-            for made in self.unended():
-                self.server.end(made)
+            self.end_all()
 
 
 def test_no_row_is_lost_or_bought_twice_whatever_happens_and_in_whatever_order():

@@ -18,15 +18,12 @@ from batchnb.ledger import ForeignBatch, Ledger
 from batchnb.requests import digest_in
 from batchnb.schedule import backoff, poll_interval
 from batchnb.schemas import TextReply
-from batchnb.submission import READ_AGAIN, UNREADABLE, times_of, waiting_helps
+from batchnb.submission import READ_AGAIN, STRANGERS, UNREADABLE, times_of, waiting_helps
 
 __all__ = ["Recovered", "attach_batch", "is_batch_id", "recover"]
 
 #: How long results are kept by the server, in seconds (platform.claude.com documentation).
 KEPT = 29 * 86_400.0
-
-#: Rows, none of them with a digest of ours, after which the results of a batch are read no further.
-STRANGERS = 100
 
 #: Answers written in one transaction.
 CHUNK = 2_000

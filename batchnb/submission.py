@@ -38,7 +38,7 @@ CHUNK = 2_000
 READ_AGAIN = 3
 
 #: Rows in the results of a batch, none of them ours, after which it is another's.
-STRANGERS = 1_000
+STRANGERS = 100
 
 #: Listings that must agree before something counts as not there.
 LISTINGS = 2

@@ -11,6 +11,8 @@ from crash_schedules import At, Run, Schedule, Step, make
 
 from batchnb.sim import Fault
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(1, 16)
 
 

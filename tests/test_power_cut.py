@@ -21,6 +21,7 @@ import pytest
 from bench import Bench, assert_echoed, texts
 
 pytest_plugins = ["bench_fixtures"]
+pytestmark = pytest.mark.slow
 TESTS = Path(__file__).parent
 
 

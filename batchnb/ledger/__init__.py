@@ -65,14 +65,18 @@ class Ledger:
         self.owner = Owner(home)
         try:
             self._store = Store(self.path, {"scope": scope})
-            self.batches = Batches(self._store)
-            self.foreign = Foreign(self._store, self.batches)
-            self.jobs = Jobs(self._store, self.foreign)
-            self.rows = Rows(self._store)
-            self.askings = Askings(self._store)
-            self.held_back = hold_back_copied(self._store, self.batches)
         except BaseException:
             self.owner.release()
+            raise
+        self.batches = Batches(self._store)
+        self.foreign = Foreign(self._store, self.batches)
+        self.jobs = Jobs(self._store, self.foreign)
+        self.rows = Rows(self._store)
+        self.askings = Askings(self._store)
+        try:
+            self.held_back = hold_back_copied(self._store, self.batches)
+        except BaseException:
+            self.close()
             raise
 
     def foreign_revision(self) -> int:

@@ -160,6 +160,7 @@ class Server:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.calls: list[tuple[str, str, int]] = []
+        self.busy = 0
         self.keys: set[str] = set()
         self.faults: dict[str, list[Any]] = defaultdict(list)
         self.always: dict[str, Any] = {}
@@ -197,6 +198,11 @@ class Server:
 
     def called(self, method: str, part: str) -> int:
         return sum(method == known and part in path for known, path, _ in list(self.calls))
+
+    def count_calls(self) -> int:
+        """Count all calls, once none is being answered: a client has its answer before the call is on record."""
+        self.wait_for(lambda: self.busy == 0)
+        return len(self.calls)
 
     def wait_for(self, condition: Callable[[], Any]) -> None:
         """Wait until a call has made the condition true."""
@@ -283,6 +289,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _serve(self, method: str) -> None:
         self.status, self.fault = 0, None
+        with self.owner.changed:
+            self.owner.busy += 1
         key = self.headers.get("authorization") or self.headers.get("x-api-key") or ""
         self.owner.keys.add(key.removeprefix("Bearer "))
         path = urlsplit(self.path).path
@@ -296,6 +304,7 @@ class Handler(BaseHTTPRequestHandler):
             self._hang_up()
         with self.owner.changed:
             self.owner.calls.append((method, self.path, self.status))
+            self.owner.busy -= 1
             self.owner.changed.notify_all()
 
     def _body(self, method: str) -> bytes | None:

@@ -77,12 +77,12 @@ def test_the_line_that_submits_is_the_one_that_is_named(bench: Bench):
 
 def test_as_an_error_it_comes_before_anything_is_recorded_or_sent(bench: Bench):
     job = asked(bench, texts(3))
-    calls = len(bench.server.calls)
+    calls = bench.server.count_calls()
     with warnings.catch_warnings():
         warnings.simplefilter("error", RecipeChangedWarning)
         with pytest.raises(RecipeChangedWarning, match="3 of 3 rows"):
             submit(bench, texts(3), "Repeat: {review}")
-    assert len(bench.server.calls) == calls
+    assert bench.server.count_calls() == calls
     assert bench.workspace.jobs()["id"].tolist() == [job.id]
 
 

@@ -215,9 +215,9 @@ def test_a_finished_ledger_is_copied_without_a_question(bench: Bench):
     go_on(bench)
     place = copied(bench)
     assert place.ledger.held_back == 0
-    calls = len(bench.server.calls)
+    calls = bench.server.count_calls()
     assert_echoed(bench.submit(texts(30), workspace=place))
-    assert len(bench.server.calls) == calls
+    assert bench.server.count_calls() == calls
 
 
 def test_a_ledger_that_was_moved_goes_on_without_a_question(unsent: Bench):

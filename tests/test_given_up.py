@@ -159,10 +159,10 @@ def test_a_candidate_that_vanished_stays_given_up_until_somebody_decides(bench: 
     server.wait_for(lambda: server.called("GET", "batches?limit") >= 3)
     server.vanish(server.batches[0])
     assert outcomes(job.result(30)) == {"pending": 10}
-    calls = len(server.calls)
+    calls = server.count_calls()
     assert outcomes(bench.submit(texts(10)).result(30)) == {"pending": 10}
     assert outcomes(bench.workspace.attach(job.id).result(30)) == {"pending": 10}
-    assert len(server.calls) == calls
+    assert server.count_calls() == calls
     server.ends = True
     assert job.resolve("send") == 10
     assert_echoed(job)

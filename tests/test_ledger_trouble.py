@@ -386,7 +386,7 @@ def test_a_damaged_ledger_is_a_clear_error_and_one_that_is_mended_has_everything
     path = ledger_of(bench.home)
     kept = path.read_bytes()
     damage(path)
-    calls = len(bench.server.calls)
+    calls = bench.server.count_calls()
     workspace = bench.open()
     with pytest.raises(LedgerError, match=r"[Mm]ove it away|Upgrade") as raised:  # wherever it shows
         bench.submit([*texts(500), "one more"], workspace=workspace).result(30)
@@ -408,7 +408,7 @@ def test_garbage_beside_a_closed_ledger_harms_nothing(bench: Bench, garbage):
     path = ledger_of(bench.home)
     for ending in ("-wal", "-shm"):
         path.with_name(path.name + ending).write_bytes(garbage)
-    calls = len(bench.server.calls)
+    calls = bench.server.count_calls()
     workspace = bench.open()
     again = bench.submit(texts(50), workspace=workspace)
     assert again.id == job.id

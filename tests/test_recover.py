@@ -47,10 +47,10 @@ def read(bench: Bench, batch: Batch) -> int:
 
 def assert_sends_nothing(bench: Bench, rows: list[str]) -> batchnb.Job:
     """The cell, run in the new home, must be answered without a call."""
-    calls = len(bench.server.calls)
+    calls = bench.server.count_calls()
     job = bench.submit(rows)
     assert_echoed(job)
-    assert len(bench.server.calls) == calls
+    assert bench.server.count_calls() == calls
     return job
 
 
@@ -126,9 +126,9 @@ def test_a_recovered_reply_that_does_not_fit_is_invalid_and_not_bought_again(ben
     before = ask(lost)
     assert before["echo_status"].tolist() == ["invalid", "invalid", "succeeded"]
     recover(bench)
-    calls = len(bench.server.calls)
+    calls = bench.server.count_calls()
     pd.testing.assert_frame_equal(ask(bench.workspace), before)
-    assert len(bench.server.calls) == calls
+    assert bench.server.count_calls() == calls
 
 
 def test_two_jobs_share_a_recovered_answer(bench: Bench):

@@ -45,8 +45,8 @@ CALLS = st.sampled_from(sorted(FAULTS))
 CREATE_FAULTS = st.none() | st.sampled_from(FAULTS["create"])
 STEPS = st.integers(0, 3)
 ACTIONS = st.lists(
-    st.sampled_from(["kill", "kill the other", "step", "submit", "cancel", "retry", "end", "wait", "resolve"]),
-    min_size=1, max_size=3,
+    st.sampled_from(["kill", "kill the other", "step", "run", "submit", "cancel", "retry", "end", "wait", "resolve"]),
+    min_size=1, max_size=4,
 )  # fmt: skip
 
 
@@ -257,7 +257,9 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         made = batches[which % len(batches)]
         own = {digest_in(name) for name in made.texts}
         others = [name for other in self.server.batches.values() for name in other.texts if digest_in(name) not in own]
-        self.server.end(made, kinds, others[which % len(others)] if others and extra == "of another batch" else extra)
+        if extra == "of another batch" and others and made.ours and made.id in self.checks.forgettable():
+            extra = others[which % len(others)]
+        self.server.end(made, kinds, extra)
 
     def unended(self) -> list[Made]:
         return [made for made in self.server.batches.values() if made.status != "ended"]
@@ -293,7 +295,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         """Somebody else on the same workspace of the API makes a batch, perhaps of a size like ours, or of our rows."""
         texts = {f"row-{i}" if kind == "plain" else f"{i}-{len(self.server.batches):031x}{i}": "?" for i in range(size)}
         if kind == "overlapping":
-            texts |= dict(list(self.checks.last_claim().items())[: size - 1])
+            texts = dict([*self.checks.last_claim().items()][:-1] + [*texts.items()][:1])
         if kind == "twin":
             texts = self.checks.last_claim() or texts
         self.server.make(texts, ours=False)
@@ -325,6 +327,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
             "kill": lambda: self.processes[own] and self.processes[own].kill(),
             "kill the other": lambda: self.processes[other] and self.processes[other].kill(),
             "step": lambda: self.step(other, 3),
+            "run": lambda: self.run(other, 130.0, None),
             "submit": lambda: self.cells and self.run_cell(other, self.cells[which % len(self.cells)]),
             "cancel": lambda: self.cancel(person, which),
             "retry": lambda: self.retry(person, which, which % 2 == 0),
@@ -371,10 +374,14 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
             self.run_cell(0, cell)
         self.see_through(process)
         self.checks.check_end()
-        for number in range(len(self.checks.job_ids())):
-            self.resolve(0, number, "send" if number % 2 else "drop")
-            self.retry(0, number, True)
+        jobs = range(len(self.checks.job_ids()))
+        for number in jobs:  # the first of those that are left
+            self.resolve(0, 0, "send" if number % 2 else "drop")
+        self.see_through(process)
+        for _ in jobs:
+            self.retry(0, 0, True)
             self.see_through(process)
+        for number in jobs:
             self.look(0, number)
         self.checks.check_end(resolved=True)
 

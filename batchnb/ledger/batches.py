@@ -237,11 +237,20 @@ class Batches:
 
         The wrong workspace's key, for one, makes every batch seem lost.
         """
+        lost = (
+            "SELECT id FROM batches WHERE state = 'lost' AND given_up = 1"
+            " AND id IN (SELECT batch FROM job_batches WHERE job = ?)"
+        )
         with self._store.transaction(durable=True) as db:
+            # Whoever has rows in them waits again, also another job that had ended.
+            db.execute(
+                "UPDATE jobs SET state = 'open', ended_at = NULL WHERE state = 'ended' AND number IN (SELECT j.job FROM"
+                f" job_rows AS j JOIN requests AS r ON r.id = j.request WHERE r.batch IN ({lost}))",
+                (job,),
+            )
             found = db.execute(
                 "UPDATE batches SET state = CASE WHEN server_id IS NULL THEN 'uncertain' ELSE 'in_progress' END,"
-                " note = NULL WHERE state = 'lost' AND given_up = 1"
-                " AND id IN (SELECT batch FROM job_batches WHERE job = ?)",
+                f" note = NULL WHERE id IN ({lost})",
                 (job,),
             )
             return found.rowcount > 0

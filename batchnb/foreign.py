@@ -18,15 +18,10 @@ from batchnb.ledger import ForeignBatch, Ledger
 from batchnb.requests import digest_in
 from batchnb.schedule import backoff, poll_interval
 from batchnb.schemas import TextReply
-from batchnb.submission import READ_AGAIN, STRANGERS, UNREADABLE, times_of, waiting_helps
+from batchnb.state import KEPT
+from batchnb.submission import CHUNK, READ_AGAIN, STRANGERS, result_in, state_of, times_of, waiting_helps
 
 __all__ = ["Recovered", "attach_batch", "is_batch_id", "recover"]
-
-#: How long results are kept by the server, in seconds (platform.claude.com documentation).
-KEPT = 29 * 86_400.0
-
-#: Answers written in one transaction.
-CHUNK = 2_000
 
 #: Times a call that may succeed later is made before its failure is passed on.
 TRIES = 6
@@ -233,12 +228,9 @@ def _keep(ledger: Ledger, batch: ForeignBatch, chunk: list[tuple[bytes, bytes]],
 
 def _ours_in(line: bytes) -> tuple[bytes, bytes] | None:
     """Read the digest and the result in a line; None where it carries none of ours, or cannot be read."""
-    try:
-        custom_id, result = results.identified(line)
-    except UNREADABLE:
-        return None
-    digest = digest_in(custom_id)
-    return None if digest is None else (digest, result)
+    found = result_in(line)
+    digest = None if found is None else digest_in(found[0])
+    return None if found is None or digest is None else (digest, found[1])
 
 
 def _patiently(call: Callable[[], _T]) -> _T:
@@ -258,8 +250,4 @@ def _patiently(call: Callable[[], _T]) -> _T:
 
 
 def _described(info: BatchInfo) -> ForeignBatch:
-    state = info.processing_status if info.processing_status in ("canceling", "ended") else "in_progress"
-    times = times_of(info)
-    return ForeignBatch(
-        info.id, state, info.request_counts, times["created_at"], times["expires_at"], times["ended_at"]
-    )
+    return ForeignBatch(info.id, state_of(info), info.request_counts, **times_of(info))

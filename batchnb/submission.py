@@ -277,7 +277,7 @@ class Submission:
         strangers = 0
         with self.api.results(batch_id) as chunks:
             try:
-                for custom_id, _ in filter(None, map(_result_in, results.lines(chunks))):
+                for custom_id, _ in filter(None, map(result_in, results.lines(chunks))):
                     digest = requests.digest_in(custom_id)
                     if digest in ours:
                         found.add(digest)
@@ -325,7 +325,7 @@ class Submission:
             The results could not be opened.
         """
         if batch.owner == ATTACHED:
-            broken = self._read(batch, _result_in, lambda found: self._ledger.foreign.admit(batch, found))
+            broken = self._read(batch, result_in, lambda found: self._ledger.foreign.admit(batch, found))
             return Reading(self._ledger.foreign.absent(batch), broken)
         replies = self._ledger.batches.replies(batch.id)
         broken = self._read(
@@ -360,6 +360,11 @@ def waiting_helps(error: ApiError) -> bool:
     return error.status in (409, 429, 529) or error.type == "unreachable"
 
 
+def state_of(info: BatchInfo) -> str:
+    """Give a batch's state; one that is not documented counts as in progress."""
+    return info.processing_status if info.processing_status in ("canceling", "ended") else "in_progress"
+
+
 def times_of(info: BatchInfo) -> dict[str, float | None]:
     """Give a batch's times in seconds since the epoch."""
 
@@ -390,7 +395,7 @@ def _server_id(batch: BatchRecord) -> str:
     return batch.server_id
 
 
-def _result_in(line: bytes) -> tuple[str, bytes] | None:
+def result_in(line: bytes) -> tuple[str, bytes] | None:
     """Read the custom_id and the result in a line; None where the line was cut or is none."""
     try:
         return results.identified(line)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from batchnb.errors import ApiError, NotFoundError, RefusedError
 from batchnb.ledger import ATTACHED, LIVE, BatchRecord, Ledger
 from batchnb.schedule import backoff, poll_interval
-from batchnb.submission import DECIDE, READ_AGAIN, Settlement, Submission, times_of, waiting_helps
+from batchnb.submission import DECIDE, READ_AGAIN, Settlement, Submission, state_of, times_of, waiting_helps
 
 __all__ = ["Turned", "Turns"]
 
@@ -178,7 +178,7 @@ class Turns:
             due.at, due.checks = self._clock() + poll_interval(0, self._max_poll), 1
         else:
             info = api.retrieve_batch(batch.server_id)
-        state = info.processing_status if info.processing_status in ("canceling", "ended") else "in_progress"
+        state = state_of(info)
         self._ledger.batches.checked(
             batch.id, state=state, counts=info.request_counts, times=times_of(info), now=self._clock()
         )

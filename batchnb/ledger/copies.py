@@ -14,7 +14,7 @@ from pathlib import Path
 
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import UNSENT
+from batchnb.ledger.terms import LINK, UNSENT
 
 __all__ = ["COPIED", "hold_back_copied"]
 
@@ -53,10 +53,7 @@ def hold_back_copied(store: Store, batches: Batches) -> int:
         held = db.execute("SELECT id, requests FROM batches WHERE state IN ('submitting', 'uncertain')").fetchall()
         for batch, _ in held:
             batches.lose(batch, COPIED, final=True)
-        db.execute(
-            "INSERT OR IGNORE INTO job_batches SELECT DISTINCT j.job, r.batch FROM job_rows AS j"
-            " JOIN requests AS r ON r.id = j.request JOIN batches AS b ON b.id = r.batch WHERE b.state = 'lost'"
-        )
+        db.execute(f"{LINK} WHERE b.state = 'lost'")
         # Whatever sending waited for there is not why these rows wait.
         db.execute("UPDATE jobs SET retries = 0, note = NULL WHERE state = 'open'")
         return sum(requests for _, requests in held)

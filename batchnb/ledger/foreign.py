@@ -11,7 +11,7 @@ import msgspec
 from batchnb.errors import JobStateError
 from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import ATTACHED
+from batchnb.ledger.terms import ATTACHED, LINK
 from batchnb.requests import attached_digest
 from batchnb.results import PAID, Answer, answer_of
 from batchnb.schemas import TextReply, reply_from_spec
@@ -212,11 +212,7 @@ class Foreign:
                     db.execute("DELETE FROM recovered WHERE digest = ?", (digest,))
                 used += len(found)
             if used:
-                db.execute(
-                    "INSERT OR IGNORE INTO job_batches SELECT DISTINCT j.job, b.id FROM job_rows AS j"
-                    " JOIN requests AS r ON r.id = j.request JOIN batches AS b ON b.id = r.batch"
-                    " WHERE b.server_id IN (SELECT server_id FROM read_batches)"
-                )
+                db.execute(f"{LINK} WHERE b.server_id IN (SELECT server_id FROM read_batches)")
             db.execute(ANSWERED)
             db.execute(
                 "UPDATE batches SET state = 'refused', processing = 0 WHERE state = 'lost' AND owner <> ?"

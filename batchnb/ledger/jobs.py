@@ -13,7 +13,7 @@ from batchnb.errors import JobNotFoundError, JobStateError
 from batchnb.ledger.askings import chunks
 from batchnb.ledger.foreign import Foreign
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import ATTACHED, LIVE
+from batchnb.ledger.terms import ATTACHED, LINK, LIVE
 from batchnb.requests import Content, Envelope
 from batchnb.results import RETRYABLE_ERRORS
 
@@ -226,11 +226,7 @@ class Jobs:
     def _link(self, number: int) -> None:
         """Note which batches already carry requests of a job."""
         with self._store.transaction() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO job_batches SELECT DISTINCT ?, r.batch FROM job_rows AS j"
-                " JOIN requests AS r ON r.id = j.request WHERE j.job = ? AND r.batch IS NOT NULL",
-                (number, number),
-            )
+            db.execute(f"{LINK} WHERE j.job = ?", (number,))
 
     def settle(self, number: int, now: float) -> bool:
         """End a job that has no row left to wait for; tell whether it has ended.

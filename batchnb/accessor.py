@@ -173,14 +173,14 @@ class FrameAccessor:
         InputError
             As `submit` would.
         """
-        from batchnb.previews import preview
+        from batchnb.previews import first_rows, preview
 
         workspace = workspace or _default_workspace()
         recipe = self._recipe(
             workspace, column, template, into=into, labels=labels, system=system, model=model, max_tokens=max_tokens,
             params=params, key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite,
         )  # fmt: skip
-        return preview(workspace, self._frame, recipe, n)
+        return preview(workspace, self._frame, recipe, first_rows(self._frame, n))
 
     def join(
         self,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchnb import answers, state
+from batchnb.display import has_front_end, show
 from batchnb.errors import BatchnbError, InputError, JobStateError, NotFoundError, ResultTimeoutError
 from batchnb.frames import copy_of, with_columns
 from batchnb.pricing import Usage
@@ -344,6 +345,15 @@ class Job:
         self._workspace.watch(self._number)
         self._workspace.watcher.wake(self._workspace.ledger.batches.of_job(self._number))
 
+    def collect(self) -> None:
+        """Have the server asked now how the job's batches stand, and what has ended fetched. Returns at once.
+
+        The background thread does that by itself every so often; this makes it now. A batch that was given up gets one
+        more look.
+        """
+        self._workspace.go_on(self._number)
+        self._workspace.watcher.wake(self._workspace.ledger.batches.of_job(self._number))
+
     def retry(self, *, all: bool = False) -> int:
         """Ask the failed rows of this job again, and tell how many requests that is.
 
@@ -399,8 +409,21 @@ class Job:
                 with contextlib.suppress(NotFoundError):  # deleted there before
                     self._workspace.api.delete_batch(batch)
         self._workspace.ledger.jobs.delete(self._number)
+        if (view := self.views.get(self._id)) is not None:
+            view.tick()  # which finds the job gone
 
     # Views
+
+    @property
+    def views(self) -> MutableMapping[str, Any]:
+        """The live views of the workspace's jobs, by job id."""
+        return self._workspace.views
+
+    def _ipython_display_(self) -> None:
+        if has_front_end():
+            show(self)
+        else:
+            print(repr(self))  # noqa: T201  # what a terminal shows of any other object
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called about once a second while the job is open and once when it ends.
@@ -423,8 +446,11 @@ class Job:
         """Give what a view may show of the job now. Touches no network."""
         record, ledger = self._record, self._workspace.ledger
         facts = self._facts(patient=record.state != "ended")
-        failure = self._workspace.watcher.failure
-        return state.snapshot_of(record, facts, ledger, simulated=self.simulated, failure=failure)
+        watcher = self._workspace.watcher
+        failing = watcher.is_failing(self._number)
+        return state.snapshot_of(
+            record, facts, ledger, simulated=self.simulated, failing=failing, failure=watcher.failure
+        )
 
     def _facts(self, *, patient: bool = False) -> state.Facts:
         """Count what became of the rows, unless nothing can have changed since the last time.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from batchnb.display import Preview, PreviewRow, preview_html, preview_text
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from batchnb.recipes import Question, Recipe
     from batchnb.workspace import Workspace
 
-__all__ = ["ShownPreview", "preview"]
+__all__ = ["ShownPreview", "first_rows", "preview"]
 
 
 class ShownPreview:
@@ -40,60 +40,81 @@ class ShownPreview:
         return preview_html(self.preview)
 
 
-def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: int) -> ShownPreview:
-    """Fill in the first `n` rows, and count what all of them would send. See ``df.batch.preview``."""
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise InputError(f"n is a whole number of at least 1, not {n!r}. {NOT_SENT}")
+def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> ShownPreview:
+    """Fill in the rows at `positions`, and count what all rows would send. See ``df.batch.preview``."""
     rows, ledger = list(recipe.rows(frame)), workspace.ledger
     firsts = [row.digest for row in rows]
     digests = firsts if recipe.replicate else list(ledger.askings.newest(firsts))
     asked = {digest: row for digest, row in zip(digests, rows, strict=True) if digest is not None}
     unsent = set(ledger.jobs.unsent(asked))
-    shown = list(itertools.islice(recipe.questions(frame), n))
+    reused = _reused(digests, recipe.samples, unsent)
+    part = frame.iloc[list(positions)]
+    shown = list(recipe.questions(part))
     envelopes = recipe.envelopes()
-    requests = [envelopes[one.envelope].params(one.content) for one in shown if one.content is not None]
-    sizes = {digest: len(row.content.sent) for digest, row in asked.items() if row.content is not None}
-    shown_sizes = sum(len(one.content.sent) for one in shown if one.content is not None)
-    tokens = _tokens(workspace, recipe, requests, shown_sizes, [sizes[digest] for digest in unsent])
+    requests = [envelopes[one.envelope].params(one.content) if one.content is not None else None for one in shown]
+    tokens = _tokens(
+        workspace, recipe,
+        [request for request in requests if request is not None],
+        sum(len(one.content.sent) for one in shown if one.content is not None),
+        [len(row.content.sent) for digest in unsent if (row := asked[digest]).content is not None],
+    )  # fmt: skip
     system = recipe.shared.get("system")
     return ShownPreview(
         Preview(
-            rows=tuple(_row(frame, recipe, question, place) for place, question in enumerate(shown)),
+            rows=tuple(
+                _row(part, recipe, question, request, (place, position), reused.get(position))
+                for place, (position, question, request) in enumerate(zip(positions, shown, requests, strict=True))
+            ),
             total_rows=len(frame),
             to_send=len(unsent),
-            reused=_reused(digests, recipe.samples, unsent),
+            reused=len(reused),
             skipped=digests.count(None) // recipe.samples,
             model=recipe.model,
             system=system if isinstance(system, str) or system is None else json.dumps(system, ensure_ascii=False),
             input_tokens=tokens,
             cost=_worst_cost(workspace, recipe, tokens, len(unsent)),
             simulated=workspace.simulated,
-            request_json=json.dumps(requests[0], indent=2, ensure_ascii=False) if requests else "",
         )
     )
 
 
-def _reused(digests: list[bytes | None], samples: int, unsent: set[bytes]) -> int:
-    """Count the rows that ask nothing new: an earlier job, or an equal row before them, asks all of it."""
-    count, left = 0, set(unsent)
-    for start in range(0, len(digests), samples):
+def first_rows(frame: pd.DataFrame, n: Any) -> range:
+    """Give the positions of the first `n` rows, or raise InputError."""
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise InputError(f"n is a whole number of at least 1, not {n!r}. {NOT_SENT}")
+    return range(min(n, len(frame)))
+
+
+def _reused(digests: list[bytes | None], samples: int, unsent: set[bytes]) -> dict[int, str]:
+    """Find the rows that ask nothing new, and say why: an earlier job, or an equal row before them, asks all of it."""
+    found, left = {}, set(unsent)
+    for position, start in enumerate(range(0, len(digests), samples)):
         row = set(digests[start : start + samples])
-        count += None not in row and left.isdisjoint(row)
+        if None not in row and left.isdisjoint(row):
+            before = unsent.isdisjoint(row)
+            found[position] = "asked before: not bought again" if before else "equal to a row above it: asked once"
         left -= row
-    return count
+    return found
 
 
-def _row(frame: pd.DataFrame, recipe: Recipe, question: Question, place: int) -> PreviewRow:
-    label = str(frame.index[place])
+def _row(
+    part: pd.DataFrame, recipe: Recipe, question: Question, request: dict[str, Any] | None, places: tuple[int, int],
+    reused: str | None,
+) -> PreviewRow:  # fmt: skip
+    """Draw the row that stands at the first of `places` in `part`, and at the second in the frame."""
+    place, position = places
+    label = str(part.index[place])
     if question.content is None:
-        return PreviewRow(place, label, None, question.note)
+        return PreviewRow(position, label, None, f"skipped: {question.note}")
     if callable(recipe.template):
         sent = json.loads(question.content.sent)
         text = sent if isinstance(sent, str) else json.dumps(sent, indent=2, ensure_ascii=False)
-        return PreviewRow(place, label, ((text, True),), None)
-    template = recipe.compiled(frame)
-    values = [column_values(frame.iloc[place : place + 1], column)[0] for column in template.columns]
-    return PreviewRow(place, label, tuple(template.pieces(values)), None)
+        pieces = [(text, True)]
+    else:
+        template = recipe.compiled(part)
+        values = [column_values(part.iloc[place : place + 1], column)[0] for column in template.columns]
+        pieces = template.pieces(values)
+    return PreviewRow(position, label, tuple(pieces), reused, json.dumps(request, indent=2, ensure_ascii=False))
 
 
 def _tokens(

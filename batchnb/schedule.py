@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from batchnb.errors import InputError
+from batchnb.snapshot import Usual
 
-__all__ = ["backoff", "batch_sizes", "plan_batch_size", "poll_interval"]
+__all__ = ["backoff", "batch_sizes", "plan_batch_size", "poll_interval", "usual"]
 
 _FIRST = 1.0  # seconds
 _LONGEST_BACKOFF = 60.0
@@ -17,6 +19,9 @@ _SPREAD = 0.25  # so that clients refused together do not come back together
 _BATCHES = 10
 _FEWEST = 50
 _MOST = 10_000
+
+# Fewer earlier batches than these say nothing about the next one.
+_FEWEST_EARLIER = 3
 
 
 def poll_interval(checks: int, max_poll: float = 60.0) -> float:
@@ -114,6 +119,26 @@ def batch_sizes(requests: int, *, batch_size: int | None = None, max_requests: i
     batches = max(few, math.ceil(requests / min(_MOST, max_requests)))
     size, larger = divmod(requests, batches)
     return [size + 1] * larger + [size] * (batches - larger)
+
+
+def usual(durations: Iterable[float]) -> Usual | None:
+    """Tell how long batches usually take, from how long some took.
+
+    Parameters
+    ----------
+    durations : iterable of float
+        Seconds, in any order.
+
+    Returns
+    -------
+    Usual or None
+        The span from the 10th to the 90th percentile; None where fewer than three are known.
+    """
+    ordered = sorted(durations)
+    if len(ordered) < _FEWEST_EARLIER:
+        return None
+    tenth = (len(ordered) - 1) // 10
+    return Usual(ordered[tenth], ordered[-1 - tenth], len(ordered))
 
 
 def _check_whole(name: str, value: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-__all__ = ["COUNTS", "BatchLine", "RequestCounts", "Snapshot"]
+__all__ = ["COUNTS", "BatchLine", "ErrorKind", "RequestCounts", "Snapshot", "Usual"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class BatchLine:
     id : str or None
         The server's ``msgbatch_...``; None while the create call has not been answered.
     state : str
-        ``submitting``, ``uncertain``, ``in_progress``, ``canceling`` or ``ended``.
+        ``submitting``, ``uncertain``, ``in_progress``, ``canceling``, ``ended`` or ``lost``.
     counts : RequestCounts
         As last reported by the server (all ``processing`` before the first report).
-    created_at, ended_at : float or None
+    created_at, ended_at, expires_at : float or None
         Seconds since the epoch.
     """
 
@@ -64,6 +64,48 @@ class BatchLine:
     counts: RequestCounts
     created_at: float | None = None
     ended_at: float | None = None
+    expires_at: float | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the server is at work on it."""
+        return self.state in ("in_progress", "canceling")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """One kind of failure among a job's rows.
+
+    Parameters
+    ----------
+    kind : str
+        The error's type, as the API names it, or what is wrong with a reply.
+    rows : int
+        How many rows failed so.
+    example : str or None
+        Where to find one: ``row 17`` (its position, from 0) or ``key a-17``. Never its text.
+    """
+
+    kind: str
+    rows: int
+    example: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How long earlier batches took, from being made to their end.
+
+    Parameters
+    ----------
+    low, high : float
+        Seconds; one in ten was faster than `low`, one in ten slower than `high`.
+    batches : int
+        How many batches that was learned from.
+    """
+
+    low: float
+    high: float
+    batches: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +127,28 @@ class Snapshot:
         Requests no batch holds yet.
     reused : int
         Rows whose answer an earlier job, or an equal row, had already bought.
+    retryable : int
+        Failed requests that ``job.retry()`` would ask again.
     batches : tuple of BatchLine
         The batches that carry this job's requests, oldest first.
     started_at, ended_at, now : float
         Seconds since the epoch; `ended_at` is None while the job is open.
+    checked_at : float or None
+        When the server last told how a batch stands, in seconds since the epoch.
+    failing : bool
+        Whether the last call to the server brought no answer that could be used.
+    usual : Usual or None
+        How long earlier batches of the ledger took; None where there are too few to tell.
     cost : float or None
         Dollars spent on the answers so far; None where the model's price is unknown.
+    expected : float or None
+        Dollars for all of them, if the open ones cost what the answered ones did; None before the first answer.
     simulated : bool
         Whether the answers come from the simulator.
     note : str or None
         What a person should know now: the last failed check, or what submitting waits for.
-    errors : tuple of (str, int)
-        Kinds of failure among the rows with their counts, most frequent first.
+    errors : tuple of ErrorKind
+        Kinds of failure among the rows, most frequent first.
     """
 
     job_id: str
@@ -109,12 +161,17 @@ class Snapshot:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     unsent: int = 0
     reused: int = 0
+    retryable: int = 0
     batches: tuple[BatchLine, ...] = ()
     ended_at: float | None = None
+    checked_at: float | None = None
+    failing: bool = False
+    usual: Usual | None = None
     cost: float | None = None
+    expected: float | None = None
     simulated: bool = False
     note: str | None = None
-    errors: tuple[tuple[str, int], ...] = ()
+    errors: tuple[ErrorKind, ...] = ()
 
     @property
     def counts(self) -> RequestCounts:
@@ -130,3 +187,24 @@ class Snapshot:
     def elapsed(self) -> float:
         """Seconds from the start to the end, or to now."""
         return max(0.0, (self.now if self.ended_at is None else self.ended_at) - self.started_at)
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the first of the running batches expires, in seconds since the epoch."""
+        times = (batch.expires_at for batch in self.batches if batch.running)
+        return min((time for time in times if time is not None), default=None)
+
+    @property
+    def usually(self) -> tuple[float, float] | None:
+        """Between which times after its start, in seconds, a job such as this usually ends; None if that is unknown.
+
+        It ends with its last batch: so the latest of its running batches decides, or one that were made now where
+        requests are still to be sent.
+        """
+        made = [batch.created_at for batch in self.batches if batch.running and batch.created_at is not None]
+        if self.unsent:
+            made.append(self.now)
+        if self.usual is None or not made:
+            return None
+        since = max(0.0, max(made) - self.started_at)
+        return since + self.usual.low, since + self.usual.high

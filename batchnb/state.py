@@ -12,7 +12,8 @@ import pandas as pd
 
 from batchnb.ledger import BatchRecord, JobRecord, Ledger
 from batchnb.pricing import PriceTable, Usage
-from batchnb.snapshot import COUNTS, BatchLine, RequestCounts, Snapshot
+from batchnb.schedule import usual
+from batchnb.snapshot import COUNTS, BatchLine, ErrorKind, RequestCounts, Snapshot, Usual
 
 __all__ = ["Facts", "batch_frame", "deadline", "facts_of", "note_of", "snapshot_of", "status_of", "utc"]
 
@@ -33,14 +34,20 @@ class Facts:
         Tokens of the answers.
     cost : float or None
         Dollars for them; None where a price is unknown.
-    errors : tuple of (str, int)
+    errors : tuple of ErrorKind
         Kinds of failure with their counts.
+    retryable : int
+        Failed requests that ``retry()`` would ask again.
+    usual : Usual or None
+        How long earlier batches of the same model took.
     """
 
     outcomes: Mapping[str, int]
     usage: Usage
     cost: float | None
-    errors: tuple[tuple[str, int], ...]
+    errors: tuple[ErrorKind, ...]
+    retryable: int
+    usual: Usual | None
 
 
 def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
@@ -62,15 +69,20 @@ def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
         usage=sum((line.usage for line in lines), Usage()),
         cost=float(sum(known, Decimal(0))) if len(known) == len(costs) else None,
         errors=tuple(rows.errors(number)),
+        retryable=ledger.jobs.count_releasable(number, "retry"),
+        usual=usual(ledger.batches.durations(record.recipe["shared"]["model"], without=number)),
     )
 
 
 def snapshot_of(
-    job: JobRecord, facts: Facts, ledger: Ledger, *, simulated: bool, failure: BaseException | None
+    job: JobRecord, facts: Facts, ledger: Ledger, *, simulated: bool, failing: bool, failure: BaseException | None
 ) -> Snapshot:
     """Freeze how a job stands now, for its views."""
     batches = ledger.batches.of_job(job.number)
+    lines = tuple(map(_line, batches))
+    unsent = ledger.rows.count_unsent(job.number) if job.state == "open" else 0
     now = time.time()
+    note = str(failure) if failure else _note(job, batches, now)
     return Snapshot(
         job_id=job.id,
         name=job.name,
@@ -80,15 +92,29 @@ def snapshot_of(
         started_at=job.created_at,
         now=now,
         outcomes=facts.outcomes,
-        unsent=ledger.rows.count_unsent(job.number) if job.state == "open" else 0,
+        unsent=unsent,
         reused=job.reused,
-        batches=tuple(map(_line, batches)),
+        retryable=facts.retryable,
+        batches=lines,
         ended_at=job.ended_at,
+        checked_at=max((batch.checked_at for batch in batches if batch.checked_at is not None), default=None),
+        failing=failing,
+        usual=facts.usual,
         cost=facts.cost,
+        expected=_expected(facts, unsent + sum(line.counts.processing for line in lines)),
         simulated=simulated,
-        note=str(failure) if failure else _note(job, batches, now),
+        # A view may be saved and published: where the ledger lies is nobody's business there.
+        note=note and note.replace(str(ledger.path), ledger.path.name).replace(str(ledger.home), "BATCHNB_HOME"),
         errors=facts.errors,
     )
+
+
+def _expected(facts: Facts, still_open: int) -> float | None:
+    """Give what all answers will cost, if those of the open requests cost what the others did."""
+    answered = facts.usage.requests
+    if facts.cost is None or not answered or not still_open:
+        return None
+    return facts.cost * (answered + still_open) / answered
 
 
 def note_of(job: JobRecord, ledger: Ledger, now: float) -> str | None:
@@ -157,4 +183,4 @@ def _state(record: BatchRecord) -> str:
 
 def _line(record: BatchRecord) -> BatchLine:
     counts = RequestCounts(*_counts(record))
-    return BatchLine(record.server_id, _state(record), counts, record.created_at, record.ended_at)
+    return BatchLine(record.server_id, _state(record), counts, record.created_at, record.ended_at, record.expires_at)

@@ -24,6 +24,9 @@ __all__ = ["Watcher"]
 #: How often views are told to look again while a job is open, in seconds.
 TICK = 1.0
 
+#: Between two of those at least: a step that sends many batches would have views draw each of them.
+CALM = 0.25
+
 #: When to try again after the ledger could not be written, and when to give up, in seconds.
 LEDGER_PAUSE, LEDGER_PATIENCE = 5.0, 60.0
 
@@ -36,6 +39,7 @@ class _Watch:
 
     number: int
     ended: threading.Event = field(default_factory=threading.Event)
+    told_at: float = 0.0
     send_at: float = 0.0
     refusals: int = 0
     refused_since: float = 0.0
@@ -296,7 +300,7 @@ class Watcher:
                 watch.may_send = True  # another process may have let requests go
             if changed:
                 self._settle_job(watch)
-            if not watch.ended.is_set():
+            if not watch.ended.is_set() and not 0 <= self._clock() - watch.told_at < CALM:
                 self._tell(watch)
         self._foreign = foreign
 
@@ -314,6 +318,7 @@ class Watcher:
                 watch.ended.set()
 
     def _tell(self, watch: _Watch) -> None:
+        watch.told_at = self._clock()
         for callback in list(self._callbacks.get(watch.number, ())):
             try:
                 callback()

@@ -109,6 +109,8 @@ class Workspace:
         self._max_bytes = max_batch_bytes
         self._making = threading.RLock()
         self._parts: dict[str, Any] = {}
+        #: The live views of jobs, by job id; see ``batchnb.display.show``.
+        self.views: dict[str, Any] = {}
 
     # Parts, made when first needed
 
@@ -251,11 +253,19 @@ class Workspace:
         )
         record = jobs.create(job, _as_chosen(rows or recipe.rows(frame), digests), time.time())
         jobs.release(record.number, rule)
-        self._go_on(record.number)
+        self.go_on(record.number)
         return Job(job.id, self, frame)
 
-    def _go_on(self, number: int) -> None:
-        """See a job through, if it has anything to wait for; a batch that was given up gets one more look."""
+    def go_on(self, number: int) -> None:
+        """See a job through, if it has anything to wait for; a batch that was given up gets one more look.
+
+        Returns at once.
+
+        Parameters
+        ----------
+        number : int
+            The job's number in the ledger.
+        """
         jobs = self.ledger.jobs
         self.ledger.batches.look_again(number)
         if jobs.by_number(number).state == "open":
@@ -291,7 +301,7 @@ class Workspace:
             The server has no such batch, or keeps its results no more.
         """
         job = Job(attach_batch(self.api, self.ledger, id, time.time()) if is_batch_id(id) else id, self)
-        self._go_on(self.ledger.jobs.get(job.id).number)
+        self.go_on(self.ledger.jobs.get(job.id).number)
         return job
 
     def recover(self, timeout: float | None = None) -> pd.DataFrame:
@@ -363,6 +373,8 @@ class Workspace:
         Blocks until that step is done. What was recorded stays; another workspace, or this cell run again, goes on with
         it.
         """
+        while self.views:
+            self.views.popitem()[1].freeze()
         with self._making:
             parts, self._parts = self._parts, {}
         if "watcher" in parts:

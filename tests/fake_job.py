@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from batchnb.display import BatchLine, RequestCounts, Snapshot
+from batchnb.display import BatchLine, ErrorKind, RequestCounts, Snapshot, Usual
 
 HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script> \x1b[31mred \u202eevil'
 
@@ -16,7 +17,8 @@ def batch(number: int, *, ended: bool, size: int = 300, errored: int = 0, expire
     counts = RequestCounts(processing=size)
     if ended:
         counts = RequestCounts(succeeded=size - errored - expired, errored=errored, expired=expired)
-    return BatchLine(f"msgbatch_{number:04}", "ended" if ended else "in_progress", counts, created_at=1_000.0)
+    times = {"created_at": 1_000.0 + number, "ended_at": 1_100.0 + 9 * number if ended else None}
+    return BatchLine(f"msgbatch_{number:04}", "ended" if ended else "in_progress", counts, **times, expires_at=87_400.0)
 
 
 def running(ended: int = 0, sent: int = 10, **fields: object) -> Snapshot:
@@ -24,15 +26,17 @@ def running(ended: int = 0, sent: int = 10, **fields: object) -> Snapshot:
     batches = tuple(batch(number, ended=number < ended, errored=12 * (number == 1)) for number in range(sent))
     common = {"job_id": "job_1", "name": "review → label", "model": "claude-haiku-4-5", "rows": 3_000}
     whole = {"status": "in_progress", "started_at": 1_000.0, "now": 1_245.0, "cost": 0.21 * ended, "batches": batches}
-    whole |= {"unsent": 3_000 - 300 * sent, "outcomes": {"pending": 3_000}}
+    whole |= {"unsent": 3_000 - 300 * sent, "outcomes": {"pending": 3_000}, "checked_at": 1_221.0 if sent else None}
+    whole |= {"usual": Usual(190.0, 1_130.0, 12), "expected": 2.1 if 0 < ended < 10 else None}
     return Snapshot(**(common | whole | fields))  # type: ignore[arg-type]
 
 
 def ended(**fields: object) -> Snapshot:
     """The same job at its end, with 12 rows errored, 3 invalid and 85 skipped."""
     outcomes = {"succeeded": 2_900, "errored": 12, "invalid": 3, "skipped": 85}
-    errors = (("invalid_request_error", 12), ("does not fit the schema", 3))
+    errors = (ErrorKind("overloaded_error", 12, "row 301"), ErrorKind("the reply is none of the labels", 3, "row 77"))
     whole = {"status": "ended", "ended_at": 1_842.0, "outcomes": outcomes, "errors": errors, "reused": 40}
+    whole |= {"retryable": 12}
     return running(10, **(whole | fields))
 
 
@@ -58,6 +62,18 @@ class FakeJob:
         self.callbacks: list[Callable[[], None]] = []
         self.canceled = threading.Event()
         self.done = threading.Event()
+        self.views: dict[str, Any] = {}
+        self.asked: list[str] = []
+
+    @property
+    def id(self) -> str:
+        return self.snapshots[0].job_id
+
+    def retry(self) -> None:
+        self.asked.append("retry")
+
+    def collect(self) -> None:
+        self.asked.append("collect")
 
     def snapshot(self) -> Snapshot:
         return self.snapshots[0]

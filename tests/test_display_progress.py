@@ -1,13 +1,11 @@
-"""The widget without a browser, the choice of front end, and a whole notebook through nbclient."""
+"""Where a job is shown, and what stays there: the choice of front end, and a whole notebook through nbclient."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
-import threading
 from pathlib import Path
-from typing import Any
 
 import fake_job
 import nbformat
@@ -15,116 +13,7 @@ import pytest
 from nbclient import NotebookClient
 
 from batchnb.display import JobView, TextProgress, progress, show
-
-STATES = {
-    "submitting": fake_job.running(0, 0, status="submitting"),
-    "zero counts": fake_job.running(0),
-    "half done": fake_job.running(6, note="The last check failed"),
-    "canceling": fake_job.running(6, status="canceling"),
-    "ended": fake_job.ended(),
-    "canceled": fake_job.canceled(fake_job.running(6)),
-}
-
-
-def traits(widget: Any) -> object:
-    """Everything a front end draws of a widget, its children and its layout."""
-    drawn = {}
-    for key, value in widget.get_state().items():
-        if isinstance(value, str) and value.startswith("IPY_MODEL_"):
-            drawn[key] = traits(getattr(widget, key))
-        elif key == "children":
-            drawn[key] = [traits(child) for child in widget.children]
-        else:
-            drawn[key] = value
-    return drawn
-
-
-def view_of(snapshot: object) -> JobView:
-    return JobView(snapshot, lambda: None)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("first", STATES)
-@pytest.mark.parametrize("second", STATES)
-def test_updating_from_one_state_to_another_equals_creating_the_other(first, second):
-    view = view_of(STATES[first])
-    view.update(STATES[second])
-    assert traits(view.widget) == traits(view_of(STATES[second]).widget)
-
-
-def test_nothing_is_sent_when_nothing_changed():
-    view = view_of(STATES["half done"])
-    heard: list[object] = []
-    for widget in (view.head, view.facts, view.details, view.button, view.button.layout, view.widget):
-        widget.observe(heard.append)
-    view.update(fake_job.running(6, note="The last check failed"))
-    assert heard == []
-    view.update(fake_job.running(6, note="The last check failed", now=1_246.0))
-    assert [change["owner"] for change in heard] == [view.facts]
-
-
-def test_cancel_asks_once_then_cancels_in_a_thread_of_its_own():
-    called: list[str] = []
-    done = threading.Event()
-
-    def cancel() -> None:
-        called.append(threading.current_thread().name)
-        done.set()
-
-    view = JobView(STATES["half done"], cancel)
-    assert view.button.description == "Cancel"
-    view.button.click()
-    assert view.button.description == "Really cancel?"
-    assert called == []
-    view.button.click()
-    assert done.wait(10)
-    assert (view.button.description, view.button.disabled) == ("Canceling…", True)
-    view.button.click()
-    assert called == ["batchnb-cancel"]
-    view.update(STATES["ended"])
-    assert view.button.layout.display == "none"
-
-
-def test_a_job_that_goes_on_after_its_end_asks_anew():
-    view = view_of(STATES["half done"])
-    view.button.click()
-    view.update(STATES["ended"])
-    view.update(STATES["half done"])
-    assert traits(view.widget) == traits(view_of(STATES["half done"]).widget)
-
-
-def test_a_question_left_unanswered_is_taken_back(monkeypatch):
-    monkeypatch.setattr(progress, "CONFIRM_SECONDS", 0.01)
-    view = view_of(STATES["half done"])
-    asked = threading.Event()
-    view.button.observe(lambda change: change["new"] == "Cancel" and asked.set(), "description")
-    view.button.click()
-    assert asked.wait(10)
-    assert (view.button.description, view.button.button_style) == ("Cancel", "")
-
-
-def test_a_cancel_that_fails_says_so_and_can_be_tried_again():
-    said = threading.Event()
-
-    def cancel() -> None:
-        raise OSError("<b>disk full</b>")
-
-    view = JobView(STATES["half done"], cancel)
-    view.details.observe(lambda _: said.set(), "value")
-    view.button.click()
-    view.button.click()
-    assert said.wait(10)
-    assert "Cancel failed: OSError: &lt;b&gt;disk full&lt;/b&gt;" in view.details.value
-    assert (view.button.description, view.button.disabled) == ("Cancel", False)
-
-
-def test_a_view_can_be_updated_from_many_threads_at_once():
-    view = view_of(STATES["zero counts"])
-    threads = [threading.Thread(target=view.update, args=[fake_job.running(number)]) for number in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert traits(view.widget) in [traits(view_of(fake_job.running(number)).widget) for number in range(10)]
+from batchnb.errors import JobNotFoundError
 
 
 def test_without_a_kernel_progress_is_text_and_ends_with_a_line(capsys):
@@ -132,7 +21,8 @@ def test_without_a_kernel_progress_is_text_and_ends_with_a_line(capsys):
     assert isinstance(show(job), TextProgress)
     job.advance()
     assert capsys.readouterr().err.splitlines()[-1].startswith("review → label: Ended, 15 rows failed")
-    assert job.callbacks == []
+    job.tell()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_job_that_ended_before_it_is_shown_is_shown_ended(capsys):
@@ -166,7 +56,7 @@ def handle(monkeypatch) -> Handle:
         made.update(bundle, raw=raw)
         return made
 
-    monkeypatch.setattr(progress, "_has_front_end", lambda: True)
+    monkeypatch.setattr(progress, "has_front_end", lambda: True)
     monkeypatch.setattr("IPython.display.display", display)
     return made
 
@@ -178,8 +68,76 @@ def test_the_widget_is_published_with_html_and_text_beside_it_and_replaced_at_th
     live, final = handle.bundles
     assert {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"} <= set(live)
     assert "9 of 10 batches ended" in live["text/plain"]
+    assert "batchnb.attach(&quot;job_1&quot;)" in live["text/html"]
+    assert 'batchnb.attach("job_1")' in live["text/plain"]
     assert set(final) == {"text/html", "text/plain"}
     assert "Ended, 15 rows failed" in final["text/html"]
+    job.tell()
+    assert len(handle.bundles) == 2
+
+
+def test_a_job_that_has_ended_is_published_as_a_summary_alone(handle):
+    assert show(fake_job.FakeJob(fake_job.ended())) is None
+    (bundle,) = handle.bundles
+    assert set(bundle) == {"text/html", "text/plain"}
+
+
+def test_a_job_that_is_retried_has_its_widget_back_where_it_was(handle):
+    job = fake_job.FakeJob(fake_job.ended(), fake_job.running(9), fake_job.ended(retryable=0))
+    show(job)
+    job.advance()
+    job.advance()
+    assert ["application/vnd.jupyter.widget-view+json" in bundle for bundle in handle.bundles] == [False, True, False]
+
+
+def test_a_job_has_one_view_wherever_it_is_shown_and_follows_it_once(handle):
+    job = fake_job.FakeJob(fake_job.running(1), fake_job.ended())
+    first, second = show(job), show(job)
+    assert first is second
+    assert len(job.callbacks) == 1
+    models = [bundle["application/vnd.jupyter.widget-view+json"]["model_id"] for bundle in handle.bundles]
+    assert models[0] == models[1]
+    job.advance()
+    assert ["application/vnd.jupyter.widget-view+json" in bundle for bundle in handle.bundles] == [True] * 2 + [
+        False
+    ] * 2
+
+
+def test_a_cell_that_submits_a_job_and_ends_with_it_shows_it_once(handle, monkeypatch):
+    cell = [7]
+    monkeypatch.setattr(progress, "execution", lambda: cell[0])
+    job = fake_job.FakeJob(fake_job.running(1))
+    show(job)
+    show(job)
+    assert len(handle.bundles) == 1
+    cell[0] = 8
+    show(job)
+    assert len(handle.bundles) == 2
+
+
+def test_a_view_whose_kernel_or_workspace_ends_leaves_a_summary_that_says_the_job_goes_on(handle):
+    job = fake_job.FakeJob(fake_job.running(1), fake_job.running(2))
+    show(job)
+    job.snapshots.pop(0)
+    job.views["job_1"].freeze()
+    last = handle.bundles[-1]
+    assert set(last) == {"text/html", "text/plain"}
+    assert "2 of 10 batches ended" in last["text/plain"]
+    assert 'The job goes on: run the cell again, or batchnb.attach("job_1")' in last["text/plain"]
+    assert job.callbacks == []
+
+
+def test_the_view_of_a_job_that_is_deleted_says_so(handle, monkeypatch):
+    def deleted() -> None:
+        raise JobNotFoundError("gone")
+
+    job = fake_job.FakeJob(fake_job.running(1))
+    show(job)
+    monkeypatch.setattr(job, "snapshot", deleted)
+    job.tell()
+    assert "This job was deleted." in handle.bundles[-1]["text/plain"]
+    assert job.callbacks == []
+    assert job.views == {}
 
 
 def test_a_view_that_fails_is_reported_once_and_gives_way_to_text(handle, monkeypatch, caplog, capsys):
@@ -192,7 +150,6 @@ def test_a_view_that_fails_is_reported_once_and_gives_way_to_text(handle, monkey
     assert [record.message.count("ZeroDivisionError") for record in caplog.records] == [1]
     assert "2 of 10 batches ended" in capsys.readouterr().err
     assert "Ended, 15 rows failed" in handle.bundles[-1]["text/plain"]
-    assert job.callbacks == []
 
 
 def test_a_state_that_cannot_be_read_is_reported_once_and_read_again_later(handle, monkeypatch, caplog):
@@ -212,9 +169,9 @@ def test_a_state_that_cannot_be_read_is_reported_once_and_read_again_later(handl
 
 def test_without_ipywidgets_there_is_no_front_end(monkeypatch):
     monkeypatch.setattr("IPython.get_ipython", type("Shell", (), {"kernel": object()}))
-    assert progress._has_front_end()
+    assert progress.has_front_end()
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    assert not progress._has_front_end()
+    assert not progress.has_front_end()
 
 
 START = """\
@@ -244,5 +201,3 @@ def test_a_notebook_ends_with_a_static_summary_that_needs_no_kernel(tmp_path, mo
     states = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"].values()
     drawn = [state["state"] for state in states if state["model_name"] == "HTMLModel"]
     assert any("Ended, 15 rows failed" in state["value"] for state in drawn)
-    (button,) = [state["state"] for state in states if state["model_name"] == "ButtonModel"]
-    assert button["disabled"] is True

@@ -21,7 +21,7 @@ PACKAGE = Path(batchnb.__file__).parent
 #: A package stands for all its modules. What only a type checker reads is free.
 LAYERS: list[set[str]] = [
     {"errors", "snapshot"},
-    {"cells", "pricing", "requests", "schedule", "schemas", "waiting"},
+    {"cells", "display", "pricing", "requests", "schedule", "schemas", "waiting"},
     {"api", "params", "results", "templates"},
     {"ledger"},
     {"frames", "recipes", "sqlvalues", "state", "submission"},
@@ -31,7 +31,6 @@ LAYERS: list[set[str]] = [
     {"workspace"},
     {"sim"},
     {"current"},
-    {"display"},
     {"previews"},
     {"accessor"},
     {"batchnb"},

@@ -892,7 +892,7 @@ def test_preview_shows_what_would_be_sent_and_sends_nothing_that_costs(frame, wo
     assert (preview.total_rows, preview.to_send, preview.reused, preview.skipped) == (4, 3, 0, 1)
     assert preview.input_tokens
     assert preview.cost
-    assert json.loads(preview.request_json)["system"] == "Be brief."
+    assert json.loads(preview.rows[0].request_json)["system"] == "Be brief."
     assert "SIMULATED" in repr(shown)
     assert "&lt;" in shown._repr_html_()
     assert {call.path for call in simulator.calls if call.method == "POST"} == {"/v1/messages/count_tokens"}

@@ -5,14 +5,17 @@ Importing this package loads neither ipywidgets nor IPython nor tqdm; the first 
 
 from __future__ import annotations
 
-from batchnb.display.html import preview_html, summary_html
+from batchnb.display.job_html import summary_html
+from batchnb.display.job_view import Job, JobView
 from batchnb.display.preview import Preview, PreviewRow
-from batchnb.display.progress import Job, JobView, show
+from batchnb.display.preview_html import preview_html
+from batchnb.display.progress import embed, has_front_end, show
 from batchnb.display.text import TextProgress, line_text, preview_text, summary_text
-from batchnb.snapshot import BatchLine, RequestCounts, Snapshot
+from batchnb.snapshot import BatchLine, ErrorKind, RequestCounts, Snapshot, Usual
 
 __all__ = [
     "BatchLine",
+    "ErrorKind",
     "Job",
     "JobView",
     "Preview",
@@ -20,6 +23,9 @@ __all__ = [
     "RequestCounts",
     "Snapshot",
     "TextProgress",
+    "Usual",
+    "embed",
+    "has_front_end",
     "line_text",
     "preview_html",
     "preview_text",

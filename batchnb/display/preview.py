@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from batchnb.display import words
 
-__all__ = ["PROMPT_LIMIT", "Preview", "PreviewRow", "cut_pieces", "facts_words"]
+__all__ = ["JSON_LIMIT", "PROMPT_LIMIT", "Preview", "PreviewRow", "cut_pieces", "facts_words"]
 
-#: Characters of one row's prompt that are shown.
-PROMPT_LIMIT = 2_000
+#: Characters that are shown of one row's prompt, and of its request as JSON.
+PROMPT_LIMIT, JSON_LIMIT = 2_000, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,15 @@ class PreviewRow:
         The prompt in order, each piece with whether a column filled it in; None where there is no prompt to show.
     note : str or None
         Why nothing is sent for this row, or what else is to be known of it.
+    request_json : str
+        Its request's params, as indented JSON; empty where there is none.
     """
 
     position: int
     label: str
     pieces: tuple[tuple[str, bool], ...] | None
     note: str | None = None
+    request_json: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,6 @@ class Preview:
         Dollars that everything would cost at most, with every reply as long as it may be; None where that is unknown.
     simulated : bool
         Whether the simulator would answer.
-    request_json : str
-        The first request, as indented JSON.
     """
 
     rows: tuple[PreviewRow, ...]
@@ -70,7 +71,6 @@ class Preview:
     input_tokens: int | None
     cost: float | None
     simulated: bool
-    request_json: str
 
 
 def cut_pieces(pieces: tuple[tuple[str, bool], ...], limit: int = PROMPT_LIMIT) -> Iterator[tuple[str, bool]]:
@@ -86,7 +86,7 @@ def cut_pieces(pieces: tuple[tuple[str, bool], ...], limit: int = PROMPT_LIMIT) 
     Yields
     ------
     (str, bool)
-        The pieces that fit; the last one says what was cut.
+        The pieces that fit, clean; the last one says what was cut.
     """
     left = limit
     for text, filled in pieces:

@@ -1,4 +1,4 @@
-"""Live views of a job: the widget in a notebook, and the choice between it and text."""
+"""Where a job is shown, and keeping it moving there: the widget in a notebook, text elsewhere, a summary at the end."""
 
 from __future__ import annotations
 
@@ -6,223 +6,213 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from batchnb.display import html, words
+from batchnb.display import words
+from batchnb.display.job_html import summary_html
+from batchnb.display.job_view import Job, JobView
 from batchnb.display.text import TextProgress, summary_text
+from batchnb.errors import JobNotFoundError
 
 if TYPE_CHECKING:
     from batchnb.snapshot import Snapshot
 
-__all__ = ["Job", "JobView", "show"]
+__all__ = ["Screen", "embed", "execution", "has_front_end", "publish", "show"]
 
 _log = logging.getLogger(__name__)
 
-#: Seconds that "Really cancel?" stands before the button is "Cancel" again.
-CONFIRM_SECONDS = 5.0
+#: Displays of one job that are looked after: the outputs of cells run long ago are gone from the page.
+MOST_HANDLES = 20
 
-
-class Job(Protocol):
-    """What a view needs of a job."""
-
-    def snapshot(self) -> Snapshot:
-        """Return the job's state now, without touching the network."""
-
-    def cancel(self) -> None:
-        """Ask the server to stop. Views call it from a thread of their own, so it may take its time."""
-
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have `callback` called from a background thread, about once a second while open and once at the end.
-
-        Returns a function that ends the subscription; it may be called from within the callback, and twice.
-        """
-
-
-class JobView:
-    """A job as a widget that moves: the bar, the facts and a Cancel button.
-
-    Every method may be called from any thread. Needs `ipywidgets`.
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-        The state to show first.
-    cancel : callable
-        Called without arguments, in a thread of its own, when a person has clicked Cancel and confirmed it.
-
-    Attributes
-    ----------
-    widget : ipywidgets.VBox
-        What is displayed. Its class is ``batchnb-job``, its button's ``batchnb-cancel``.
-    """
-
-    def __init__(self, snapshot: Snapshot, cancel: Callable[[], None]) -> None:
-        import ipywidgets
-
-        self._lock = threading.RLock()
-        self._cancel = cancel
-        self._armed = False
-        self._asked = False
-        self._snapshot = snapshot
-        self.head = ipywidgets.HTML()
-        self.facts = ipywidgets.HTML()
-        self.details = ipywidgets.HTML()
-        self.button = ipywidgets.Button(layout=ipywidgets.Layout(width="auto"))
-        self.button.add_class("batchnb-cancel")
-        self.button.on_click(self._clicked)
-        foot = ipywidgets.HBox([self.facts, self.button])
-        foot.add_class("batchnb-foot")
-        style = ipywidgets.HTML(html.style_html(), layout=ipywidgets.Layout(display="none"))
-        self.widget = ipywidgets.VBox([style, self.head, foot, self.details])
-        self.widget.add_class("batchnb-job")
-        self.update(snapshot)
-
-    def update(self, snapshot: Snapshot) -> None:
-        """Show `snapshot`. Sends only what changed.
-
-        Parameters
-        ----------
-        snapshot : Snapshot
-            The job's frozen state.
-        """
-        with self._lock:
-            self._snapshot = snapshot
-            # ipywidgets sends a trait only when its value differs.
-            self.head.value = html.head_html(snapshot)
-            self.facts.value = html.facts_html(snapshot)
-            self.details.value = html.details_html(snapshot)
-            self._draw_button()
-
-    def _draw_button(self) -> None:
-        status = self._snapshot.status
-        if status == "ended":
-            self._armed = self._asked = False
-        canceling = self._asked or status == "canceling"
-        asking = self._armed and not canceling
-        button = self.button
-        button.layout.display = "none" if status == "ended" else None
-        button.disabled = canceling or status == "ended"
-        button.description = "Canceling…" if canceling else "Really cancel?" if asking else "Cancel"
-        button.button_style = "warning" if asking else ""
-        button.tooltip = "Click again to cancel; finished answers are kept" if asking else "Cancel this job"
-
-    def _clicked(self, _button: object) -> None:
-        with self._lock:
-            if self._asked or self._snapshot.status in ("canceling", "ended"):
-                return
-            self._armed = not self._armed
-            self._asked = not self._armed
-            if self._asked:
-                threading.Thread(target=self._run_cancel, name="batchnb-cancel", daemon=True).start()
-            else:
-                timer = threading.Timer(CONFIRM_SECONDS, self._disarm)
-                timer.daemon = True
-                timer.start()
-            self._draw_button()
-
-    def _disarm(self) -> None:
-        with self._lock:
-            self._armed = False
-            self._draw_button()
-
-    def _run_cancel(self) -> None:
-        try:
-            self._cancel()
-        except Exception as error:  # noqa: BLE001 (whatever it is, it belongs before the person who clicked)
-            with self._lock:
-                self._asked = False
-                self._draw_button()
-                note = f"Cancel failed: {type(error).__name__}: {error}"
-                self.details.value = html.details_html(self._snapshot) + html.note_html(note)
+_guard = threading.Lock()
 
 
 def show(job: Job, *, progress: bool = True) -> JobView | TextProgress | None:
     """Show a job where it was asked for, and keep the view moving until the job ends.
 
     In a notebook: a widget, which at the end gives its place to a static summary, so that the saved notebook can be
-    read without a kernel. In a terminal or a script, or without ipywidgets: text.
+    read without a kernel; when the job goes on (after ``retry()``), the widget comes back. In a terminal or a script,
+    or without ipywidgets: text. A job has one view, however often and wherever it is shown.
 
     Parameters
     ----------
     job : Job
-        The job; its :meth:`Job.snapshot` must not touch the network.
+        The job; its ``snapshot()`` must not touch the network.
     progress : bool
         False shows nothing.
 
     Returns
     -------
     JobView, TextProgress or None
-        The view, or None if `progress` is False.
+        The view; None if `progress` is False, or where a summary of a job that has ended is all there is to show.
     """
     if not progress:
         return None
-    screen = _Screen(job)
-    screen.start()
+    screen = _screen_of(job)
+    screen.show(job)
     return screen.view
 
 
-class _Screen:
-    """Ties a job to its view: where it is shown, how it follows the job, and how it ends."""
+def embed(job: Job) -> Any:
+    """Give a job's live widget, to stand inside another: it stays there, with its buttons, when the job has ended.
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    Parameters
+    ----------
+    job : Job
+        The job.
+
+    Returns
+    -------
+    ipywidgets.VBox
+    """
+    return _screen_of(job).embed(job)
+
+
+def _screen_of(job: Job) -> Screen:
+    with _guard:
+        screen = job.views.get(job.id)
+        if screen is None:
+            screen = job.views[job.id] = Screen()
+    return screen
+
+
+class Screen:
+    """Ties a job to its view: where it is displayed, how it follows the job, and how it ends."""
+
+    def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._handle: Any = None
-        self._unsubscribe: Callable[[], None] | None = None
+        self._job: Job | None = None
+        self._handles: list[Any] = []
+        self._shown_in: object = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._last: Snapshot | None = None
         self._finished = False
         self._warned = False
-        self.view: JobView | TextProgress = TextProgress()
+        self.view: JobView | TextProgress | None = None
 
-    def start(self) -> None:
-        if _has_front_end():
-            try:
-                self._publish(self._job.snapshot())
-            except Exception as error:  # noqa: BLE001 (a view that fails must not cost the job)
-                self._warn(error)
-        self._unsubscribe = self._job.subscribe(self.tick)
+    def show(self, job: Job) -> None:
+        """Display the view here, unless this very cell has done so already, and have it follow `job`."""
+        with self._lock:
+            self._unsubscribe()
+            self._job = job
+            if has_front_end():
+                try:
+                    self._display(job.snapshot())
+                except Exception as error:  # noqa: BLE001 (a view that fails must not cost the job)
+                    self._warn(error)
+            elif self._finished or not isinstance(self.view, TextProgress):
+                self.view, self._finished = TextProgress(), False
+            if self.view is None and not self._handles:
+                self.view = TextProgress()
+            self._follow(job)
+
+    def embed(self, job: Job) -> Any:
+        """Give the widget, and have it follow `job`."""
+        with self._lock:
+            self._unsubscribe()
+            self._job = job
+            view = self._widget_view(job.snapshot())
+            self._follow(job)
+            return view.widget
+
+    def _follow(self, job: Job) -> None:
+        self._unsubscribe = job.subscribe(self.tick)
         # The job may have ended before it was subscribed to; and text has shown nothing yet.
         self.tick()
+
+    def _display(self, snapshot: Snapshot) -> None:
+        here = execution()
+        if here is not None and here == self._shown_in:
+            return
+        if isinstance(self.view, TextProgress):
+            self.view = None
+        self._finished = snapshot.status == "ended"
+        self._handles = [*self._handles[1 - MOST_HANDLES :], publish(self._bundle(snapshot))]
+        self._shown_in = here
+
+    def _bundle(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Give what is displayed: the widget, and a summary for pages without widgets; at the end only that."""
+        if snapshot.status == "ended":
+            return static(snapshot)
+        return {**self._widget_view(snapshot).widget._repr_mimebundle_(), **static(snapshot)}
+
+    def _widget_view(self, snapshot: Snapshot) -> JobView:
+        assert self._job is not None  # noqa: S101  # set before anything is displayed
+        if not isinstance(self.view, JobView):
+            self.view = JobView(self._job, snapshot)
+        else:
+            self.view.update(snapshot)
+        return self.view
 
     def tick(self) -> None:
         """Draw the job anew. Never raises: it is called by the thread that polls for every job."""
         with self._lock:
-            if self._finished:
+            if self._job is None:
                 return
             try:
                 snapshot = self._job.snapshot()
+            except JobNotFoundError:
+                self._deleted()
+                return
             except Exception as error:  # noqa: BLE001 (the next tick may succeed)
                 self._warn(error)
                 return
+            self._last = snapshot
+            ended = snapshot.status == "ended"
+            if self._finished and ended:
+                return
+            if self._finished:
+                self._go_on(snapshot)
             self._draw(snapshot)
-            if snapshot.status == "ended":
-                self._finish(snapshot)
+            if ended:
+                self._finished = True
+                self._publish_again(snapshot)
 
-    def _publish(self, snapshot: Snapshot) -> None:
-        from IPython.display import display
-
-        view = JobView(snapshot, self._job.cancel)
-        bundle = view.widget._repr_mimebundle_() | _static(snapshot)
-        self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        self.view = view
+    def _go_on(self, snapshot: Snapshot) -> None:
+        """Have the view move again: the job was retried."""
+        self._finished = False
+        if isinstance(self.view, TextProgress):
+            self.view = TextProgress()
+        self._publish_again(snapshot)
 
     def _draw(self, snapshot: Snapshot) -> None:
         try:
-            self.view.update(snapshot)
+            if self.view is not None:
+                self.view.update(snapshot)
         except Exception as error:  # noqa: BLE001 (said once, then text; the poller must live)
             self._warn(error)
             if isinstance(self.view, JobView):
                 self.view = TextProgress()
                 self._draw(snapshot)
 
-    def _finish(self, snapshot: Snapshot) -> None:
-        self._finished = True
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-        if self._handle is not None:
-            try:
-                self._handle.update(_static(snapshot), raw=True)
-            except Exception as error:  # noqa: BLE001 (the job's answers matter more than its picture)
-                self._warn(error)
+    def _publish_again(self, snapshot: Snapshot, *, still: bool = False) -> None:
+        try:
+            if self._handles:
+                bundle = static(snapshot) if still else self._bundle(snapshot)
+            for handle in self._handles:
+                handle.update(bundle, raw=True)
+        except Exception as error:  # noqa: BLE001 (the job's answers matter more than its picture)
+            self._warn(error)
+
+    def freeze(self) -> None:
+        """Leave a summary of how the job stands now where the widget is: nothing will move it from here on."""
+        with self._lock:
+            self.tick()
+            self._still(self._last)
+
+    def _deleted(self) -> None:
+        if self._job is not None:
+            self._job.views.pop(self._job.id, None)
+        self._still(self._last and replace(self._last, status="ended", note="This job was deleted."))
+
+    def _still(self, snapshot: Snapshot | None) -> None:
+        self._unsubscribe()
+        if isinstance(self.view, TextProgress):
+            self.view.close()
+        if snapshot is not None and not self._finished:
+            self._publish_again(snapshot, still=True)
+        self._finished, self._job = True, None
 
     def _warn(self, error: Exception) -> None:
         if not self._warned:
@@ -231,11 +221,27 @@ class _Screen:
             _log.warning("The view of a job failed (%s). The job goes on; what follows may be text.", said)
 
 
-def _static(snapshot: Snapshot) -> dict[str, str]:
-    return {"text/html": html.summary_html(snapshot), "text/plain": summary_text(snapshot)}
+def static(snapshot: Snapshot) -> dict[str, str]:
+    """Give a job as it is kept in a saved notebook, for pages with HTML and for those without."""
+    return {"text/html": str(summary_html(snapshot)), "text/plain": summary_text(snapshot)}
 
 
-def _has_front_end() -> bool:
+def publish(bundle: dict[str, Any]) -> Any:
+    """Display a mime bundle, and give the handle by which it can be replaced."""
+    from IPython.display import display
+
+    return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
+
+def execution() -> object:
+    """Tell which run of which cell this is; None outside of any."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    return None if shell is None else getattr(shell, "execution_count", None)
+
+
+def has_front_end() -> bool:
     """Whether a Jupyter kernel runs this code, and ipywidgets is installed."""
     if "IPython" not in sys.modules:
         return False

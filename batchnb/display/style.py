@@ -4,13 +4,20 @@ from __future__ import annotations
 
 __all__ = ["CSS"]
 
-# Colours without a theme are half-transparent or mid-toned, so that they hold on white and on black alike.
-# Each part of the bar has a texture of its own, and its legend the same one: colour is never the only difference.
+# Colours without a theme are half-transparent or mid-toned, so that they hold on white and on black alike. No text is
+# coloured: what must stand out has a coloured edge. Each part of the bar has a texture of its own, and its legend the
+# same one: colour is never the only difference.
+# Front ends give tables, buttons and `pre` rules of their own, often under an element's name: ours name two classes.
 CSS = """
-.batchnb-job{box-sizing:border-box;max-width:860px;margin:4px 0;padding:10px 14px;
+.batchnb-job{box-sizing:border-box;max-width:860px;margin:4px 0;padding:10px 14px;container-type:inline-size;
  border:1px solid var(--jp-border-color2,rgba(128,128,128,.4));border-radius:6px;
  color:var(--jp-ui-font-color1,inherit);font-family:var(--jp-ui-font-family,system-ui,sans-serif);
- font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+ font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums;overflow-wrap:anywhere;
+ --batchnb-good:var(--jp-success-color1,#3a8f47);--batchnb-bad:var(--jp-error-color1,#d0433c);
+ --batchnb-warn:var(--jp-warn-color1,#c77700);--batchnb-busy:var(--jp-brand-color1,#2f7fd0);
+ --batchnb-faint:var(--jp-ui-font-color2,#8a8a8a);--batchnb-gap:var(--jp-layout-color1,rgba(255,255,255,.45));
+ --batchnb-line:var(--jp-border-color2,rgba(128,128,128,.4));--batchnb-shade:var(--jp-layout-color2,rgba(128,128,128,.12))}
+.batchnb-job .batchnb-job{border-width:1px 0 0;border-radius:0;padding:10px 0 0;max-width:none}
 .batchnb-job .widget-html,.batchnb-job .widget-html-content{margin:0;width:auto;height:auto;line-height:1.5;
  font-size:13px;color:inherit;overflow:visible}
 .batchnb-head{display:flex;flex-wrap:wrap;align-items:baseline;gap:2px 10px}
@@ -18,13 +25,11 @@ CSS = """
 .batchnb-name{font-weight:600;font-size:14px}
 .batchnb-model{margin-left:auto;font-size:12px}
 .batchnb-muted{color:var(--jp-ui-font-color2,inherit)}
-.batchnb-badge{border:1px solid currentColor;border-radius:3px;padding:0 5px;font-size:11px;font-weight:700;
- letter-spacing:.06em;color:var(--batchnb-warn)}
-.batchnb-job{--batchnb-good:var(--jp-success-color1,#3a8f47);--batchnb-bad:var(--jp-error-color1,#d0433c);
- --batchnb-warn:var(--jp-warn-color1,#c77700);--batchnb-busy:var(--jp-brand-color1,#2f7fd0);
- --batchnb-faint:var(--jp-ui-font-color3,#8a8a8a);--batchnb-gap:var(--jp-layout-color1,rgba(255,255,255,.45))}
+.batchnb-small{font-size:12px}
+.batchnb-badge{border:1.5px solid var(--batchnb-warn);border-radius:3px;padding:0 5px;font-size:11px;font-weight:700;
+ letter-spacing:.06em}
 .batchnb-bar{display:flex;gap:1px;height:14px;margin:8px 0 6px;border-radius:3px;overflow:hidden;
- background:var(--jp-layout-color2,rgba(128,128,128,.15))}
+ background:var(--batchnb-shade)}
 .batchnb-part{box-sizing:border-box;flex:1 1 0;min-width:4px}
 .batchnb-swatch{box-sizing:border-box;display:inline-block;width:11px;height:11px;border-radius:2px;
  margin-right:5px;vertical-align:-1px}
@@ -41,18 +46,37 @@ CSS = """
  .batchnb-part.batchnb-active{animation:batchnb-drift 1.8s linear infinite}}
 @keyframes batchnb-drift{to{background-position:19.8px 0}}
 .batchnb-note{margin-top:6px;padding:3px 9px;border-left:3px solid var(--batchnb-warn)}
+.batchnb-hint{margin-top:6px}
 .batchnb-job ul.batchnb-errors{margin:2px 0 0;padding-left:20px}
-.batchnb-foot{justify-content:space-between;align-items:center;gap:10px}
-.batchnb-job button.batchnb-cancel{margin:2px 0;flex:none;min-width:84px}
+.batchnb-job :is(.batchnb-foot,.batchnb-actions){display:flex;flex-flow:row wrap;align-items:center;gap:4px 10px;
+ overflow:visible}
+.batchnb-job .batchnb-foot{justify-content:space-between;margin-top:6px}
+.batchnb-job button.batchnb-button{margin:0;flex:none;min-width:84px;height:28px;line-height:26px;padding:0 12px;
+ border-radius:3px;border:1px solid var(--batchnb-line)}
+.batchnb-job button.batchnb-button:focus-visible{outline:2px solid var(--batchnb-busy);outline-offset:1px}
+.batchnb-job summary{cursor:pointer;width:fit-content}
+.batchnb-job summary:focus-visible{outline:2px solid var(--batchnb-busy);outline-offset:1px}
+.batchnb-foot:has(details:not([open]))+.batchnb-folded{display:none}
+.batchnb-scroll{overflow-x:auto}
+.batchnb-job table.batchnb-table{margin:4px 0 0;border-collapse:collapse;border:0;table-layout:auto;width:100%;
+ font-size:12px;color:inherit}
+.batchnb-job .batchnb-table :is(th,td){padding:3px 12px 3px 0;text-align:left;vertical-align:baseline;border:0;
+ border-bottom:1px solid var(--batchnb-line);background:none;white-space:nowrap;max-width:none}
+.batchnb-job .batchnb-table th{font-weight:600}
+.batchnb-job .batchnb-table .batchnb-number{text-align:right}
+.batchnb-job .batchnb-table .batchnb-wide{white-space:normal;min-width:90px}
+.batchnb-job .batchnb-table .batchnb-bar{margin:0;height:11px;min-width:90px}
+.batchnb-job .batchnb-table code{font-size:11px;padding:0;color:inherit;background:none;
+ font-family:var(--jp-code-font-family,monospace)}
 .batchnb-prompts{margin:8px 0}
-.batchnb-row{display:flex;gap:14px;padding:6px 0;border-top:1px solid var(--jp-border-color2,rgba(128,128,128,.4))}
+.batchnb-row{display:flex;gap:14px;padding:6px 0;border-top:1px solid var(--batchnb-line)}
 .batchnb-row>:first-child{flex:0 0 84px}
 .batchnb-row>:last-child{flex:1 1 0;min-width:0}
 .batchnb-job .batchnb-prompt{margin:0;padding:0;white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;
  font-size:12px;line-height:1.55;font-family:var(--jp-code-font-family,monospace);color:inherit;background:none}
 .batchnb-preview mark{padding:0 1px;background:rgba(255,196,0,.28);color:inherit;
  border-bottom:2px solid var(--batchnb-warn)}
-.batchnb-preview summary{cursor:pointer}
 .batchnb-job details .batchnb-prompt{margin-top:6px;max-height:320px;overflow:auto;padding:8px;border-radius:4px;
- background:var(--jp-layout-color2,rgba(128,128,128,.12))}
+ background:var(--batchnb-shade)}
+@container (max-width:520px){.batchnb-row{flex-direction:column;gap:2px}.batchnb-row>*{flex:none}}
 """

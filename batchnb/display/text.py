@@ -31,14 +31,18 @@ def summary_text(snapshot: Snapshot) -> str:
     lines = [
         f"{_lead(snapshot)} · {words.status_words(snapshot)} · {words.clean(snapshot.model, 80)}",
         words.counts_words(snapshot),
-        f"{words.batches_words(snapshot)} · {words.duration(snapshot.elapsed)} · {words.cost_words(snapshot)}",
+        " · ".join(words.facts_words(snapshot)),
         words.rows_words(snapshot),
     ]
+    live = words.live_words(snapshot)
+    if live:
+        lines.append(" · ".join(live))
     errors = words.error_words(snapshot)
     if errors:
-        lines.append("Errors: " + ", ".join(errors))
+        lines.append("Errors: " + "; ".join(errors))
     if snapshot.note:
         lines.append("Note: " + words.clean(snapshot.note, 400))
+    lines += filter(None, (words.retry_words(snapshot), words.open_words(snapshot)))
     return "\n".join(lines)
 
 

@@ -6,24 +6,38 @@ kinds) must pass through :func:`clean` before it is shown anywhere.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Protocol
 
-from batchnb.snapshot import Snapshot
+from batchnb.snapshot import BatchLine, Snapshot
 
 __all__ = [
     "SEGMENTS",
+    "ago",
     "badge",
+    "batch_words",
     "batches_words",
     "clean",
+    "clock_time",
     "cost_words",
+    "count",
     "counts_words",
+    "date_time",
     "duration",
     "error_words",
+    "facts_words",
     "finished",
+    "left_open",
+    "live_words",
     "money",
+    "open_words",
+    "retry_words",
     "rows_words",
     "segments",
+    "span",
     "status_words",
 ]
 
@@ -51,6 +65,9 @@ _STATUS = {
 }
 _OUTCOMES = ("succeeded", "errored", "invalid", "missing", "expired", "canceled", "pending", "skipped")
 _FAILED = ("errored", "invalid", "missing", "expired")
+
+#: Seconds before a running batch expires from which that is said: a quarter of the 24 hours that it has.
+EXPIRY_SHOWN = 6 * 3600.0
 
 # C0 and C1 controls (ANSI escapes start with one), line separators, marks that turn the reading direction (they can
 # make a text read as another), and lone surrogates (which no encoder takes).
@@ -107,6 +124,36 @@ def money(dollars: float) -> str:
     return f"${dollars:.4f}" if dollars >= 0.0001 else "under $0.0001"
 
 
+def ago(seconds: float) -> str:
+    """Say how long ago something was, in steps large enough to stay calm: ``"just now"``, ``"20 s ago"``."""
+    if seconds < 10:
+        return "just now"
+    if seconds < 60:
+        return f"{int(seconds) // 10 * 10} s ago"
+    return f"{duration(int(seconds) // 60 * 60).removesuffix(' 00 s')} ago"
+
+
+def span(low: float, high: float) -> str:
+    """Say a span of time in one unit, no narrower than it is: ``"4 to 20 min"``."""
+    size, unit = next(((size, unit) for size, unit in ((1, "s"), (60, "min")) if high < 90 * size), (3600, "h"))
+    first, last = math.floor(low / size), max(1, math.ceil(high / size))
+    return f"{first:,} to {last:,} {unit}" if first else f"up to {last:,} {unit}"
+
+
+def date_time(seconds: float) -> str:
+    """Say a moment: ``"2026-11-25 14:02 UTC"``."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def clock_time(seconds: float | None, since: float) -> str:
+    """Say a moment of a job (UTC), with the day where it is not the one on which the job began at `since`."""
+    if seconds is None:
+        return "–"
+    moment = datetime.fromtimestamp(seconds, UTC)
+    same_day = moment.date() == datetime.fromtimestamp(since, UTC).date()
+    return f"{moment:%H:%M:%S}" if same_day else f"{moment:%m-%d %H:%M:%S}"
+
+
 def segments(snapshot: Snapshot) -> list[tuple[str, int]]:
     """List the parts of the bar that are not empty: ``(key of SEGMENTS, requests)``."""
     counts = snapshot.counts
@@ -133,13 +180,17 @@ def status_words(snapshot: Snapshot) -> str:
     word = _STATUS.get(snapshot.status, clean(snapshot.status, 40))
     if snapshot.status != "ended":
         return word
-    outcomes = snapshot.outcomes
+    return ", ".join([word, *(f"{count(number, 'row')} {what}" for what, number in left_open(snapshot.outcomes))])
+
+
+def left_open(outcomes: Mapping[str, int]) -> list[tuple[str, int]]:
+    """List what an ended job has no good answer for: ``(what, rows)``."""
     left = [
-        (sum(outcomes.get(outcome, 0) for outcome in _FAILED), "failed"),
-        (outcomes.get("canceled", 0), "canceled"),
-        (outcomes.get("pending", 0), "pending"),
+        ("failed", sum(outcomes.get(outcome, 0) for outcome in _FAILED)),
+        ("canceled", outcomes.get("canceled", 0)),
+        ("pending", outcomes.get("pending", 0)),
     ]
-    return ", ".join([word, *(f"{_count(number, 'row')} {what}" for number, what in left if number)])
+    return [(what, number) for what, number in left if number]
 
 
 def batches_words(snapshot: Snapshot) -> str:
@@ -147,15 +198,61 @@ def batches_words(snapshot: Snapshot) -> str:
     sent = len(snapshot.batches)
     if not sent:
         return "no batch sent" if snapshot.status == "ended" else "no batch sent yet"
-    return f"{snapshot.batches_ended:,} of {_count(sent, 'batch', 'es')} ended"
+    return f"{snapshot.batches_ended:,} of {count(sent, 'batch', 'es')} ended"
 
 
 def cost_words(snapshot: Snapshot) -> str:
     """Say what the answers cost, or would have cost had they been real; an unknown price is said to be unknown."""
     if snapshot.cost is None:
         return "unknown price"
-    so_far = "" if snapshot.status == "ended" else " so far"
-    return f"{'would have cost' if snapshot.simulated else 'cost'} {money(snapshot.cost)}{so_far}"
+    said = f"{'would have cost' if snapshot.simulated else 'cost'} {money(snapshot.cost)}"
+    if snapshot.status == "ended":
+        return said
+    return f"{said} so far"
+
+
+def facts_words(snapshot: Snapshot) -> list[str]:
+    """Say how far the job is, since when, and what it has cost and will."""
+    said = [batches_words(snapshot), duration(snapshot.elapsed), cost_words(snapshot)]
+    if snapshot.expected is not None:
+        said.append(f"about {money(snapshot.expected)} expected in all")
+    return said
+
+
+def live_words(snapshot: Snapshot) -> list[str]:
+    """Say what matters only while a job is open: how long such jobs usually take, when it expires, the last check."""
+    if snapshot.status == "ended":
+        return []
+    said = []
+    if snapshot.usual is not None and (usually := snapshot.usually) is not None:
+        learned = f"from {count(snapshot.usual.batches, 'earlier batch', 'es')}"
+        takes = span(*usually)
+        late = snapshot.elapsed > usually[1]
+        said.append(f"longer than usual ({takes}, {learned})" if late else f"usually {takes} in all, {learned}")
+    if snapshot.expires_at is not None and 0 < (left := snapshot.expires_at - snapshot.now) < EXPIRY_SHOWN:
+        said.append(f"what is not answered in {duration(left // 60 * 60).removesuffix(' 00 s')} expires")
+    checked = None if snapshot.checked_at is None else ago(max(0.0, snapshot.now - snapshot.checked_at))
+    if snapshot.failing:
+        said.append("last check failed" + (f", last answer {checked}" if checked else ""))
+    elif checked:
+        said.append(f"checked {checked}")
+    return said
+
+
+def open_words(snapshot: Snapshot) -> str | None:
+    """Say of a job that is open how to see where it stands: for views that do not move."""
+    if snapshot.status == "ended":
+        return None
+    return (
+        f"As of {date_time(snapshot.now)}. The job goes on: run the cell again, or "
+        f'batchnb.attach("{clean(snapshot.job_id, 80)}"), to see where it stands.'
+    )
+
+
+def batch_words(batch: BatchLine) -> str:
+    """Say what became of a batch's requests: ``"20 succeeded · 4 errored"``."""
+    found = ((key, getattr(batch.counts, key)) for key in SEGMENTS if key != "unsent")
+    return " · ".join(f"{number:,} {SEGMENTS[key]}" for key, number in found if number)
 
 
 def rows_words(snapshot: Snapshot) -> str:
@@ -167,7 +264,7 @@ def rows_words(snapshot: Snapshot) -> str:
         for outcome in named
         if (number := snapshot.outcomes.get(outcome, 0))
     ]
-    said = _count(snapshot.rows, "row")
+    said = count(snapshot.rows, "row")
     if parts:
         said += ": " + " · ".join(parts)
     if snapshot.reused:
@@ -177,11 +274,21 @@ def rows_words(snapshot: Snapshot) -> str:
 
 def error_words(snapshot: Snapshot, limit: int = 8) -> list[str]:
     """List kinds of failure with their counts, most frequent first, at most `limit` of them."""
-    said = [f"{number:,} × {clean(kind, 120)}" for kind, number in snapshot.errors[:limit]]
+    said = []
+    for error in snapshot.errors[:limit]:
+        where = f", such as {clean(error.example, 60)}" if error.example else ""
+        said.append(f"{error.rows:,} × {clean(error.kind, 120)}{where}")
     rest = snapshot.errors[limit:]
     if rest:
-        said.append(f"{sum(number for _, number in rest):,} of {_count(len(rest), 'other kind')}")
+        said.append(f"{sum(error.rows for error in rest):,} of {count(len(rest), 'other kind')}")
     return said
+
+
+def retry_words(snapshot: Snapshot) -> str | None:
+    """Say that failed rows can be asked again, where a view has no button for it."""
+    if not snapshot.retryable or snapshot.status != "ended":
+        return None
+    return f"job.retry() asks {snapshot.retryable:,} of the failed again, and only those."
 
 
 def badge(shown: _Simulable) -> str:
@@ -189,5 +296,6 @@ def badge(shown: _Simulable) -> str:
     return "SIMULATED" if shown.simulated else ""
 
 
-def _count(number: int, noun: str, plural: str = "s") -> str:
+def count(number: int, noun: str, plural: str = "s") -> str:
+    """Say a number of things: ``"1 row"``, ``"2,400 rows"``."""
     return f"{number:,} {noun}{'' if number == 1 else plural}"

@@ -90,6 +90,30 @@ class Batches:
             found = db.execute(f"SELECT {_COLUMNS} FROM batches {clause}", values).fetchall()
         return [BatchRecord(*row) for row in found]
 
+    def durations(self, model: str, *, without: int, most: int = 200) -> list[float]:
+        """Give how long the newest batches took that ended by themselves, in seconds.
+
+        Parameters
+        ----------
+        model : str
+            Of jobs that ask this model.
+        without : int
+            A job whose own batches do not count: those of it that have ended are the fast ones.
+        most : int
+            How many at most.
+        """
+        query = """
+            SELECT ended_at - created_at FROM batches
+            WHERE state IN ('ended', 'collected') AND ended_at > created_at AND canceled = 0 AND cancel_asked = 0
+            AND id IN (SELECT batch FROM jobs JOIN job_batches ON job = number
+                       WHERE json_extract(recipe, '$.shared.model') = :model)
+            AND id NOT IN (SELECT batch FROM job_batches WHERE job = :without)
+            ORDER BY id DESC LIMIT :most
+        """
+        with self._store.read() as db:
+            found = db.execute(query, {"model": model, "without": without, "most": most})
+            return [seconds for (seconds,) in found]
+
     def known_server_ids(self) -> set[str]:
         """Give the ids of all batches the ledger knows."""
         with self._store.read() as db:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -270,17 +271,8 @@ class Jobs:
         rule : {"auto", "rerun", "new", "retry", "all"}
             Which, see ``RELEASES``. Paid answers are never among them.
         """
-        job = self.by_number(number)
-        values = {"job": number, "retries": job.retries}
         with self._store.transaction(durable=True) as db:
-            chosen = db.execute(
-                "SELECT DISTINCT r.id FROM job_rows AS j JOIN requests AS r ON r.id = j.request"
-                " JOIN answers AS a ON a.request = r.id LEFT JOIN batches AS b ON b.id = a.batch"
-                # While a batch's results are still being read, its answers are not final.
-                " WHERE j.job = :job AND (b.id IS NULL OR b.state = 'collected')"
-                f" AND b.owner IS NOT '{ATTACHED}' AND ({RELEASES[rule]})",
-                values if rule == "auto" else {"job": number},
-            ).fetchall()
+            chosen = self._releasable(db, number, rule)
             if chosen:
                 db.executemany("DELETE FROM answers WHERE request = ?", chosen)
                 # Only what is asked again by itself uses up the job's retries.
@@ -288,6 +280,22 @@ class Jobs:
                 db.executemany(f"UPDATE requests SET batch = NULL, attempts = {attempts} WHERE id = ?", chosen)
                 db.execute("UPDATE jobs SET state = 'open', ended_at = NULL, note = NULL WHERE number = ?", (number,))
             return len(chosen)
+
+    def count_releasable(self, number: int, rule: str) -> int:
+        """Count the requests that `release` would let be sent again."""
+        with self._store.read() as db:
+            return len(self._releasable(db, number, rule))
+
+    def _releasable(self, db: sqlite3.Connection, number: int, rule: str) -> list[tuple[int]]:
+        values = {"job": number, "retries": self.by_number(number).retries}
+        return db.execute(
+            "SELECT DISTINCT r.id FROM job_rows AS j JOIN requests AS r ON r.id = j.request"
+            " JOIN answers AS a ON a.request = r.id LEFT JOIN batches AS b ON b.id = a.batch"
+            # While a batch's results are still being read, its answers are not final.
+            " WHERE j.job = :job AND (b.id IS NULL OR b.state = 'collected')"
+            f" AND b.owner IS NOT '{ATTACHED}' AND ({RELEASES[rule]})",
+            values if rule == "auto" else {"job": number},
+        ).fetchall()
 
     def note(self, number: int, note: str | None) -> None:
         """Keep what a person should know of a job now."""

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from batchnb.ledger.askings import CHUNK
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import UNSENT
 from batchnb.pricing import LARGE_PROMPT, Usage
+from batchnb.snapshot import ErrorKind
 
 __all__ = ["RowAnswer", "Rows", "UsageLine"]
 
 #: What became of each sample of each row of a job (:job).
 _SAMPLES = """
-    SELECT j.position, CASE WHEN j.request IS NULL THEN 'skipped' ELSE COALESCE(a.outcome, 'pending') END AS outcome,
-           a.error AS error
+    SELECT j.position, j.key, CASE WHEN j.request IS NULL THEN 'skipped' ELSE COALESCE(a.outcome, 'pending') END AS
+           outcome, a.error AS error
     FROM job_rows AS j LEFT JOIN answers AS a ON a.request = j.request WHERE j.job = :job
 """
 
 #: What became of each row of a job with several (:samples): what the first sample that is pending, or else did not
 #: succeed, became. SQLite gives the columns of the row that has the least.
 _ROWS = f"""
-    SELECT outcome, error, MIN(CASE outcome WHEN 'pending' THEN 0 WHEN 'succeeded' THEN 2 ELSE 1 END * :samples
-                               + position % :samples)
+    SELECT position, key, outcome, error,
+           MIN(CASE outcome WHEN 'pending' THEN 0 WHEN 'succeeded' THEN 2 ELSE 1 END * :samples + position % :samples)
     FROM ({_SAMPLES}) GROUP BY position / :samples
 """
 
@@ -61,12 +62,19 @@ class Rows:
 
     def outcomes(self, number: int) -> dict[str, int]:
         """Count a job's rows by outcome."""
-        return dict(self._count_rows(number, "SELECT outcome, COUNT(*) FROM ({rows}) GROUP BY 1"))
+        return dict(self._of_rows(number, "SELECT outcome, COUNT(*) FROM ({rows}) GROUP BY 1"))
 
-    def errors(self, number: int) -> list[tuple[str, int]]:
-        """Count a job's failed rows by kind, most frequent first."""
-        query = "SELECT error, COUNT(*) FROM ({rows}) WHERE error IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
-        return self._count_rows(number, query)
+    def errors(self, number: int) -> list[ErrorKind]:
+        """Count a job's failed rows by kind, most frequent first; each with where its first row stands."""
+        # SQLite gives the key of the row that has the least position.
+        query = """
+            SELECT error, COUNT(*), MIN(position / :samples), key FROM ({rows})
+            WHERE error IS NOT NULL GROUP BY error ORDER BY 2 DESC, 1
+        """
+        return [
+            ErrorKind(kind, rows, f"row {position}" if key is None else f"key {key}")
+            for kind, rows, position, key in self._of_rows(number, query)
+        ]
 
     def usage(self, number: int) -> list[UsageLine]:
         """Sum the tokens of a job's answers by what decides their price; an answer for several rows counts once."""
@@ -126,7 +134,7 @@ class Rows:
                 return
             start += CHUNK
 
-    def _count_rows(self, number: int, query: str) -> list[tuple[str, int]]:
+    def _of_rows(self, number: int, query: str) -> list[Any]:
         samples = self._samples(number)
         query = query.format(rows=_SAMPLES if samples == 1 else _ROWS)
         with self._store.read() as db:

@@ -61,9 +61,12 @@ def _is_open(workspace: Workspace, job: JobRecord) -> bool:
 
 def _see_through(workspace: Workspace, jobs: list[Job], deadline: float) -> None:
     """Wait until all jobs have ended; or, past the deadline, until only time can bring more."""
+    watcher = workspace.watcher
     for job in jobs:
         while not job.wait(TICK):
-            if time.monotonic() >= deadline and workspace.watcher.at_rest:
+            if time.monotonic() >= deadline and watcher.at_rest:
+                if watcher.failure is not None and not watcher.running:
+                    raise watcher.failure  # between two waits, so that neither has told of it
                 return
 
 

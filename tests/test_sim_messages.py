@@ -50,7 +50,7 @@ def test_a_message_is_answered_at_once_on_the_standard_tier(client):
         params("Echo: " + "a long text with ümläuts 한국어 and 🎉, " * 10),
         params("What is the weather in Oslo?", tools=[WEATHER], tool_choice={"type": "tool", "name": "weather"}),
         params(
-            "Echo: hm", model="claude-opus-4-5", max_tokens=4000, thinking={"type": "enabled", "budget_tokens": 1024}
+            "Echo: hm", model="claude-haiku-4-5", max_tokens=4000, thinking={"type": "enabled", "budget_tokens": 1024}
         ),
         params("Echo: one END two", stop_sequences=["END"]),
     ],

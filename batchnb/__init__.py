@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from batchnb.current import simulate
     from batchnb.job import Job
+    from batchnb.listings import BatchTable, JobTable
     from batchnb.workspace import Workspace
 
 __all__ = [
@@ -71,15 +72,19 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def jobs(workspace: Workspace | None = None) -> pd.DataFrame:
-    """List the jobs of the ledger, newest first: id, name, time, model, rows, status, cost. Touches no network.
+def jobs(workspace: Workspace | None = None) -> JobTable:
+    """List the jobs of the ledger, newest first: in a notebook as a live table, with ``.to_frame()`` as a plain frame.
+
+    Touches no network.
 
     Parameters
     ----------
     workspace : Workspace, optional
         Default: the one of the environment, or of ``simulate()``.
     """
-    return _workspace(workspace).jobs()
+    from batchnb.listings import JobTable
+
+    return JobTable(_workspace(workspace))
 
 
 def attach(id: str, *, progress: bool = True, workspace: Workspace | None = None) -> Job:
@@ -111,8 +116,10 @@ def attach(id: str, *, progress: bool = True, workspace: Workspace | None = None
     return job
 
 
-def batches(limit: int = 100, *, workspace: Workspace | None = None) -> pd.DataFrame:
+def batches(limit: int = 100, *, workspace: Workspace | None = None) -> BatchTable:
     """List the workspace's batches on the server, newest first, whoever made them. Touches the network; blocks.
+
+    In a notebook it shows itself as a table; ``.to_frame()`` gives a plain frame.
 
     Parameters
     ----------
@@ -121,7 +128,9 @@ def batches(limit: int = 100, *, workspace: Workspace | None = None) -> pd.DataF
     workspace : Workspace, optional
         Default: the one of the environment, or of ``simulate()``.
     """
-    return _workspace(workspace).batches(limit)
+    from batchnb.listings import BatchTable
+
+    return BatchTable(_workspace(workspace), limit)
 
 
 def recover(timeout: float | None = None, *, workspace: Workspace | None = None) -> pd.DataFrame:

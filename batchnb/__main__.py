@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _jobs(_args: argparse.Namespace) -> int:
     from batchnb import jobs
 
-    table = jobs()
+    table = jobs().to_frame()
     print("There are no jobs in this ledger." if table.empty else table.to_string(index=False))
     return 0
 

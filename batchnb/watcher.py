@@ -67,7 +67,8 @@ class Watcher:
         self._ledger = ledger
         self._clock = clock
         self._watches: dict[int, _Watch] = {}
-        self._callbacks: dict[int, list[Callback]] = {}
+        self._callbacks: dict[int | None, list[Callback]] = {}
+        self._told_at = 0.0
         self._turns = Turns(submission, ledger, max_poll=max_poll, clock=clock)
         self._lock = threading.RLock()
         self._stepping = threading.Lock()
@@ -96,10 +97,11 @@ class Watcher:
         self._wake.set()
         return watch.ended
 
-    def subscribe(self, job: int, callback: Callback) -> Callback:
+    def subscribe(self, job: int | None, callback: Callback) -> Callback:
         """Have `callback` called about once a second while the job is open, and once when it ends.
 
-        Returns the function that ends the subscription. The callback runs in the background thread.
+        Without a job: while any is, and whenever one ends. Returns the function that ends the subscription. The
+        callback runs in the background thread.
         """
         callbacks = self._callbacks.setdefault(job, [])
         callbacks.append(callback)
@@ -302,6 +304,8 @@ class Watcher:
                 self._settle_job(watch)
             if not watch.ended.is_set() and not 0 <= self._clock() - watch.told_at < CALM:
                 self._tell(watch)
+        if not 0 <= self._clock() - self._told_at < CALM:
+            self._tell_all()
         self._foreign = foreign
 
     def _settle_job(self, watch: _Watch) -> None:
@@ -316,10 +320,18 @@ class Watcher:
             elif job.state == "ended" or jobs.settle(job.number, self._clock()):
                 self._tell(watch)  # first, so that a script that waits for the end does not leave before its last line
                 watch.ended.set()
+                self._tell_all()
 
     def _tell(self, watch: _Watch) -> None:
         watch.told_at = self._clock()
-        for callback in list(self._callbacks.get(watch.number, ())):
+        self._call(watch.number)
+
+    def _tell_all(self) -> None:
+        self._told_at = self._clock()
+        self._call(None)
+
+    def _call(self, subscribed: int | None) -> None:
+        for callback in list(self._callbacks.get(subscribed, ())):
             try:
                 callback()
             except Exception:  # noqa: BLE001, S112  # a view that cannot be drawn, for whatever reason, costs no job

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import hashlib
+import itertools
 import os
 import sys
 import threading
@@ -18,7 +19,7 @@ import msgspec
 import pandas as pd
 import platformdirs
 
-from batchnb.api import Api, message_fields, scope_of
+from batchnb.api import Api, BatchInfo, message_fields, scope_of
 from batchnb.errors import InputError
 from batchnb.foreign import attach_batch, is_batch_id, recover
 from batchnb.job import Job
@@ -355,10 +356,28 @@ class Workspace:
         limit : int
             How many at most.
         """
+        return self.batch_frame(self.list_batches(limit))
+
+    def list_batches(self, limit: int) -> list[BatchInfo]:
+        """Give what `batches` lists as the API describes it. Touches the network; blocks.
+
+        Parameters
+        ----------
+        limit : int
+            How many at most.
+        """
+        return list(itertools.islice(self.api.list_batches(page_size=min(limit, 1000)), limit))
+
+    def batch_frame(self, infos: Iterable[BatchInfo]) -> pd.DataFrame:
+        """Put batches into a frame, as `batches` does. Touches no network.
+
+        Parameters
+        ----------
+        infos : iterable of BatchInfo
+            As `list_batches` gives them.
+        """
         found: list[list[object]] = []
-        for info in self.api.list_batches(page_size=min(limit, 1000)):
-            if len(found) == limit:
-                break
+        for info in infos:
             times = [info.created_at, info.ended_at, info.expires_at]
             counts = [info.request_counts.get(name, 0) for name in COUNTS]
             found.append([info.id, info.processing_status, info.total, *counts, *times, self.simulated])

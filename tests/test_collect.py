@@ -344,4 +344,4 @@ def test_the_help_says_what_the_exit_status_means(capsys):
     with pytest.raises(SystemExit) as left:
         main(["collect", "--wait", "soon"])
     assert left.value.code == 2
-    assert isinstance(batchnb.jobs(), pd.DataFrame)
+    assert isinstance(batchnb.jobs().to_frame(), pd.DataFrame)

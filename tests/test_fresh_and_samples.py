@@ -20,6 +20,7 @@ from batchnb.ledger.migrations import STEPS
 from batchnb.recipes import Recipe
 from batchnb.requests import Envelope, content_of, digest_in
 from batchnb.schemas import LabelReply, TextReply
+from batchnb.snapshot import ErrorKind
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -452,7 +453,7 @@ def test_a_failed_row_is_listed_once_and_retried_with_all_its_failed_samples(ben
     assert frame["echo_samples"].str.count(".").isna().all()  # lists, not text
     assert sorted(map(str, frame["echo_samples"][1])) == ["None", "None", "b"]
     assert job.counts == {"succeeded": 1, "errored": 1}
-    assert job.snapshot().errors == (("permission_error", 1),)
+    assert job.snapshot().errors == (ErrorKind("permission_error", 1, "row 1"),)
     failed = job.errors()
     assert failed[["row", "outcome", "type", "retryable"]].to_numpy().tolist() == [
         [1, "errored", "permission_error", True]
@@ -486,7 +487,7 @@ def test_counts_errors_and_columns_agree_whatever_becomes_of_the_samples(bench: 
     failed = frame.index[~frame["echo_status"].isin(["succeeded", "skipped"])]
     assert job.errors()["row"].tolist() == failed.tolist()
     assert job.errors()["outcome"].tolist() == frame["echo_status"][failed].tolist()
-    assert dict(job.snapshot().errors) == job.errors()["type"].value_counts().to_dict()
+    assert {error.kind: error.rows for error in job.snapshot().errors} == job.errors()["type"].value_counts().to_dict()
     assert len(failed) > 5
 
 

@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
     {"workspace"},
     {"sim"},
     {"current"},
-    {"previews"},
+    {"listings", "previews"},
     {"accessor"},
     {"batchnb"},
     {"collect", "demo"},

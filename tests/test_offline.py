@@ -180,7 +180,7 @@ assert result["echo"].tolist() == frame["review"].tolist(), result
 again = frame.batch.submit("review", "Echo: {review}", into="echo", batch_size=5)
 assert again.id == job.id and again.done()
 table = batchnb.jobs()
-assert table["id"].tolist() == [job.id], table
+assert table.to_frame()["id"].tolist() == [job.id], table
 attached = batchnb.attach(job.id)
 assert attached.result()["echo"].tolist() == frame["review"].tolist()
 shuffled = frame.sample(frac=1, random_state=0).reset_index(drop=True)
@@ -190,7 +190,7 @@ for ending in ("csv", "jsonl"):
     job.export(f"{out}/results.{ending}")
     attached.export(f"{out}/attached.{ending}")
 preview = frame.batch.preview("review", "Echo: {review}", into="echo")
-shown = [repr(job), repr(preview), str(job.counts), str(job.usage), str(job.cost), job.status, job.name]
+shown = [repr(job), repr(preview), repr(table), str(job.counts), str(job.usage), str(job.cost), job.status, job.name]
 shown += [job.batches.to_string(), job.errors().to_string(), repr(job.snapshot())]
 job.cancel()
 assert job.wait(1) and job.counts == {"succeeded": len(frame)}

@@ -1028,7 +1028,7 @@ def test_simulate_makes_the_simulator_the_default_and_never_sees_the_key(frame, 
     job = frame.batch.submit("review", progress=False)
     assert job.result(timeout=SECONDS)["review_reply"].tolist() == ["simulated answer"] * 3
     assert job.simulated
-    assert batchnb.jobs()["id"].tolist() == [job.id]
+    assert batchnb.jobs().to_frame()["id"].tolist() == [job.id]
     assert batchnb.attach(job.id, progress=False).id == job.id
     assert len(batchnb.batches()) == 1
     assert job._workspace.api._client.api_key != "sk-ant-real-key"

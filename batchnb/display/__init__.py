@@ -10,7 +10,7 @@ from batchnb.display.job_view import Job, JobView
 from batchnb.display.preview import Preview, PreviewRow
 from batchnb.display.preview_html import preview_html
 from batchnb.display.progress import embed, has_front_end, show
-from batchnb.display.text import TextProgress, line_text, preview_text, summary_text
+from batchnb.display.text import TextProgress, line_text, preview_text, summary_text, table_text
 from batchnb.snapshot import BatchLine, ErrorKind, RequestCounts, Snapshot, Usual
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "show",
     "summary_html",
     "summary_text",
+    "table_text",
 ]

@@ -77,7 +77,7 @@ class Action:
             if self._running or not (shown and enabled):
                 return
             if self._asks is not None and self._armed is None:
-                self._armed = threading.Timer(CONFIRM_SECONDS, self._forget)
+                self._armed = threading.Timer(CONFIRM_SECONDS, self.take_back)
                 self._armed.daemon = True
                 self._armed.start()
             else:
@@ -95,15 +95,16 @@ class Action:
         button.button_style = "warning" if self._armed else ""
         button.tooltip = f"Click again: {tooltip}" if self._armed else tooltip
 
+    def take_back(self) -> None:
+        """Take the question back, if it stands there: a second click is to ask it anew."""
+        with self._lock:
+            self._disarm()
+            self._redraw()
+
     def _disarm(self) -> None:
         if self._armed is not None:
             self._armed.cancel()
             self._armed = None
-
-    def _forget(self) -> None:
-        with self._lock:
-            self._disarm()
-            self._redraw()
 
     def _run(self) -> None:
         failure = None

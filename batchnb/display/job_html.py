@@ -12,7 +12,7 @@ from batchnb.display import words
 from batchnb.display.html import Html, join, style, tag, text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from batchnb.snapshot import BatchLine, Snapshot
 
@@ -150,7 +150,10 @@ def dot() -> Html:
     return tag("span", " · ", class_="batchnb-dot")
 
 
-def bar(parts: Sequence[tuple[str, int]], done: int, total: int, *, moving: bool, label: str = "Requests") -> Html:
+def bar(
+    parts: Sequence[tuple[str, int]], done: int, total: int, *, moving: bool, label: str = "Requests",
+    named: Mapping[str, str] = words.SEGMENTS,
+) -> Html:  # fmt: skip
     """Draw a stacked bar.
 
     Parameters
@@ -163,6 +166,8 @@ def bar(parts: Sequence[tuple[str, int]], done: int, total: int, *, moving: bool
         Whether what is processing shows activity. No part grows by it; what has ended keeps still.
     label : str
         What the numbers count.
+    named : mapping of str to str
+        The word for each part.
     """
     if not total:
         return Html()
@@ -170,7 +175,7 @@ def bar(parts: Sequence[tuple[str, int]], done: int, total: int, *, moving: bool
     said = []
     for key, number in parts:
         active = " batchnb-active" if key == "processing" and moving else ""
-        said.append(f"{number:,} {words.SEGMENTS[key]}")
+        said.append(f"{number:,} {named[key]}")
         drawn.append(
             tag("span", class_=f"batchnb-part batchnb-{key}{active}", style=f"flex-grow:{number}", title=said[-1])
         )

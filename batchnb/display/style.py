@@ -51,6 +51,7 @@ CSS = """
 .batchnb-job :is(.batchnb-foot,.batchnb-actions){display:flex;flex-flow:row wrap;align-items:center;gap:4px 10px;
  overflow:visible}
 .batchnb-job .batchnb-foot{justify-content:space-between;margin-top:6px}
+.batchnb-job>.batchnb-actions{margin-top:8px}
 .batchnb-job button.batchnb-button{margin:0;flex:none;min-width:84px;height:28px;line-height:26px;padding:0 12px;
  border-radius:3px;border:1px solid var(--batchnb-line)}
 .batchnb-job button.batchnb-button:focus-visible{outline:2px solid var(--batchnb-busy);outline-offset:1px}
@@ -64,8 +65,13 @@ CSS = """
  border-bottom:1px solid var(--batchnb-line);background:none;white-space:nowrap;max-width:none}
 .batchnb-job .batchnb-table th{font-weight:600}
 .batchnb-job .batchnb-table .batchnb-number{text-align:right}
-.batchnb-job .batchnb-table .batchnb-wide{white-space:normal;min-width:90px}
-.batchnb-job .batchnb-table .batchnb-bar{margin:0;height:11px;min-width:90px}
+.batchnb-job .batchnb-list td{vertical-align:top}
+.batchnb-job .batchnb-list .batchnb-what{white-space:normal;min-width:170px}
+.batchnb-list .batchnb-whole{white-space:nowrap}
+.batchnb-job .batchnb-list .batchnb-outcome{white-space:normal;min-width:130px}
+.batchnb-list .batchnb-bar{margin:4px 0 2px;height:10px}
+.batchnb-job .batchnb-chosen{width:auto;max-width:320px;margin:0}
+.batchnb-job .batchnb-chosen label{width:auto;margin-right:8px}
 .batchnb-job .batchnb-table code{font-size:11px;padding:0;color:inherit;background:none;
  font-family:var(--jp-code-font-family,monospace)}
 .batchnb-prompts{margin:8px 0}
@@ -78,5 +84,18 @@ CSS = """
  border-bottom:2px solid var(--batchnb-warn)}
 .batchnb-job details .batchnb-prompt{margin-top:6px;max-height:320px;overflow:auto;padding:8px;border-radius:4px;
  background:var(--batchnb-shade)}
-@container (max-width:520px){.batchnb-row{flex-direction:column;gap:2px}.batchnb-row>*{flex:none}}
+@container (max-width:520px){
+ .batchnb-row{flex-direction:column;gap:2px}
+ .batchnb-row>*{flex:none}
+ .batchnb-job table.batchnb-list,.batchnb-list tbody{display:block}
+ .batchnb-list thead{display:none}
+ .batchnb-job .batchnb-list tr{display:grid;grid-template-columns:24px 1fr auto;padding:5px 0;
+  border-bottom:1px solid var(--batchnb-line)}
+ .batchnb-job .batchnb-list td{border:0;padding:1px 0 1px 8px}
+ .batchnb-job .batchnb-list .batchnb-place{padding-left:0}
+ .batchnb-job .batchnb-list .batchnb-state{grid-area:1/3;text-align:right}
+ .batchnb-list .batchnb-outcome{grid-area:2/2/4/3}
+ .batchnb-list .batchnb-number{grid-column:3}
+ .batchnb-list .batchnb-number:not(.batchnb-cost)::after{content:" " attr(data-name)}
+ .batchnb-list .batchnb-cost::before{content:attr(data-name) " "}}
 """

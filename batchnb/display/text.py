@@ -10,9 +10,10 @@ from batchnb.display.preview import cut_pieces, facts_words
 
 if TYPE_CHECKING:
     from batchnb.display.preview import Preview
+    from batchnb.display.table import Table
     from batchnb.snapshot import Snapshot
 
-__all__ = ["TextProgress", "line_text", "preview_text", "summary_text"]
+__all__ = ["TextProgress", "line_text", "preview_text", "summary_text", "table_text"]
 
 
 def summary_text(snapshot: Snapshot) -> str:
@@ -64,6 +65,32 @@ def line_text(snapshot: Snapshot) -> str:
     if snapshot.status == "ended":
         parts.append(words.cost_words(snapshot))
     return f"{_lead(snapshot)}: " + " · ".join(parts)
+
+
+def table_text(table: Table) -> str:
+    """Say a table of jobs or batches, one a line.
+
+    Parameters
+    ----------
+    table : Table
+        Its lines.
+
+    Returns
+    -------
+    str
+        Lines without a trailing newline.
+    """
+    if not table.lines:
+        return table.empty
+    lead = f"[{words.badge(table)}] " if table.simulated else ""
+    lines = []
+    for line in table.lines:
+        outcome = " · ".join(f"{number:,} {table.part_words[key]}" for key, number in line.parts) or "nothing sent"
+        cost = "" if line.cost is None else f" · cost {line.cost}"
+        note = f" · {words.clean(line.note, 200)}" if line.note else ""
+        lines.append(f"{lead}{line.name}: {line.state} · {outcome}{cost} · {' · '.join(line.about)}{note}")
+    left = table.total - len(table.lines)
+    return "\n".join([*lines, f"and {left:,} more: {table.all_by} lists them all"] if left else lines)
 
 
 def preview_text(preview: Preview) -> str:

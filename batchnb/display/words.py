@@ -32,6 +32,7 @@ __all__ = [
     "finished",
     "left_open",
     "live_words",
+    "minutes",
     "money",
     "open_words",
     "retry_words",
@@ -124,13 +125,18 @@ def money(dollars: float) -> str:
     return f"${dollars:.4f}" if dollars >= 0.0001 else "under $0.0001"
 
 
+def minutes(seconds: float) -> str:
+    """Say a span of time in whole minutes, without seconds: ``"4 min"``, ``"1 h 04 min"``."""
+    return duration(max(0.0, seconds) // 60 * 60).removesuffix(" 00 s")
+
+
 def ago(seconds: float) -> str:
     """Say how long ago something was, in steps large enough to stay calm: ``"just now"``, ``"20 s ago"``."""
     if seconds < 10:
         return "just now"
     if seconds < 60:
         return f"{int(seconds) // 10 * 10} s ago"
-    return f"{duration(int(seconds) // 60 * 60).removesuffix(' 00 s')} ago"
+    return f"{minutes(seconds)} ago"
 
 
 def span(low: float, high: float) -> str:
@@ -230,7 +236,7 @@ def live_words(snapshot: Snapshot) -> list[str]:
         late = snapshot.elapsed > usually[1]
         said.append(f"longer than usual ({takes}, {learned})" if late else f"usually {takes} in all, {learned}")
     if snapshot.expires_at is not None and 0 < (left := snapshot.expires_at - snapshot.now) < EXPIRY_SHOWN:
-        said.append(f"what is not answered in {duration(left // 60 * 60).removesuffix(' 00 s')} expires")
+        said.append(f"what is not answered in {minutes(left)} expires")
     checked = None if snapshot.checked_at is None else ago(max(0.0, snapshot.now - snapshot.checked_at))
     if snapshot.failing:
         said.append("last check failed" + (f", last answer {checked}" if checked else ""))

@@ -114,6 +114,20 @@ class Batches:
             found = db.execute(query, {"model": model, "without": without, "most": most})
             return [seconds for (seconds,) in found]
 
+    def find(self, server_id: str) -> BatchRecord | None:
+        """Give the batch of that id on the server, or None."""
+        return next(iter(self._select("WHERE server_id = ?", server_id)), None)
+
+    def job_of(self, server_id: str) -> tuple[str, str] | None:
+        """Give the id and the name of the newest job that a batch of the server carries requests of, or None."""
+        query = """
+            SELECT j.id, j.name FROM batches AS b JOIN job_batches ON batch = b.id JOIN jobs AS j ON j.number = job
+            WHERE b.server_id = ? ORDER BY j.number DESC LIMIT 1
+        """
+        with self._store.read() as db:
+            found: tuple[str, str] | None = db.execute(query, (server_id,)).fetchone()
+            return found
+
     def known_server_ids(self) -> set[str]:
         """Give the ids of all batches the ledger knows."""
         with self._store.read() as db:

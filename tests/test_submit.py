@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import fake_job
 import independent
 import numpy as np
 import pandas as pd
@@ -905,6 +906,37 @@ def test_preview_tells_what_is_already_bought(frame, workspace, submit):
     frame.loc[3] = ["new", 2]
     preview = frame.batch.preview("review", "About {review}", workspace=workspace).preview
     assert (preview.to_send, preview.reused) == (1, 3)
+
+
+def test_preview_says_of_each_row_whether_it_would_be_sent_and_what(frame, workspace, submit):
+    submit(frame.head(1)).result(timeout=SECONDS)
+    frame.loc[3] = ["bad", 2]
+    frame.loc[4] = [" ", 2]
+    shown = frame.batch.preview("review", "About {review}", n=9, workspace=workspace)
+    rows = shown.preview.rows
+    assert [row.note for row in rows] == [
+        "asked before: not bought again", None, None, "equal to a row above it: asked once",
+        "skipped: blank: there is no text to send",
+    ]  # fmt: skip
+    assert [json.loads(row.request_json)["messages"][0]["content"] for row in rows[:4]] == [
+        "About good", "About bad", "About so so", "About bad",
+    ]  # fmt: skip
+    assert rows[4].request_json == ""
+    assert repr(shown).count("Row ") == 5
+
+
+def test_a_preview_of_a_hostile_frame_is_inert(workspace):
+    column = f"text {fake_job.HOSTILE}"
+    frame = pd.DataFrame({column: [fake_job.HOSTILE, "x" * 5_000_000]}, index=[fake_job.HOSTILE, "b"])
+    shown = frame.batch.preview(column, f"About {{{column}}}", system=fake_job.HOSTILE, workspace=workspace)
+    page = shown._repr_html_()
+    assert "<img" not in page
+    assert "<script" not in page
+    assert "(5,000,000 characters)" in page
+    for said in (page, repr(shown)):
+        assert len(said) < 60_000
+        assert "\x1b" not in said
+        assert "\u202e" not in said
 
 
 @pytest.mark.usefixtures("no_credentials")

@@ -15,7 +15,7 @@ from batchnb.frames import copy_of, with_columns
 from batchnb.pricing import Usage
 from batchnb.recipes import Recipe
 from batchnb.snapshot import Snapshot
-from batchnb.waiting import async_wait, wait
+from batchnb.waiting import async_wait, explained, wait
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +126,8 @@ class Job:
         if self.done():
             return True
         watcher = self._workspace.watcher
-        ended = wait(watcher.watch(self._number), timeout)
+        with explained(self._goes_on()):
+            ended = wait(watcher.watch(self._number), timeout)
         self._raise_failure(watcher)
         return ended
 
@@ -160,9 +161,18 @@ class Job:
     async def _awaited(self) -> pd.DataFrame:
         if not self.done():
             watcher = self._workspace.watcher
-            await async_wait(watcher.watch(self._number), None)
+            with explained(self._goes_on()):
+                await async_wait(watcher.watch(self._number), None)
             self._raise_failure(watcher)
         return self.to_frame()
+
+    def _goes_on(self) -> str:
+        name = self.name
+        shown = name if len(name) <= 80 else f"{name[:80]}…"
+        return (
+            f"Only the wait was interrupted: job {shown!r} goes on. Wait again with job.result(); after a restart run "
+            f"the cell again, or batchnb.attach({self._id!r})."
+        )
 
     def _raise_failure(self, watcher: Watcher) -> None:
         failure = watcher.failure

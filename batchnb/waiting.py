@@ -2,7 +2,8 @@
 
 A cell that blocks also blocks the kernel's event loop, and with it every click. So a blocking wait on the kernel's
 main thread runs that loop from within the cell (with nest_asyncio), until the event is set. What is patched for this
-is one loop and one method, for as long as the wait lasts.
+is one loop and one method, for as long as the wait lasts. And where the kernel keeps clicks behind the running cell
+(ipykernel 6 does), a wait handles them itself.
 """
 
 # ruff: noqa: SLF001 (asyncio has no public way to run a loop from within itself)
@@ -14,14 +15,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["async_wait", "wait"]
+__all__ = ["async_wait", "explained", "wait"]
 
 #: Seconds between two looks at the event: small enough to feel immediate, large enough to cost nothing.
 _STEP = 0.05
+
+_OF_WIDGETS = ("comm_open", "comm_msg", "comm_close")
 
 
 def wait(event: threading.Event, timeout: float | None = None) -> bool:
@@ -51,12 +54,15 @@ def wait(event: threading.Event, timeout: float | None = None) -> bool:
         return True
     deadline = None if timeout is None else time.monotonic() + timeout
     loop = _kernel_loop()
-    if loop is None:
-        return _plain_wait(event, deadline)
-    with _reentrant(loop) as holds:
-        if not holds:
-            return _plain_wait(event, deadline)
-        return _nested_wait(loop, event, timeout)
+    if loop is not None:
+        with _collected_interrupts() as interrupts, _reentrant(loop) as holds:
+            if holds:
+                _nested_wait(loop, lambda: event.is_set() or bool(interrupts), timeout)
+        if interrupts:
+            raise KeyboardInterrupt
+        if holds:
+            return event.is_set()
+    return _plain_wait(event, deadline)
 
 
 async def async_wait(event: threading.Event, timeout: float | None = None) -> bool:
@@ -74,15 +80,42 @@ async def async_wait(event: threading.Event, timeout: float | None = None) -> bo
     bool
         Whether the event is set.
     """
+    await _until(event.is_set, timeout)
+    return event.is_set()
+
+
+@contextmanager
+def explained(line: str) -> Iterator[None]:
+    """Have an interrupt, or a cancellation, of a wait within the block say `line`, and nothing else in a notebook.
+
+    The exception that leaves the block is the very one that came, since asyncio tells its own cancellations by that;
+    IPython shows `line` in place of a traceback, and plain Python below one.
+
+    Parameters
+    ----------
+    line : str
+        What goes on, and how to come back to it. Without control characters.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        error.add_note(line)
+        error._render_traceback_ = lambda: [line]  # type: ignore[union-attr]
+        raise
+
+
+async def _until(holds: Callable[[], bool], timeout: float | None) -> None:
     # Looking now and then, rather than being woken: a threading.Event wakes no loop, and a helper thread for each
     # wait would outlive one that is cancelled.
     deadline = None if timeout is None else time.monotonic() + timeout
-    while not event.is_set():
+    kernel = _kernel_that_queues_clicks()
+    while not holds():
         left = _STEP if deadline is None else min(_STEP, deadline - time.monotonic())
         if left <= 0:
             break
+        if kernel is not None:
+            _handle_clicks(kernel)
         await asyncio.sleep(left)
-    return event.is_set()
 
 
 def _plain_wait(event: threading.Event, deadline: float | None) -> bool:
@@ -93,13 +126,18 @@ def _plain_wait(event: threading.Event, deadline: float | None) -> bool:
             return event.is_set()
 
 
-def _kernel_loop() -> asyncio.BaseEventLoop | None:
-    """Return the running event loop, if this is the main thread of a Jupyter kernel and its loop can be nested."""
+def _kernel() -> Any:
+    """Return the kernel, if this is the main thread of one."""
     if threading.current_thread() is not threading.main_thread() or "IPython" not in sys.modules:
         return None
     from IPython import get_ipython
 
-    if getattr(get_ipython(), "kernel", None) is None:
+    return getattr(get_ipython(), "kernel", None)
+
+
+def _kernel_loop() -> asyncio.BaseEventLoop | None:
+    """Return the running event loop, if this is the main thread of a Jupyter kernel and its loop can be nested."""
+    if _kernel() is None:
         return None
     try:
         loop = asyncio.get_running_loop()
@@ -108,10 +146,10 @@ def _kernel_loop() -> asyncio.BaseEventLoop | None:
     return loop if isinstance(loop, asyncio.BaseEventLoop) else None
 
 
-def _nested_wait(loop: asyncio.BaseEventLoop, event: threading.Event, timeout: float | None) -> bool:
-    task = loop.create_task(async_wait(event, timeout))
+def _nested_wait(loop: asyncio.BaseEventLoop, holds: Callable[[], bool], timeout: float | None) -> None:
+    task = loop.create_task(_until(holds, timeout))
     try:
-        return loop.run_until_complete(task)
+        loop.run_until_complete(task)
     except RuntimeError:
         # The kernel is told to stop: its loop is not to be held up by a wait.
         if not task.done():
@@ -119,6 +157,36 @@ def _nested_wait(loop: asyncio.BaseEventLoop, event: threading.Event, timeout: f
         raise
     finally:
         task.cancel()
+
+
+def _kernel_that_queues_clicks() -> Any:
+    """Return the kernel, if it runs this loop and takes no message before the running cell has ended: ipykernel 6."""
+    kernel = _kernel()
+    queue = getattr(getattr(kernel, "msg_queue", None), "_queue", None)
+    loop = getattr(getattr(kernel, "io_loop", None), "asyncio_loop", None)
+    return kernel if queue is not None and loop is asyncio.get_running_loop() else None
+
+
+def _handle_clicks(kernel: Any) -> None:
+    """Handle the widgets' messages in the kernel's queue; cells and all else keep their order, and wait their turn."""
+    queue = kernel.msg_queue._queue
+    for item in list(queue):
+        try:
+            _, dispatch, (parts,) = item
+            identities, frames = kernel.session.feed_identities(parts, copy=False)
+            kind = kernel.session.unpack(frames[1].bytes)["msg_type"]
+            if dispatch != kernel.dispatch_shell or kind not in _OF_WIDGETS or item not in queue:
+                continue
+            message = kernel.session.deserialize(frames, copy=False)
+        except Exception:  # noqa: BLE001, S112 (not a message, or none of ours: the kernel will see to it)
+            continue
+        queue.remove(item)
+        # A page sends a widget's next value when it has heard that the kernel is done with the last one; and then it
+        # must hear that the cell is still running.
+        kernel._publish_status("busy", "shell", parent=message)
+        kernel.shell_handlers[kind](kernel.shell_stream, identities, message)
+        kernel._publish_status("idle", "shell", parent=message)
+        kernel._publish_status("busy", "shell")
 
 
 @contextmanager
@@ -140,7 +208,7 @@ def _reentrant(loop: Any) -> Iterator[bool]:
         yield False
         return
     try:
-        with _copying_entered_contexts(loop), _interruptible():
+        with _copying_entered_contexts(loop):
             yield True
     finally:
         _set_current_task(loop, current)
@@ -189,11 +257,23 @@ def _copying_entered_contexts(loop: asyncio.AbstractEventLoop) -> Iterator[None]
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Within the block, an interrupt raises KeyboardInterrupt; a cell that awaits would otherwise get it later."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def _collected_interrupts() -> Iterator[list[int]]:
+    """Within the block, collect the first interrupt rather than raise it; whoever waits has to look for it.
+
+    Raised at once it could come anywhere in the loop: in the middle of a click, or while the loop is given back. A
+    second one is raised at once, as a callback that does not return can be ended in no other way. (And the handler of
+    a cell that awaits would only note the interrupt for after the wait.)
+    """
+    interrupts: list[int] = []
+
+    def collect(number: int, frame: Any) -> None:
+        interrupts.append(number)
+        if len(interrupts) > 1:
+            signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, collect)
     try:
-        yield
+        yield interrupts
     finally:
         if before is not None:
             signal.signal(signal.SIGINT, before)

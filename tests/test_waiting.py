@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import signal
 import threading
+import traceback
+from types import SimpleNamespace
 
 import pytest
 
@@ -53,6 +55,61 @@ def test_an_await_that_is_canceled_leaves_no_thread_behind():
     with pytest.raises(TimeoutError):
         asyncio.run(main())
     assert threading.active_count() == before
+
+
+def shown_by_python(error: BaseException) -> list[str]:
+    return "".join(traceback.format_exception(error)).splitlines()
+
+
+def test_an_interrupted_wait_says_one_line_whoever_shows_it():
+    interrupt = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt) as caught, waiting.explained("It goes on."):
+        raise interrupt
+    assert caught.value is interrupt
+    assert shown_by_python(interrupt)[-2:] == ["KeyboardInterrupt", "It goes on."]
+    shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell
+    shown: list[list[str]] = []
+    stand_in = SimpleNamespace(
+        _get_exc_info=lambda _: (type(interrupt), interrupt, interrupt.__traceback__),
+        _showtraceback=lambda _kind, _value, lines: shown.append(lines),
+        call_pdb=False,
+    )
+    shell.showtraceback(stand_in)
+    assert shown == [["It goes on."]]
+
+
+def test_other_errors_of_a_wait_are_left_as_they_are():
+    with pytest.raises(ZeroDivisionError) as caught, waiting.explained("It goes on."):
+        raise ZeroDivisionError
+    assert not hasattr(caught.value, "__notes__")
+    assert not hasattr(caught.value, "_render_traceback_")
+
+
+def test_a_canceled_wait_stays_a_cancellation_with_the_line_in_it():
+    async def explained_wait() -> None:
+        with waiting.explained("It goes on."):
+            await waiting.async_wait(threading.Event())
+
+    async def main() -> None:
+        task = asyncio.create_task(explained_wait())
+        await asyncio.sleep(0)
+        task.cancel("for a reason")
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert task.cancelled()
+        assert type(caught.value) is asyncio.CancelledError
+        assert caught.value.args == ("for a reason",)
+        assert caught.value.__notes__ == ["It goes on."]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await explained_wait()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(explained_wait(), 0.01)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(explained_wait()).cancel()
+        assert asyncio.current_task().cancelling() == 0
+
+    asyncio.run(main())
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads on this system")
@@ -150,6 +207,34 @@ def test_a_time_limit_and_an_interrupt_end_a_wait_in_a_kernel(in_kernel):
         await asyncio.sleep(0)
 
     asyncio.run(main())
+
+
+def test_an_interrupt_tears_no_callback_but_a_second_one_does(in_kernel):
+    """The first ends the wait once the callback is over; one that is never over must not keep the kernel for ever."""
+    finished: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        handler = signal.getsignal(signal.SIGINT)
+
+        def clicked() -> None:
+            signal.raise_signal(signal.SIGINT)
+            finished.append("clicked")
+
+        def stuck() -> None:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            finished.append("stuck")
+
+        for callback in (clicked, stuck):
+            loop.call_later(0.01, callback)
+            with pytest.raises(KeyboardInterrupt):
+                waiting.wait(threading.Event(), 60)
+        assert signal.getsignal(signal.SIGINT) is handler
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert finished == ["clicked"]
 
 
 def test_a_loop_that_is_told_to_stop_is_not_held_up(in_kernel):

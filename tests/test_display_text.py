@@ -8,7 +8,7 @@ from dataclasses import replace
 import fake_job
 import pytest
 
-from batchnb.display import TextProgress, line_text
+from batchnb.display import TextProgress, line_text, text
 
 
 class Terminal(io.StringIO):
@@ -21,7 +21,7 @@ def log() -> io.StringIO:
     return io.StringIO()
 
 
-def test_a_log_gets_a_line_when_a_batch_ends_or_the_state_changes_and_none_between(log):
+def test_a_log_gets_a_line_when_the_state_changes_or_a_tenth_is_finished_and_none_between(log):
     progress = TextProgress(log)
     start = fake_job.running(0)
     for second in range(100):
@@ -34,6 +34,38 @@ def test_a_log_gets_a_line_when_a_batch_ends_or_the_state_changes_and_none_betwe
     assert len(lines) == 1 + 9 + 1
     assert lines[0] == line_text(start)
     assert "9 of 10 batches ended" in lines[-1]
+
+
+def test_a_job_of_two_thousand_batches_does_not_flood_a_log(log):
+    progress = TextProgress(log)
+    batches = [fake_job.batch(number, ended=False, size=5) for number in range(2_000)]
+    for number in range(2_000):
+        batches[number] = fake_job.batch(number, ended=True, size=5)
+        if number % 10 == 0:
+            progress.update(fake_job.running(batches=tuple(batches), unsent=0))
+    assert len(log.getvalue().splitlines()) == 10
+
+
+def test_a_note_that_comes_and_goes_is_said_once_and_many_notes_only_so_often(log):
+    progress = TextProgress(log)
+    progress.update(fake_job.running(0))
+    for second in range(100):
+        progress.update(fake_job.running(0, note=f"The server is busy; trying again in {second} s"))
+        progress.update(fake_job.running(0))
+    assert [line.rpartition(" · ")[2] for line in log.getvalue().splitlines()[1:]] == [
+        "The server is busy; trying again in 0 s"
+    ]
+    for number in range(1_000):
+        progress.update(fake_job.running(0, note="a new one " + "x" * number))
+    assert len(log.getvalue().splitlines()) == 1 + text.MOST_NOTES
+
+
+def test_a_state_that_comes_and_goes_does_not_flood_a_log(log):
+    progress = TextProgress(log)
+    for _ in range(100):
+        progress.update(fake_job.running(4, status="submitting"))
+        progress.update(fake_job.running(3, status="in_progress"))
+    assert len(log.getvalue().splitlines()) == 2
 
 
 def test_the_last_line_comes_once_and_nothing_after_it(log):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from functools import partial
+from typing import TYPE_CHECKING, TextIO
 
 from batchnb.display import words
+from batchnb.display.bars import Bar, bars_of, cut, encodable, width
 from batchnb.display.preview import cut_pieces, facts_words
 
 if TYPE_CHECKING:
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
     from batchnb.snapshot import Snapshot
 
 __all__ = ["TextProgress", "line_text", "preview_text", "summary_text", "table_text"]
+
+#: How many different notes of a job are said in a log.
+MOST_NOTES = 20
 
 
 def summary_text(snapshot: Snapshot) -> str:
@@ -123,8 +129,10 @@ def preview_text(preview: Preview) -> str:
 class TextProgress:
     """A progress bar in a terminal, or a few lines in a log file.
 
-    In a terminal: one tqdm bar, whose total is the job's requests, and which moves only when the server's counts do.
-    Elsewhere (a log file, a pipe): one line when the state changes or a batch ends, and none in between.
+    In a terminal: one line, whose total is the job's requests, and which moves only when the server's counts do. The
+    bars of several jobs stand below each other, and above them the last lines of those that have ended.
+    Elsewhere (a log file, a pipe): a line when the state changes, when another tenth of the requests is finished, and
+    for a note not said before; some dozens at most, however many batches there are and however long it takes.
     Either way one last line says how the job ended. Not safe to call from two threads at once.
 
     Parameters
@@ -135,8 +143,9 @@ class TextProgress:
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._file: TextIO = sys.stderr if file is None else file
-        self._bar: Any = None
-        self._said: tuple[object, ...] | None = None
+        self._bars = bars_of(self._file) if self._file.isatty() else None
+        self._steps: set[tuple[str, int]] = set()
+        self._notes: set[str] = set()
         self._ended = False
 
     def update(self, snapshot: Snapshot) -> None:
@@ -151,45 +160,54 @@ class TextProgress:
             return
         if snapshot.status == "ended":
             self._ended = True
-            self.close()
             self._write(line_text(snapshot))
-        elif self._file.isatty():
-            self._draw(snapshot)
-        else:
-            self._log(snapshot)
+        elif self._bars is not None:
+            done, total = words.finished(snapshot)
+            self._bars.show(self, Bar(done, total, partial(_bar_words, snapshot)))
+        elif self._is_news(snapshot):
+            self._write(line_text(snapshot) + (f" · {words.clean(snapshot.note, 400)}" if snapshot.note else ""))
 
     def close(self) -> None:
         """Take the bar off the screen."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        if self._bars is not None:
+            self._bars.end(self)
 
-    def _draw(self, snapshot: Snapshot) -> None:
+    def _is_news(self, snapshot: Snapshot) -> bool:
         done, total = words.finished(snapshot)
-        if self._bar is None:
-            from tqdm import tqdm
-
-            # No rate and no remaining time: counts jump when a batch ends, so both would be invented.
-            form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
-            self._bar = tqdm(file=self._file, leave=False, dynamic_ncols=True, bar_format=form, total=total)
-        bar = self._bar
-        bar.total, bar.n = total, done
-        bar.set_description_str(_lead(snapshot, 30), refresh=False)
-        batches = f"{snapshot.batches_ended}/{len(snapshot.batches)} batches"
-        bar.set_postfix_str(f"{batches}, {words.duration(snapshot.elapsed)}", refresh=False)
-        bar.refresh()
-
-    def _log(self, snapshot: Snapshot) -> None:
-        saying = (snapshot.status, snapshot.batches_ended, snapshot.note)
-        if saying != self._said:
-            self._said = saying
-            self._write(line_text(snapshot) + (f" · {words.clean(snapshot.note, 400)}" if snapshot.note else ""))
+        step = (snapshot.status, 10 * done // total if total else 0)
+        # Notes that differ in a number only (the seconds of a pause, say) are one.
+        note = re.sub(r"\d+", "0", snapshot.note or "")
+        new_note = bool(note) and note not in self._notes and len(self._notes) < MOST_NOTES
+        news = step not in self._steps or new_note
+        self._steps.add(step)
+        if new_note:
+            self._notes.add(note)
+        return news
 
     def _write(self, line: str) -> None:
-        # A terminal of another encoding shows a question mark rather than failing.
-        encoding = getattr(self._file, "encoding", None) or "utf-8"
-        self._file.write(line.encode(encoding, "replace").decode(encoding) + "\n")
-        self._file.flush()
+        line = encodable(line, self._file)
+        if self._bars is not None:
+            self._bars.end(self, line)
+        else:
+            self._file.write(line + "\n")
+            self._file.flush()
+
+
+def _bar_words(snapshot: Snapshot, columns: int) -> tuple[str, str]:
+    """Give what stands before and behind a job's bar in a terminal of that width: what matters least goes first."""
+    done, total = words.finished(snapshot)
+    badge = words.badge(snapshot)
+    lead = f"[{badge}] " if badge else ""
+    # Between them: ": 100%|", eight columns of bar, "| " and ", ".
+    room = columns - len(lead) - 19 - len(f"{done}/{total}")
+    if snapshot.note:
+        tails = [cut(words.clean(snapshot.note), columns // 3)]
+    else:
+        batches = f"{snapshot.batches_ended}/{len(snapshot.batches)} batches"
+        tails = [f"{batches}, {words.duration(snapshot.elapsed)}", batches]
+    tail = next((tail for tail in tails if width(tail) + 12 <= room), "")
+    name = cut(words.clean(snapshot.name, 10_000), max(1, min(30, room - width(tail))))
+    return lead + name, tail
 
 
 def _lead(snapshot: Snapshot, limit: int = 80) -> str:

@@ -1,0 +1,142 @@
+"""The bars of a terminal: a line for each open job, drawn with tqdm, and whole lines of text above them.
+
+The bars are a pool that the jobs share rather than one each: when a job ends, the ones below it move up, so that no
+empty line is left, and no bar is torn by what is written.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple, TextIO
+from weakref import WeakKeyDictionary
+
+__all__ = ["Bar", "Bars", "bars_of", "cut", "encodable", "width"]
+
+
+#: A bar is not drawn wider than this, nor up to the edge: a window that gets narrower wraps what stands in it.
+MOST_COLUMNS = 100
+
+
+class Bar(NamedTuple):
+    """What a bar says.
+
+    Parameters
+    ----------
+    done, total : int
+        How far it has come.
+    words : callable
+        Gives what stands before and behind it, for a line of so many columns.
+    """
+
+    done: int
+    total: int
+    words: Callable[[int], tuple[str, str]]
+
+
+class Bars:
+    """The bars of one terminal. Any thread may draw them.
+
+    Parameters
+    ----------
+    file : text stream
+        The terminal.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._lock = threading.RLock()
+        self._shown: dict[Hashable, Bar] = {}
+        self._lines: list[Any] = []
+        self._drawn: list[object] = []
+        self._columns = 0
+
+    def show(self, owner: Hashable, bar: Bar) -> None:
+        """Draw the bar of `owner`: in its place, or below the others if it is new."""
+        with self._lock:
+            self._shown[owner] = bar
+            self._draw()
+
+    def end(self, owner: Hashable, line: str | None = None) -> None:
+        """Take the bar of `owner` away, if it has one, and write `line` above the others."""
+        with self._lock:
+            if self._shown.pop(owner, None) is not None:
+                self._lines.pop().close()
+                self._drawn.pop()
+            if line is not None:
+                _tqdm().write(line, file=self._file)
+            self._draw()
+
+    def _draw(self) -> None:
+        columns = min(_columns(self._file) - 1, MOST_COLUMNS)
+        if columns < self._columns and self._lines:
+            # tqdm would blank what is left of its longer last lines with spaces, which now wrap.
+            self._file.write("\r\x1b[J")
+            for line in self._lines:
+                line.sp = line.status_printer(line.fp)
+        self._columns = columns
+        for place, bar in enumerate(self._shown.values()):
+            before, behind = (encodable(text, self._file) for text in bar.words(columns))
+            looks = (columns, bar.done, bar.total, before, behind)
+            if place == len(self._lines):
+                self._lines.append(_new_line(self._file, desc=before, total=bar.total, ncols=columns))
+                self._drawn.append(None)
+            if looks == self._drawn[place]:
+                continue
+            self._drawn[place] = looks
+            line = self._lines[place]
+            line.total, line.n, line.ncols = bar.total, bar.done, columns
+            line.desc, line.postfix = before, behind
+            line.refresh()
+
+
+_boards: WeakKeyDictionary[TextIO, Bars] = WeakKeyDictionary()
+_boards_lock = threading.Lock()
+
+
+def bars_of(file: TextIO) -> Bars:
+    """Give the bars of a terminal, which all that write to it share."""
+    with _boards_lock:
+        if file not in _boards:
+            _boards[file] = Bars(file)
+        return _boards[file]
+
+
+def encodable(text: str, file: TextIO) -> str:
+    """Put question marks for what a stream cannot encode, rather than fail."""
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def width(text: str) -> int:
+    """Count the columns that a text takes in a terminal: two for each Chinese character."""
+    from tqdm.utils import disp_len
+
+    return int(disp_len(text))
+
+
+def cut(text: str, columns: int) -> str:
+    """Cut a text to so many columns, with an ellipsis."""
+    from tqdm.utils import disp_trim
+
+    return text if width(text) <= columns else f"{disp_trim(text, max(0, columns - 1))}…"
+
+
+def _tqdm() -> Any:
+    from tqdm import tqdm
+
+    return tqdm
+
+
+def _new_line(file: TextIO, **options: Any) -> Any:
+    # No rate and no remaining time: counts jump when a batch ends, so both would be invented.
+    form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
+    return _tqdm()(file=file, leave=False, bar_format=form, **options)
+
+
+def _columns(file: TextIO) -> int:
+    try:
+        return os.get_terminal_size(file.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):  # no terminal after all
+        return 80

@@ -48,7 +48,8 @@ class Job:
         self._id = id
         self._workspace = workspace
         self._frame = None if frame is None else copy_of(frame)
-        self._number = workspace.ledger.jobs.get(id).number
+        record = workspace.ledger.jobs.get(id)
+        self._number, self._called = record.number, record.name
         self._counted: _Counted | None = None
 
     # State: read from the ledger
@@ -123,10 +124,10 @@ class Job:
         BatchnbError
             The background thread had to give up; what is recorded is safe, and running the cell again goes on.
         """
-        if self.done():
-            return True
-        watcher = self._workspace.watcher
         with explained(self._goes_on()):
+            if self.done():
+                return True
+            watcher = self._workspace.watcher
             ended = wait(watcher.watch(self._number), timeout)
         self._raise_failure(watcher)
         return ended
@@ -167,7 +168,7 @@ class Job:
         return self.to_frame()
 
     def _goes_on(self) -> str:
-        name = self.name
+        name = self._called  # not read now: the ledger may be what takes its time
         shown = name if len(name) <= 80 else f"{name[:80]}…"
         return (
             f"Only the wait was interrupted: job {shown!r} goes on. Wait again with job.result(); after a restart run "

@@ -32,7 +32,7 @@ class Cell:
     def text(self) -> str:
         """Whatever a reader sees of the cell as text, tracebacks included."""
         parts = ["\n".join(message["traceback"]) for message in self.of_type("error")]
-        parts += [message["text"] for message in self.of_type("stream")]
+        parts.append("".join(message["text"] for message in self.of_type("stream")))
         parts += [message["data"].get("text/plain", "") for message in self.of_type("execute_result")]
         return "\n".join(parts)
 

@@ -15,6 +15,7 @@ import pyte
 import pytest
 
 from batchnb.display import TextProgress, line_text
+from batchnb.display.bars import bars_of
 
 LONG = "a job with a name that is longer than the terminal is wide"
 
@@ -43,6 +44,9 @@ class Terminal:
         return [line.rstrip() for line in self.screen.display if line.strip()]
 
     def close(self) -> None:
+        bars = bars_of(self.file)
+        for owner in list(bars._shown):  # tqdm counts the bars of all terminals when it looks for a free line
+            bars.end(owner)
         self.file.close()
         os.close(self._master)
 

@@ -176,7 +176,7 @@ class Snapshot:
     @property
     def counts(self) -> RequestCounts:
         """The five request counts over all batches sent."""
-        return sum((batch.counts for batch in self.batches), RequestCounts())
+        return RequestCounts(*(sum(getattr(batch.counts, name) for batch in self.batches) for name in COUNTS))
 
     @property
     def batches_ended(self) -> int:

@@ -392,8 +392,7 @@ class Workspace:
         Blocks until that step is done. What was recorded stays; another workspace, or this cell run again, goes on with
         it.
         """
-        while self.views:
-            self.views.popitem()[1].freeze()
+        self._freeze_views()
         with self._making:
             parts, self._parts = self._parts, {}
         if "watcher" in parts:
@@ -404,8 +403,14 @@ class Workspace:
         if "api" in parts:
             parts["api"].close()
 
+    def _freeze_views(self) -> None:
+        """Leave summaries where live views are."""
+        while self.views:
+            self.views.popitem()[1].freeze()
+
     def _at_exit(self) -> None:
         """Finish sending before the interpreter goes, and say so; waiting for answers is not needed."""
+        self._freeze_views()  # first: a kernel that is shut down has seconds to leave its views readable
         try:
             count, held_up = self.watcher.unsent()
             if count and self.watcher.running:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -131,6 +132,16 @@ class Kernel:
     def interrupt(self) -> None:
         """Interrupt the kernel, as the square button of a notebook does."""
         self._manager.interrupt_kernel()
+
+    def shut_down(self) -> None:
+        """Shut the kernel down as a page does, and hear what it says until it is gone."""
+        self._client.shutdown()
+        while self.alive:
+            with contextlib.suppress(queue.Empty):
+                self._hear(self._client.get_iopub_msg(timeout=0.1))
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._hear(self._client.get_iopub_msg(timeout=0.5))
 
     @property
     def alive(self) -> bool:

@@ -35,10 +35,9 @@ def test_a_job_of_100_000_rows_sends_its_view_a_few_updates_a_second_and_none_wh
 
 def test_a_kernel_that_is_shut_down_leaves_summaries_where_its_views_were(tmp_path: Path):
     with kernel.running(tmp_path) as running:
-        shown = [
-            running.run(cell)
-            for cell in (SUBMIT.format(delay=(3_600, 3_600), rows=60, size=20), "batchnb.jobs()", "batchnb.batches()")
-        ]
+        sent = "import time\nwhile job.status != 'in_progress': time.sleep(0.01)\nbatchnb.jobs()"
+        cells = (SUBMIT.format(delay=(3_600, 3_600), rows=60, size=20), sent, "batchnb.batches()")
+        shown = [running.run(cell) for cell in cells]
         displays = {
             output["transient"]["display_id"]: output["data"]
             for cell in shown

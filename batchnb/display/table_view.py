@@ -204,6 +204,7 @@ class TableView:
 
     def freeze(self) -> None:
         """Leave a static table where the widget is: nothing will change it from here on."""
+        self.tick()  # not within the lock, which another tick may be waiting for
         with self._lock:
             self._unsubscribe()
             if self._quiet is not None:
@@ -230,7 +231,7 @@ class TableView:
     def _leave_if_quiet(self) -> None:
         with self._lock:
             left = self._active + QUIET_SECONDS - time.monotonic()
-            if left <= 0:
-                self.freeze()
-            elif self._handle is not None:
+            if left > 0:
                 self._look_in(left)
+        if left <= 0:
+            self.freeze()

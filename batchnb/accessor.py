@@ -12,6 +12,7 @@ from batchnb.errors import InputError
 from batchnb.params import NOT_SENT, check_names, shared_params, split_betas
 
 if TYPE_CHECKING:
+    from batchnb.composer import Composer
     from batchnb.job import Job
     from batchnb.previews import ShownPreview
     from batchnb.recipes import Recipe
@@ -182,6 +183,45 @@ class FrameAccessor:
         )  # fmt: skip
         return preview(workspace, self._frame, recipe, first_rows(self._frame, n))
 
+    def compose(
+        self,
+        column: Hashable,
+        template: str | None = None,
+        *,
+        labels: Sequence[str | int] | None = None,
+        system: str | None = None,
+        model: str | None = None,
+        into: str | None = None,
+        max_tokens: int | None = None,
+        workspace: Workspace | None = None,
+    ) -> Composer:
+        """Open a form that puts a job together, shows what would be sent, and writes the same as a call of `submit`.
+
+        Returns at once. The form touches the network for the free count_tokens endpoint, a moment after typing stops;
+        its buttons send a few rows, whose answers are kept, or all of them. Without a notebook there is no form.
+
+        Parameters
+        ----------
+        column, template, labels, system, model, into, max_tokens
+            What the form is filled in with at first, as `submit` takes it; `template` and `system` as text.
+        workspace : Workspace, optional
+            As `submit` takes it.
+
+        Returns
+        -------
+        Composer
+            ``form.code`` is the call, ``form.insert()`` puts it into the next cell, ``form.job`` is the job.
+
+        Raises
+        ------
+        InputError
+            There is no such column or no row, or a form cannot be filled in with this.
+        """
+        return self._compose(
+            self._frame, column, template, labels=labels, system=system, model=model, into=into, max_tokens=max_tokens,
+            workspace=workspace,
+        )  # fmt: skip
+
     def join(
         self,
         job: Job,
@@ -217,33 +257,37 @@ class FrameAccessor:
         """
         return job.merge(self._frame, template=template, on=on, overwrite=overwrite)
 
+    def _checked(self, column: Hashable) -> pd.DataFrame:
+        from batchnb.recipes import check_column
+
+        if len(self._frame) == 0:
+            raise InputError(f"The frame has no rows, so there is nothing to ask. {NOT_SENT}")
+        check_column(self._frame, column)
+        return self._frame
+
+    def _compose(
+        self, source: object, column: Hashable, template: str | None = None, workspace: Workspace | None = None,
+        **options: Any,
+    ) -> Composer:  # fmt: skip
+        from batchnb.composer import compose
+
+        return compose(
+            workspace or _default_workspace(), self._checked(column), column, template, self._recipe, source=source,
+            named=workspace is not None, **options,
+        )  # fmt: skip
+
     def _recipe(
-        self,
-        workspace: Workspace,
-        column: Hashable,
-        template: Template,
-        *,
-        into: str | None,
-        labels: Sequence[str | int] | None,
-        system: Any,
-        model: str | None,
-        max_tokens: int | None,
-        params: Mapping[str, Any] | None,
-        key: Hashable | None,
-        missing: str,
-        fresh: bool | str,
-        samples: int,
-        overwrite: bool,
-    ) -> Recipe:
+        self, workspace: Workspace, column: Hashable, template: Template, *, into: str | None = None,
+        labels: Sequence[str | int] | None = None, system: Any = None, model: str | None = None,
+        max_tokens: int | None = None, params: Mapping[str, Any] | None = None, key: Hashable | None = None,
+        missing: str = "skip", fresh: bool | str = False, samples: int = 1, overwrite: bool = False,
+    ) -> Recipe:  # fmt: skip
         """Check the arguments, and put them together."""
         from batchnb.frames import check_into
         from batchnb.recipes import Recipe, check_column, check_samples, tag_of
         from batchnb.schemas import LabelReply, TextReply
 
-        frame = self._frame
-        if len(frame) == 0:
-            raise InputError(f"The frame has no rows, so there is nothing to ask. {NOT_SENT}")
-        check_column(frame, column)
+        frame = self._checked(column)
         if key is not None:
             check_column(frame, key, "key")
         if missing not in ("skip", "raise", "send"):
@@ -315,6 +359,19 @@ class SeriesAccessor:
         """
         column, frame = self._framed()
         return FrameAccessor(frame).preview(column, template, n, **options)
+
+    def compose(self, template: str | None = None, **options: Any) -> Composer:
+        """Open a form that puts the job together, as ``df.batch.compose`` does. Returns at once.
+
+        Parameters
+        ----------
+        template : str, optional
+            As `submit` takes it, as text.
+        **options
+            Everything else that ``df.batch.compose`` takes.
+        """
+        column, frame = self._framed()
+        return FrameAccessor(frame)._compose(self._series, column, template, **options)  # noqa: SLF001  # its own kind
 
     def join(self, job: Job, *, template: Callable[[Any], Any] | None = None) -> pd.DataFrame:
         """Give the values, as a frame, with a job's columns, matched by content. Touches no network.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from batchnb.api import Api
@@ -18,7 +20,40 @@ from batchnb.recipes import Recipe
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check_first", "stacklevel_of_user", "warn_of_change"]
+__all__ = ["check_first", "heard_by", "stacklevel_of_user", "warn_of_change"]
+
+_listener: ContextVar[Callable[[str], object] | None] = ContextVar("listener", default=None)
+
+
+@contextlib.contextmanager
+def heard_by(listener: Callable[[str], object]) -> Iterator[None]:
+    """Have what this thread warns of told to `listener` meanwhile; what filters make an error stays one.
+
+    ``warnings.catch_warnings`` would do so for every thread at once, and is not safe with several (Python's
+    documentation of it).
+    """
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def _warn(message: str, category: type[Warning] = UserWarning) -> None:
+    listener = _listener.get()
+    if listener is None or _action(message, category) == "error":
+        warnings.warn(message, category, stacklevel=stacklevel_of_user())
+    else:
+        listener(message)
+
+
+def _action(message: str, category: type[Warning]) -> str:
+    """Tell what the filters do with a warning; those for one module or line do not concern it."""
+    for action, pattern, kind, module, line in warnings.filters:
+        fits = pattern is None or pattern.match(message)
+        if fits and issubclass(category, kind) and module is None and line == 0:
+            return str(action)
+    return "default"
 
 
 def warn_of_change(
@@ -27,7 +62,7 @@ def warn_of_change(
     """Warn where rows are about to be asked again because their recipe has changed. Touches no network."""
     again = asked_again(ledger, frame, recipe, digests, unsent)
     if again is not None:
-        warnings.warn(again, RecipeChangedWarning, stacklevel=stacklevel_of_user())
+        _warn(again, RecipeChangedWarning)
 
 
 def stacklevel_of_user() -> int:
@@ -56,8 +91,7 @@ def check_first(api: Api, prices: PriceTable, recipe: Recipe, frame: pd.DataFram
         api.count_tokens(params, recipe.betas)
     except ApiError as error:
         _raise_refusal(error, str(params.get("model")), prices)
-        message = f"The first request could not be checked before sending ({error}). It is sent all the same."
-        warnings.warn(message, stacklevel=stacklevel_of_user())
+        _warn(f"The first request could not be checked before sending ({error}). It is sent all the same.")
 
 
 def _raise_refusal(error: ApiError, model: str, prices: PriceTable) -> None:

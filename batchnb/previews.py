@@ -40,8 +40,13 @@ class ShownPreview:
         return preview_html(self.preview)
 
 
-def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> ShownPreview:
-    """Fill in the rows at `positions`, and count what all rows would send. See ``df.batch.preview``."""
+def preview(
+    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int], *, tokens: bool = True
+) -> ShownPreview:
+    """Fill in the rows at `positions`, and count what all rows would send. See ``df.batch.preview``.
+
+    Without `tokens` those are not counted, and the network is not touched.
+    """
     rows, ledger = list(recipe.rows(frame)), workspace.ledger
     firsts = [row.digest for row in rows]
     digests = firsts if recipe.replicate else list(ledger.askings.newest(firsts))
@@ -52,7 +57,7 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions
     shown = list(recipe.questions(part))
     envelopes = recipe.envelopes()
     requests = [envelopes[one.envelope].params(one.content) if one.content is not None else None for one in shown]
-    tokens = _tokens(
+    counted = None if not tokens else _tokens(
         workspace, recipe,
         [request for request in requests if request is not None],
         sum(len(one.content.sent) for one in shown if one.content is not None),
@@ -71,8 +76,8 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions
             skipped=digests.count(None) // recipe.samples,
             model=recipe.model,
             system=system if isinstance(system, str) or system is None else json.dumps(system, ensure_ascii=False),
-            input_tokens=tokens,
-            cost=_worst_cost(workspace, recipe, tokens, len(unsent)),
+            input_tokens=counted,
+            cost=_worst_cost(workspace, recipe, counted, len(unsent)),
             simulated=workspace.simulated,
         )
     )

@@ -17,6 +17,7 @@ import pytest
 import batchnb
 from batchnb import Job, Workspace
 from batchnb.accessor import FrameAccessor, SeriesAccessor
+from batchnb.composer import Composer
 from batchnb.previews import ShownPreview
 from batchnb.pricing import Usage
 from batchnb.snapshot import Snapshot
@@ -26,7 +27,7 @@ PACKAGE = Path(batchnb.__file__).parent
 #: Classes a user meets: those exported, and those of what the exported ones give.
 CLASSES = [
     *(thing for thing in (getattr(batchnb, name) for name in batchnb.__all__) if inspect.isclass(thing)),
-    FrameAccessor, SeriesAccessor, ShownPreview, Usage, Snapshot,
+    FrameAccessor, SeriesAccessor, ShownPreview, Composer, Usage, Snapshot,
 ]  # fmt: skip
 FUNCTIONS = [thing for thing in (getattr(batchnb, name) for name in batchnb.__all__) if inspect.isfunction(thing)]
 
@@ -91,7 +92,7 @@ def test_every_public_name_says_in_a_sentence_what_it_does(name):
 
 
 #: What pandas calls, and what only raising code makes, is no call of a user's.
-NOT_CALLED = {"FrameAccessor", "SeriesAccessor", "ShownPreview"} | {
+NOT_CALLED = {"FrameAccessor", "SeriesAccessor", "ShownPreview", "Composer"} | {
     cls.__name__ for cls in CLASSES if issubclass(cls, Exception) and cls is not batchnb.ApiError
 }
 
@@ -104,7 +105,7 @@ def test_every_parameter_is_documented(name):
     assert described(thing) == taken(thing)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name.split(".")[0] in {"Job", "Workspace"}])
+@pytest.mark.parametrize("name", [name for name in METHODS if name.split(".")[0] in {"Composer", "Job", "Workspace"}])
 def test_every_method_says_whether_it_touches_the_network_or_blocks(name):
     text = inspect.cleandoc(unwrapped(METHODS[name]).__doc__ or "")
     if not isinstance(METHODS[name], property):
@@ -163,6 +164,11 @@ def test_preview_takes_what_submit_takes():
     """Options that only matter once something is sent are left out."""
     only_submit = {"name", "batch_size", "retries", "progress"}
     assert taken(FrameAccessor.submit) - only_submit == taken(FrameAccessor.preview) - {"n"}
+
+
+def test_compose_takes_what_a_form_sets():
+    not_set = {"params", "key", "missing", "fresh", "samples", "overwrite"}
+    assert taken(FrameAccessor.preview) - not_set - {"n"} == taken(FrameAccessor.compose)
 
 
 def test_workspaces_are_made_without_touching_anything(tmp_path):

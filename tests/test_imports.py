@@ -32,6 +32,7 @@ LAYERS: list[set[str]] = [
     {"sim"},
     {"current"},
     {"listings", "previews"},
+    {"composer"},
     {"accessor"},
     {"batchnb"},
     {"collect", "demo"},
@@ -40,7 +41,7 @@ LAYERS: list[set[str]] = [
 
 #: Values in, values out: no clock, no files, no network, no threads.
 PURE = {"errors", "snapshot", "cells", "pricing", "requests", "schedule", "schemas", "params", "results", "templates",
-        "frames", "recipes", "changes", "sqlvalues"}  # fmt: skip
+        "frames", "recipes", "changes", "sqlvalues", "display.draft"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

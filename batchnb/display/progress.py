@@ -54,19 +54,22 @@ def show(job: Job, *, progress: bool = True) -> JobView | TextProgress | None:
     return screen.view
 
 
-def embed(job: Job) -> Any:
+def embed(job: Job, *places: Any) -> Any:
     """Give a job's live widget, to stand inside another: it stays there, with its buttons, when the job has ended.
 
     Parameters
     ----------
     job : Job
         The job.
+    *places : display handle
+        Where the other is displayed, if that is to become a summary at the end as well: told of what would be
+        displayed there, as if the job were shown by itself.
 
     Returns
     -------
     ipywidgets.VBox
     """
-    return _screen_of(job).embed(job)
+    return _screen_of(job).embed(job, *places)
 
 
 def _screen_of(job: Job) -> Screen:
@@ -107,12 +110,16 @@ class Screen:
                 self.view = TextProgress()
             self._follow(job)
 
-    def embed(self, job: Job) -> Any:
+    def embed(self, job: Job, *places: Any) -> Any:
         """Give the widget, and have it follow `job`."""
         with self._lock:
             self._unsubscribe()
             self._job = job
-            view = self._widget_view(job.snapshot())
+            snapshot = job.snapshot()
+            view = self._widget_view(snapshot)
+            for place in places:
+                self._handles = [*self._handles[1 - MOST_HANDLES :], place]
+                place.update(self._bundle(snapshot), raw=True)
             self._follow(job)
             return view.widget
 

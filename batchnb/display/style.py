@@ -86,7 +86,7 @@ CSS = """
  background:var(--batchnb-shade)}
 @container (max-width:520px){
  .batchnb-row{flex-direction:column;gap:2px}
- .batchnb-row>*{flex:none}
+ .batchnb-row>:is(:first-child,:last-child){flex:none}
  .batchnb-job table.batchnb-list,.batchnb-list tbody{display:block}
  .batchnb-list thead{display:none}
  .batchnb-job .batchnb-list tr{display:grid;grid-template-columns:24px 1fr auto;padding:5px 0;
@@ -98,4 +98,36 @@ CSS = """
  .batchnb-list .batchnb-number{grid-column:3}
  .batchnb-list .batchnb-number:not(.batchnb-cost)::after{content:" " attr(data-name)}
  .batchnb-list .batchnb-cost::before{content:attr(data-name) " "}}
+.batchnb-compose .batchnb-preview .batchnb-badge{display:none}
+.batchnb-compose .batchnb-controls{gap:6px;margin:10px 0 12px;overflow:visible}
+.batchnb-compose .batchnb-field{margin:0;width:auto;min-width:0}
+.batchnb-job.batchnb-compose .widget-label{flex:none;width:98px;margin:0;padding:0 10px 0 0;box-sizing:border-box;
+ text-align:left;color:inherit;font-size:13px}
+.batchnb-compose .batchnb-field :is(input,select){font-family:inherit;font-size:13px}
+.batchnb-compose .batchnb-field select{appearance:auto;background-image:none}
+.batchnb-compose .batchnb-field textarea{font-family:var(--jp-code-font-family,monospace);font-size:12px;
+ line-height:1.55}
+.batchnb-job .batchnb-insert{display:flex;flex-flow:row wrap;align-items:center;gap:4px 6px;padding-left:98px;
+ max-height:120px;overflow:auto}
+.batchnb-job.batchnb-compose .batchnb-insert .widget-label{margin-left:-98px;margin-right:-6px;height:28px;
+ line-height:28px}
+.batchnb-job.batchnb-compose .batchnb-insert .widget-label.batchnb-more{margin:0;width:auto}
+.batchnb-job button.batchnb-chip{margin:2px 0;flex:none;max-width:100%;height:24px;line-height:22px;padding:0 8px;
+ border-radius:12px;border:1px solid var(--batchnb-line);font-size:12px;
+ font-family:var(--jp-code-font-family,monospace)}
+.batchnb-job button.batchnb-chip:focus-visible{outline:2px solid var(--batchnb-busy);outline-offset:1px}
+.batchnb-job .batchnb-fields{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:6px 18px;
+ overflow:visible}
+.batchnb-fields>.batchnb-broad{grid-column:1/-1}
+.batchnb-job .batchnb-pick{display:flex;flex-flow:row wrap;align-items:center;gap:6px 10px;overflow:visible}
+.batchnb-job .batchnb-pick .batchnb-field{flex:none;width:184px}
+.batchnb-compose .batchnb-prompts{max-height:400px;overflow-y:auto;border-bottom:1px solid var(--batchnb-line)}
+.batchnb-job button.batchnb-submit{font-weight:600}
+.batchnb-compose .batchnb-problem{margin-bottom:6px}
+.batchnb-trial .batchnb-job{margin-top:12px}
+.batchnb-answers{margin:6px 0 4px}
+.batchnb-codebox{margin-top:12px}
+.batchnb-job .batchnb-code{margin:4px 0;padding:8px 10px;border:1px solid var(--batchnb-line);border-radius:4px;
+ background:var(--jp-cell-editor-background,var(--batchnb-shade))}
+.batchnb-job .batchnb-code:focus-visible{outline:2px solid var(--batchnb-busy);outline-offset:1px}
 """

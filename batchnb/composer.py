@@ -17,7 +17,7 @@ from batchnb.display.progress import embed, execution, publish
 from batchnb.errors import BatchnbError, InputError
 from batchnb.params import NOT_SENT
 from batchnb.preflight import heard_by
-from batchnb.previews import preview
+from batchnb.previews import glance, preview
 from batchnb.recipes import Recipe, column_values
 from batchnb.schemas import LabelReply, TextReply
 
@@ -134,13 +134,18 @@ class _Desk:
     def code(self, draft: Draft) -> str:
         return draft.call(self.frame_name, workspace=self._workspace_name, lead="job = ")
 
-    def preview(self, draft: Draft, positions: Sequence[int], *, tokens: bool = True) -> Preview:
-        there = [position for position in positions if position < len(self.frame)]
-        return preview(self.workspace, self.frame, self._recipe(draft), there, tokens=tokens).preview
+    def glance(self, draft: Draft, positions: Sequence[int]) -> Preview:
+        return glance(self.workspace, self.frame, self._recipe(draft), self._there(positions))
+
+    def preview(self, draft: Draft, positions: Sequence[int]) -> Preview:
+        return preview(self.workspace, self.frame, self._recipe(draft), self._there(positions)).preview
+
+    def _there(self, positions: Sequence[int]) -> list[int]:
+        return [position for position in positions if position < len(self.frame)]
 
     def try_rows(self, draft: Draft, positions: Sequence[int]) -> tuple[Job, list[str]]:
         recipe = self._recipe(draft)
-        part = self.frame.iloc[list(positions)]
+        part = self.frame.iloc[self._there(positions)]
         return self._send(part, recipe, f"{recipe.column} → {recipe.into}, tried on {words.count(len(part), 'row')}")
 
     def submit(self, draft: Draft) -> tuple[Job, list[str]]:
@@ -180,7 +185,7 @@ class _Form:
             workspace.model, (kinds[0], kinds[1]), workspace.simulated,
         )  # fmt: skip
         try:
-            first: Preview | str = desk.preview(draft, range(SHOWN), tokens=False)
+            first: Preview | str = desk.glance(draft, range(SHOWN))
         except BatchnbError as error:
             first = str(error)
         self._desk = desk

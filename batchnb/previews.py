@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from batchnb.recipes import Question, Recipe
     from batchnb.workspace import Workspace
 
-__all__ = ["ShownPreview", "first_rows", "preview"]
+__all__ = ["ShownPreview", "first_rows", "glance", "preview"]
 
 
 class ShownPreview:
@@ -40,13 +40,8 @@ class ShownPreview:
         return preview_html(self.preview)
 
 
-def preview(
-    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int], *, tokens: bool = True
-) -> ShownPreview:
-    """Fill in the rows at `positions`, and count what all rows would send. See ``df.batch.preview``.
-
-    Without `tokens` those are not counted, and the network is not touched.
-    """
+def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> ShownPreview:
+    """Fill in the rows at `positions`, and count what all rows would send. See ``df.batch.preview``."""
     rows, ledger = list(recipe.rows(frame)), workspace.ledger
     firsts = [row.digest for row in rows]
     digests = firsts if recipe.replicate else list(ledger.askings.newest(firsts))
@@ -55,31 +50,58 @@ def preview(
     reused = _reused(digests, recipe.samples, unsent)
     part = frame.iloc[list(positions)]
     shown = list(recipe.questions(part))
-    envelopes = recipe.envelopes()
-    requests = [envelopes[one.envelope].params(one.content) if one.content is not None else None for one in shown]
-    counted = None if not tokens else _tokens(
+    requests = _requests(recipe, shown)
+    tokens = _tokens(
         workspace, recipe,
         [request for request in requests if request is not None],
         sum(len(one.content.sent) for one in shown if one.content is not None),
         [len(row.content.sent) for digest in unsent if (row := asked[digest]).content is not None],
     )  # fmt: skip
+    filled = _rows(part, recipe, positions, shown, requests, reused)
+    counts = len(unsent), len(reused), digests.count(None) // recipe.samples
+    return ShownPreview(_preview(workspace, frame, recipe, filled, counts, tokens))
+
+
+def glance(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> Preview:
+    """Fill in the rows at `positions`, and look at no others: quick on any frame. Touches no network."""
+    part = frame.iloc[list(positions)]
+    shown = list(recipe.questions(part))
+    filled = _rows(part, recipe, positions, shown, _requests(recipe, shown), {})
+    return _preview(workspace, frame, recipe, filled, (None, 0, 0), None)
+
+
+def _requests(recipe: Recipe, shown: Sequence[Question]) -> list[dict[str, Any] | None]:
+    envelopes = recipe.envelopes()
+    return [envelopes[one.envelope].params(one.content) if one.content is not None else None for one in shown]
+
+
+def _rows(
+    part: pd.DataFrame, recipe: Recipe, positions: Sequence[int], shown: Sequence[Question],
+    requests: Sequence[dict[str, Any] | None], reused: dict[int, str],
+) -> tuple[PreviewRow, ...]:  # fmt: skip
+    return tuple(
+        _row(part, recipe, question, request, (place, position), reused.get(position))
+        for place, (position, question, request) in enumerate(zip(positions, shown, requests, strict=True))
+    )
+
+
+def _preview(
+    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, filled: tuple[PreviewRow, ...],
+    counts: tuple[int | None, int, int], tokens: int | None,
+) -> Preview:  # fmt: skip
+    to_send, reused, skipped = counts
     system = recipe.shared.get("system")
-    return ShownPreview(
-        Preview(
-            rows=tuple(
-                _row(part, recipe, question, request, (place, position), reused.get(position))
-                for place, (position, question, request) in enumerate(zip(positions, shown, requests, strict=True))
-            ),
-            total_rows=len(frame),
-            to_send=len(unsent),
-            reused=len(reused),
-            skipped=digests.count(None) // recipe.samples,
-            model=recipe.model,
-            system=system if isinstance(system, str) or system is None else json.dumps(system, ensure_ascii=False),
-            input_tokens=counted,
-            cost=_worst_cost(workspace, recipe, counted, len(unsent)),
-            simulated=workspace.simulated,
-        )
+    return Preview(
+        rows=filled,
+        total_rows=len(frame),
+        to_send=to_send,
+        reused=reused,
+        skipped=skipped,
+        model=recipe.model,
+        system=system if isinstance(system, str) or system is None else json.dumps(system, ensure_ascii=False),
+        input_tokens=tokens,
+        cost=None if to_send is None else _worst_cost(workspace, recipe, tokens, to_send),
+        simulated=workspace.simulated,
     )
 
 

@@ -246,22 +246,31 @@ def test_while_the_preview_is_made_nothing_can_be_sent_and_a_question_is_taken_b
     until(lambda: not form.submit.widget.disabled)
 
 
+def preview_of(draft: Draft, to_send: int | None) -> Preview:
+    row = PreviewRow(0, "0", ((draft.template or "", False),))
+    return Preview((row,), 1, to_send, 0, 0, "m", None, 1, 0.1, simulated=False)
+
+
 class Slow:
-    """A backend whose previews wait until they are let go."""
+    """A backend whose counting waits until it is let go."""
 
     def __init__(self) -> None:
-        self.asked: list[str | None] = []
+        self.seen: list[str | None] = []
+        self.counted: list[str | None] = []
         self.let_go: dict[str, threading.Event] = {}
 
     def code(self, draft: Draft) -> str:
         return draft.call("df")
 
+    def glance(self, draft: Draft, positions: Any) -> Preview:
+        self.seen.append(draft.template)
+        return preview_of(draft, None)
+
     def preview(self, draft: Draft, positions: Any) -> Preview:
-        self.asked.append(draft.template)
+        self.counted.append(draft.template)
         event = self.let_go.get(draft.template or "")
         assert event is None or event.wait(SECONDS)
-        row = PreviewRow(0, "0", ((draft.template or "", False),))
-        return Preview((row,), 1, 1, 0, 0, "m", None, 1, 0.1, simulated=False)
+        return preview_of(draft, 1)
 
 
 def slow_view() -> tuple[Slow, ComposeView]:
@@ -273,43 +282,47 @@ def slow_view() -> tuple[Slow, ComposeView]:
 
 
 def test_typing_fast_draws_only_the_newest(monkeypatch):
-    monkeypatch.setattr(newest, "PAUSE", 0.3)
     backend, form = slow_view()
+    monkeypatch.setattr(newest, "PAUSE", 0.3)
     drawn: list[str] = []
     form.shown.observe(lambda change: drawn.append(change["new"]), "value")
     with form._lock:
         for end in range(1, 30):
             form.fields.template.value = "typed fast, letter by letter"[:end]
     until(lambda: not form._waiting)
-    assert backend.asked == [None, "typed fast, letter by letter"]
-    assert len(drawn) == 1
+    assert backend.seen == backend.counted == [None, "typed fast, letter by letter"]
+    assert len(drawn) == 2
+    assert all("typed fast, letter by letter" in html for html in drawn)
     form.stop()
 
 
-def test_a_slow_preview_is_not_drawn_over_a_newer_one_and_keeps_none_waiting(monkeypatch):
-    monkeypatch.setattr(newest, "PAUSE", 0.0)
+def test_slow_counting_is_not_drawn_over_newer_rows_nor_keeps_them_waiting(monkeypatch):
     backend, form = slow_view()
+    monkeypatch.setattr(newest, "PAUSE", 0.0)
     backend.let_go["old"] = threading.Event()
     form.fields.template.value = "old"
-    until(lambda: "old" in backend.asked)
-    form.fields.template.value = "new"
+    until(lambda: "old" in backend.counted)
+    for text in ("between", "new"):
+        form.fields.template.value = text
+        until(lambda text=text: f">{text}<" in form.shown.value)
+    assert "is not counted yet" in form.shown.value
+    assert form.submit.widget.disabled
+    backend.let_go["old"].set()
     until(lambda: not form._waiting)
     assert ">new<" in form.shown.value
-    backend.let_go["old"].set()
+    assert backend.counted == [None, "old", "new"]
     form.stop()
-    assert ">new<" in form.shown.value
     form.fields.template.value = "after the end"
-    assert "after the end" not in backend.asked
+    assert "after the end" not in backend.seen
 
 
 @given(st.lists(st.integers(), min_size=1, max_size=20))
 def test_of_all_that_is_asked_at_once_the_last_is_drawn_last(wishes):
-    drawn: list[int] = []
-    lock = threading.RLock()
-    worker: Newest[int] = Newest(drawn.append, lock)
+    drawn: list[tuple[int, str]] = []
+    worker: Newest[tuple[int, str]] = Newest(drawn.append, threading.RLock())
     for wish in wishes:
-        worker.ask(lambda wish=wish: wish, 0.0)
-    until(lambda: drawn[-1:] == wishes[-1:])
+        worker.ask(lambda wish=wish: (wish, "quick"), lambda wish=wish: (wish, "slow"), 0.0)
+    until(lambda: drawn[-2:] == [(wishes[-1], "quick"), (wishes[-1], "slow")])
     worker.stop()
 
 

@@ -28,7 +28,7 @@ __all__ = ["Backend", "ComposeView", "Setting"]
 #: Rows that are previewed, and tried.
 SHOWN = 5
 
-_WAITING = "The preview is being made…"
+_WAITING = "One moment: the preview is being made…"
 _TRY = (
     "ask the rows shown, as a small batch of their own. The answers are kept: Submit reuses them, and they are not "
     "bought twice"
@@ -70,13 +70,16 @@ class Setting:
 
 
 class Backend(Protocol):
-    """What a form calls. All but `code` may take their time: views call them from threads of their own."""
+    """What a form calls. All but `code` may take their time: they are called from threads of their own."""
 
     def code(self, draft: Draft) -> str:
         """Write the call; InputError where it cannot be written."""
 
+    def glance(self, draft: Draft, positions: Sequence[int]) -> Preview:
+        """Fill in those rows alone; BatchnbError where they cannot be."""
+
     def preview(self, draft: Draft, positions: Sequence[int]) -> Preview:
-        """Fill in those rows; BatchnbError where `submit` would raise it."""
+        """Fill in those rows, and count all; BatchnbError where `submit` would raise it."""
 
     def try_rows(self, draft: Draft, positions: Sequence[int]) -> tuple[Job, Sequence[str]]:
         """Ask those rows as a job of their own; and give what is to be said of it."""
@@ -207,18 +210,25 @@ class ComposeView:
     def _ask(self, pause: float | None = None) -> None:
         self._waiting = True
         self._draw()
-        self._newest.ask(functools.partial(self._previewing, self.draft, self._positions), pause)
+        looks = [
+            functools.partial(self._look, look, self.draft, self._positions)
+            for look in (self._backend.glance, self._backend.preview)
+        ]
+        self._newest.ask(looks[0], looks[1], pause)
 
-    def _previewing(self, draft: Draft, positions: Sequence[int]) -> Preview | str:
+    def _look(
+        self, look: Callable[[Draft, Sequence[int]], Preview], draft: Draft, positions: Sequence[int]
+    ) -> Preview | str:
         try:
-            return self._backend.preview(draft, positions)
+            return look(draft, positions)
         except BatchnbError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001  # whatever it is, it belongs where the preview would be
             return f"{type(error).__name__}: {error}"
 
     def _previewed(self, preview: Preview | str) -> None:
-        self._preview, self._waiting = preview, False
+        self._preview = preview
+        self._waiting = not isinstance(preview, str) and preview.to_send is None
         self._draw()
 
     def _draw(self) -> None:

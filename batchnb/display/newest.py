@@ -17,13 +17,13 @@ _T = TypeVar("_T")
 class Newest(Generic[_T]):
     """Works on what was asked for last, a moment after the asking stops, in a thread of its own.
 
-    Asking returns at once. What is no longer the newest when it is done is not drawn, so nothing is drawn out of order;
-    and slow work keeps no newer work waiting.
+    Asking returns at once. What is no longer the newest when it is done is not drawn, so nothing is drawn out of order.
+    Quick work waits for nothing. Slow work follows it, one at a time, and not at all if it is out of date by then.
 
     Parameters
     ----------
     draw : callable
-        Takes what the newest work gives; called with `lock` held.
+        Takes what the newest work gives, first the quick, then the slow; called with `lock` held.
     lock : threading.RLock
         The lock of whoever draws.
     """
@@ -31,17 +31,18 @@ class Newest(Generic[_T]):
     def __init__(self, draw: Callable[[_T], object], lock: threading.RLock) -> None:
         self._draw = draw
         self._lock = lock
+        self._turn = threading.Lock()
         self._number = 0
         self._stopped = False
         self._threads: set[threading.Thread] = set()
 
-    def ask(self, work: Callable[[], _T], pause: float | None = None) -> None:
-        """Have `work` done, unless something else is asked for within `pause` seconds (default: ``PAUSE``)."""
+    def ask(self, quick: Callable[[], _T], slow: Callable[[], _T], pause: float | None = None) -> None:
+        """Have both done, unless something else is asked for within `pause` seconds (default: ``PAUSE``)."""
         with self._lock:
             self._forget()
             if self._stopped:
                 return
-            timer = threading.Timer(PAUSE if pause is None else pause, self._run, [self._number, work])
+            timer = threading.Timer(PAUSE if pause is None else pause, self._run, [self._number, quick, slow])
             timer.daemon = True
             timer.name = "batchnb-newest"
             self._threads.add(timer)
@@ -63,7 +64,12 @@ class Newest(Generic[_T]):
                 thread.cancel()  # one that is at work goes on
         self._threads = {thread for thread in self._threads if thread.is_alive()}
 
-    def _run(self, number: int, work: Callable[[], _T]) -> None:
+    def _run(self, number: int, quick: Callable[[], _T], slow: Callable[[], _T]) -> None:
+        self._show(number, quick)
+        with self._turn:
+            self._show(number, slow)
+
+    def _show(self, number: int, work: Callable[[], _T]) -> None:
         if number != self._number:
             return
         done = work()

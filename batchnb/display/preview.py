@@ -47,8 +47,8 @@ class Preview:
     rows : tuple of PreviewRow
         The rows shown.
     total_rows, to_send, reused, skipped : int
-        All rows of the frame; requests that would be sent; rows whose answer is there already; rows with nothing to
-        send.
+        All rows of the frame; requests that would be sent, None where nobody has counted yet; rows whose answer is
+        there already; rows with nothing to send.
     model : str
         The model that would be asked.
     system : str or None
@@ -63,7 +63,7 @@ class Preview:
 
     rows: tuple[PreviewRow, ...]
     total_rows: int
-    to_send: int
+    to_send: int | None
     reused: int
     skipped: int
     model: str
@@ -99,6 +99,8 @@ def cut_pieces(pieces: tuple[tuple[str, bool], ...], limit: int = PROMPT_LIMIT) 
 
 def facts_words(preview: Preview) -> list[str]:
     """List what a person should know before sending, in two lines: the rows, then tokens and cost."""
+    if preview.to_send is None:
+        return [f"{preview.total_rows:,} rows: what would be sent is not counted yet", "nothing was sent"]
     rows = [f"{preview.total_rows:,} rows: {preview.to_send:,} to send"]
     if preview.reused:
         rows.append(f"{preview.reused:,} reused, not bought again")

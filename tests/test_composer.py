@@ -111,6 +111,8 @@ def test_it_is_published_with_its_code_and_preview_as_html_and_text(compose, han
     assert "Is it good? ⟦good⟧" in bundle["text/plain"]
     assert "<mark>good</mark>" in bundle["text/html"]
     assert "&quot;Is it good? {review}&quot;" in bundle["text/html"]
+    head = re.search(r'<div class="batchnb-head">.*?</div>', bundle["text/html"])
+    assert "SIMULATED" in head[0]  # the style sheet hides the one that the preview itself has
 
 
 def test_what_it_is_filled_in_with_is_the_draft_and_the_code(compose):

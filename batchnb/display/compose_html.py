@@ -105,7 +105,10 @@ def answers_html(answers: Sequence[tuple[str, str, str]], column: str, into: str
 def static_html(code: str | None, problem: str, said: str, preview: Preview | None) -> Html:
     """Draw a form nothing was submitted from, for pages without widgets: its code and its preview."""
     return _card(
-        tag("div", tag("b", "Compose", class_="batchnb-name"), dot(), said, class_="batchnb-head"),
+        tag(
+            "div", badge(words.badge(preview)) if preview else None, tag("b", "Compose", class_="batchnb-name"), dot(),
+            said, class_="batchnb-head",
+        ),
         code_html(code, problem), preview_html(preview) if preview else None,
     )  # fmt: skip
 

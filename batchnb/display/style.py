@@ -78,11 +78,11 @@ CSS = """
 .batchnb-row{display:flex;gap:14px;padding:6px 0;border-top:1px solid var(--batchnb-line)}
 .batchnb-row>:first-child{flex:0 0 84px}
 .batchnb-row>:last-child{flex:1 1 0;min-width:0}
-.batchnb-job .batchnb-prompt{margin:0;padding:0;white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;
+.batchnb-job pre.batchnb-prompt{margin:0;padding:0;white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;
  font-size:12px;line-height:1.55;font-family:var(--jp-code-font-family,monospace);color:inherit;background:none}
 .batchnb-preview mark{padding:0 1px;background:rgba(255,196,0,.28);color:inherit;
  border-bottom:2px solid var(--batchnb-warn)}
-.batchnb-job details .batchnb-prompt{margin-top:6px;max-height:320px;overflow:auto;padding:8px;border-radius:4px;
+.batchnb-job details pre.batchnb-prompt{margin-top:6px;max-height:320px;overflow:auto;padding:8px;border-radius:4px;
  background:var(--batchnb-shade)}
 @container (max-width:520px){
  .batchnb-row{flex-direction:column;gap:2px}
@@ -127,7 +127,7 @@ CSS = """
 .batchnb-trial .batchnb-job{margin-top:12px}
 .batchnb-answers{margin:6px 0 4px}
 .batchnb-codebox{margin-top:12px}
-.batchnb-job .batchnb-code{margin:4px 0;padding:8px 10px;border:1px solid var(--batchnb-line);border-radius:4px;
+.batchnb-job pre.batchnb-code{margin:4px 0;padding:8px 10px;border:1px solid var(--batchnb-line);border-radius:4px;
  background:var(--jp-cell-editor-background,var(--batchnb-shade))}
 .batchnb-job .batchnb-code:focus-visible{outline:2px solid var(--batchnb-busy);outline-offset:1px}
 """

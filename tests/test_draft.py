@@ -11,7 +11,7 @@ import fake_job
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchnb import InputError
@@ -36,6 +36,7 @@ drafts = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(drafts)
 def test_evaluating_the_code_gives_the_very_same_arguments(draft):
     positional = () if draft.series else (draft.column,)
@@ -50,6 +51,7 @@ def test_evaluating_the_code_gives_the_very_same_arguments(draft):
     assert evaluated(code)[1].keys() <= {"labels", "into", "system", "model", "max_tokens"}
 
 
+@settings(deadline=None)
 @given(drafts)
 def test_the_code_is_one_short_line_or_an_argument_a_line_and_shows_no_control_characters(draft):
     try:
@@ -144,6 +146,7 @@ def test_labels_that_were_given_stay_what_they_are():
     assert labels_from("-1, 0", (1, 2)) == (-1, 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(any_text, st.integers()), min_size=1).map(tuple))
 def test_labels_that_nobody_edited_are_the_same_labels(labels):
     assert labels_from(labels_text(labels), labels) == labels

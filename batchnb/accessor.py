@@ -184,17 +184,10 @@ class FrameAccessor:
         return preview(workspace, self._frame, recipe, first_rows(self._frame, n))
 
     def compose(
-        self,
-        column: Hashable,
-        template: str | None = None,
-        *,
-        labels: Sequence[str | int] | None = None,
-        system: str | None = None,
-        model: str | None = None,
-        into: str | None = None,
-        max_tokens: int | None = None,
+        self, column: Hashable, template: str | None = None, *, labels: Sequence[str | int] | None = None,
+        system: str | None = None, model: str | None = None, into: str | None = None, max_tokens: int | None = None,
         workspace: Workspace | None = None,
-    ) -> Composer:
+    ) -> Composer:  # fmt: skip
         """Open a form that puts a job together, shows what would be sent, and writes the same as a call of `submit`.
 
         Returns at once. The form touches the network for the free count_tokens endpoint, a moment after typing stops;

@@ -237,9 +237,9 @@ class _Form:
 
     def freeze(self) -> None:
         """Leave code and preview where the form is: nothing answers its buttons from here on."""
-        self.view.stop()
         for place in self._places:
             place.replace(self._static())
+        self.view.stop()
 
 
 class _Place:

@@ -11,6 +11,9 @@ __all__ = ["PAUSE", "Newest"]
 #: Seconds without a further wish after which the last one is worked on: about the time between two words.
 PAUSE = 0.4
 
+#: Seconds to wait for work that is no longer wanted: a kernel that is shut down has only a few.
+PATIENCE = 1.0
+
 _T = TypeVar("_T")
 
 
@@ -49,13 +52,13 @@ class Newest(Generic[_T]):
             timer.start()
 
     def stop(self) -> None:
-        """Draw nothing more, and wait for the work that goes on; not to be called with the lock held."""
+        """Draw nothing more, and wait a moment for the work that goes on; not to be called with the lock held."""
         with self._lock:
             self._stopped = True
             self._forget()
             threads = list(self._threads)
         for thread in threads:
-            thread.join()
+            thread.join(PATIENCE)
 
     def _forget(self) -> None:
         self._number += 1

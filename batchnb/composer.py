@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batchnb.display import has_front_end, preview_text, words
+from batchnb.display import has_front_end, preview_text, units
 from batchnb.display.compose_html import made_html, static_html
 from batchnb.display.compose_view import SHOWN, ComposeView, Setting
 from batchnb.display.draft import Draft
@@ -100,7 +100,7 @@ class Composer:
 
     def __repr__(self) -> str:
         written, problem = _written(self._desk, self.draft)
-        code = written or words.clean(problem, 400)
+        code = written or units.clean(problem, 400)
         if self.job is not None:
             return f"{code}\n# {self.job!r}"
         first = "A form for a batch job."
@@ -146,7 +146,7 @@ class _Desk:
     def try_rows(self, draft: Draft, positions: Sequence[int]) -> tuple[Job, list[str]]:
         recipe = self._recipe(draft)
         part = self.frame.iloc[self._there(positions)]
-        return self._send(part, recipe, f"{recipe.column} → {recipe.into}, tried on {words.count(len(part), 'row')}")
+        return self._send(part, recipe, f"{recipe.column} → {recipe.into}, tried on {units.count(len(part), 'row')}")
 
     def submit(self, draft: Draft) -> tuple[Job, list[str]]:
         self.job, said = self._send(self.frame, self._recipe(draft), None)

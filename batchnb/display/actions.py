@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from batchnb.display import words
+from batchnb.display import units
 
 __all__ = ["CONFIRM_SECONDS", "Action"]
 
@@ -111,7 +111,7 @@ class Action:
         try:
             self._run_it()
         except Exception as error:  # noqa: BLE001 (whatever it is, it belongs before the person who clicked)
-            failure = words.clean(f"{self._drawn[0]} failed: {type(error).__name__}: {error}", 400)
+            failure = units.clean(f"{self._drawn[0]} failed: {type(error).__name__}: {error}", 400)
         # What was done is drawn first: the button is not to be its old self in between.
         self._finished(failure)
         with self._lock:

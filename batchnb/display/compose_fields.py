@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from batchnb.display import words
+from batchnb.display import units
 from batchnb.display.draft import Draft, labels_from, labels_text
 
 __all__ = ["COLUMNS_SHOWN", "Fields", "field"]
@@ -85,7 +85,7 @@ class Fields:
 
         buttons = []
         for column in columns[:COLUMNS_SHOWN]:
-            name = words.clean(f"{{{column}}}", 40)
+            name = units.clean(f"{{{column}}}", 40)
             button = ipywidgets.Button(
                 description=name, tooltip=f"Put {name} at the end of the template", layout={"width": "auto"}
             )
@@ -94,7 +94,7 @@ class Fields:
             buttons.append(button)
         if len(columns) > COLUMNS_SHOWN:
             more = len(columns) - COLUMNS_SHOWN
-            said = ipywidgets.Label(f"and {words.count(more, 'more column')}: type the name in braces")
+            said = ipywidgets.Label(f"and {units.count(more, 'more column')}: type the name in braces")
             said.add_class("batchnb-more")
             buttons.append(said)
         return buttons
@@ -132,7 +132,7 @@ class Fields:
 
     def _redraw(self) -> None:
         into, tokens = self._defaults[self._has_labels]
-        self.into.placeholder = words.clean(into, 80)
+        self.into.placeholder = units.clean(into, 80)
         self.max_tokens.placeholder = f"{tokens:,}"
         self.labels.layout.display = None if self._has_labels else "none"
 

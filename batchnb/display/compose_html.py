@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from batchnb.display import words
+from batchnb.display import units
 from batchnb.display.html import Html, style, tag, text
 from batchnb.display.job_html import badge, dot, note_html
 from batchnb.display.preview_html import preview_html
@@ -28,7 +28,7 @@ def head_html(frame_name: str | None, rows: int, *, simulated: bool) -> Html:
     frame = Html() if frame_name is None else Html(f" of {tag('code', text(frame_name, 80))}")
     return tag(
         "div", badge("SIMULATED" if simulated else ""), tag("b", "Compose", class_="batchnb-name"), dot(),
-        tag("span", words.count(rows, "row"), frame, class_="batchnb-muted"),
+        tag("span", units.count(rows, "row"), frame, class_="batchnb-muted"),
         class_="batchnb-head",
     )  # fmt: skip
 
@@ -106,7 +106,7 @@ def static_html(code: str | None, problem: str, said: str, preview: Preview | No
     """Draw a form nothing was submitted from, for pages without widgets: its code and its preview."""
     return _card(
         tag(
-            "div", badge(words.badge(preview)) if preview else None, tag("b", "Compose", class_="batchnb-name"), dot(),
+            "div", badge(units.badge(preview)) if preview else None, tag("b", "Compose", class_="batchnb-name"), dot(),
             said, class_="batchnb-head",
         ),
         code_html(code, problem), preview_html(preview) if preview else None,

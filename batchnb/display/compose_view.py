@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from batchnb.display import compose_html, words
+from batchnb.display import compose_html, units
 from batchnb.display.actions import Action
 from batchnb.display.compose_fields import Fields, field
 from batchnb.display.html import Html, style
@@ -241,10 +241,10 @@ class ComposeView:
         self.status.value = compose_html.said_html(reason)
         self.notes.value = compose_html.notes_html([self._failure] if self._failure else [])
         self.code.value = self._code_html(*self._hint())
-        rows = words.count(len(self._positions), "row")
+        rows = units.count(len(self._positions), "row")
         self.try_rows.draw(f"Try {rows}", reason or _TRY, shown=True, enabled=not reason)
         self.submit.draw(
-            f"Submit {words.count(self._setting.rows, 'row')}",
+            f"Submit {units.count(self._setting.rows, 'row')}",
             reason or "ask all rows, and put the job's view in this form's place", shown=True, enabled=not reason,
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchnb.display.words import clean
+from batchnb.display.units import clean
 from batchnb.errors import InputError
 
 __all__ = ["LINE_WIDTH", "Draft", "labels_from", "labels_text"]

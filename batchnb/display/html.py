@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from batchnb.display import words
+from batchnb.display import units
 from batchnb.display.style import CSS
 
 __all__ = ["Html", "join", "style", "tag", "text"]
@@ -40,9 +40,9 @@ def text(value: object, limit: int = 200, *, lines: bool = False) -> Html:
     -------
     Html
         Escaped, cut, and without control characters, direction marks or lone surrogates
-        (see :func:`batchnb.display.words.clean`).
+        (see :func:`batchnb.display.units.clean`).
     """
-    return Html(html.escape(words.clean(value, limit, lines=lines), quote=True))
+    return Html(html.escape(units.clean(value, limit, lines=lines), quote=True))
 
 
 def tag(name: str, *children: object, **attributes: object) -> Html:

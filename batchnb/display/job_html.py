@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchnb.display import words
+from batchnb.display import units, words
 from batchnb.display.html import Html, join, style, tag, text
 
 if TYPE_CHECKING:
@@ -48,20 +48,20 @@ def summary_html(snapshot: Snapshot) -> Html:
         One element. Its text makes sense without its style, which some pages remove from saved notebooks.
     """
     still = [words.retry_words(snapshot), words.open_words(snapshot)]
-    ended = "" if snapshot.ended_at is None else f" · ended {words.date_time(snapshot.ended_at)}"
+    ended = "" if snapshot.ended_at is None else f" · ended {units.date_time(snapshot.ended_at)}"
     return tag(
         "div", style(), head_html(snapshot), facts_html(snapshot), details_html(snapshot),
         *(tag("div", line, class_="batchnb-hint") for line in still if line),
         tag("details", tag("summary", "Batches"), batches_html(snapshot)) if snapshot.batches else None,
         tag("div", text(snapshot.job_id, 80), ended, class_="batchnb-muted batchnb-small"),
-        class_="batchnb-job", role="group", aria_label=f"Batch job {words.clean(snapshot.name, 80)}",
+        class_="batchnb-job", role="group", aria_label=f"Batch job {units.clean(snapshot.name, 80)}",
     )  # fmt: skip
 
 
 def head_html(snapshot: Snapshot) -> Html:
     """Draw name, state, badge, model, the bar, and the bar in words: what changes only when the counts do."""
     head = tag(
-        "div", badge(words.badge(snapshot)),
+        "div", badge(units.badge(snapshot)),
         tag("b", tag("bdi", text(snapshot.name, 80)), class_="batchnb-name"), dot(),
         tag("span", words.status_words(snapshot), class_="batchnb-status"), dot(),
         tag("bdi", text(snapshot.model, 80), class_="batchnb-model batchnb-muted"),
@@ -113,7 +113,7 @@ def batches_html(snapshot: Snapshot) -> Html:
         class_="batchnb-table",
     )  # fmt: skip
     left = len(snapshot.batches) - len(shown)
-    more = tag("div", f"and {words.count(left, 'more batch', 'es')}: job.batches lists them all") if left else ""
+    more = tag("div", f"and {units.count(left, 'more batch', 'es')}: job.batches lists them all") if left else ""
     return tag("div", table, more, class_="batchnb-scroll")
 
 
@@ -128,13 +128,13 @@ def _most_telling(batches: Sequence[BatchLine]) -> list[BatchLine]:
 
 def _batch_row(batch: BatchLine, started_at: float) -> Html:
     ended = batch.created_at is not None and batch.ended_at is not None
-    took = words.duration(batch.ended_at - batch.created_at) if ended else "–"  # type: ignore[operator]
+    took = units.duration(batch.ended_at - batch.created_at) if ended else "–"  # type: ignore[operator]
     return tag(
         "tr",
         tag("td", tag("code", text(batch.id or "not named yet", 80))),
-        tag("td", words.clean(batch.state, 40).replace("_", " ")),
+        tag("td", units.clean(batch.state, 40).replace("_", " ")),
         tag("td", words.batch_words(batch)),
-        tag("td", words.clock_time(batch.created_at, started_at)),
+        tag("td", units.clock_time(batch.created_at, started_at)),
         tag("td", took),
     )
 

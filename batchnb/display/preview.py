@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from batchnb.display import words
+from batchnb.display import units
 
 __all__ = ["JSON_LIMIT", "PROMPT_LIMIT", "Preview", "PreviewRow", "cut_pieces", "facts_words"]
 
@@ -93,7 +93,7 @@ def cut_pieces(pieces: tuple[tuple[str, bool], ...], limit: int = PROMPT_LIMIT) 
         if left <= 0:
             yield "…", False
             return
-        yield words.clean(text, left, lines=True), filled
+        yield units.clean(text, left, lines=True), filled
         left -= len(text)
 
 
@@ -110,5 +110,5 @@ def facts_words(preview: Preview) -> list[str]:
     if preview.cost is None:
         spend.append("cost unknown")
     else:
-        spend.append(f"{'would cost ' if preview.simulated else ''}at most {words.money(preview.cost)}")
+        spend.append(f"{'would cost ' if preview.simulated else ''}at most {units.money(preview.cost)}")
     return [" · ".join(rows), " · ".join([*spend, "nothing was sent"])]

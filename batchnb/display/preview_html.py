@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchnb.display import words
+from batchnb.display import units
 from batchnb.display.html import Html, style, tag, text
 from batchnb.display.job_html import badge, dot
 from batchnb.display.preview import JSON_LIMIT, cut_pieces, facts_words
@@ -29,7 +29,7 @@ def preview_html(preview: Preview) -> Html:
         One element.
     """
     head = tag(
-        "div", badge(words.badge(preview)), tag("b", "Preview", class_="batchnb-name"), dot(),
+        "div", badge(units.badge(preview)), tag("b", "Preview", class_="batchnb-name"), dot(),
         tag("bdi", text(preview.model, 80), class_="batchnb-model batchnb-muted"),
         class_="batchnb-head",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from batchnb.display import words
+from batchnb.display import units
 from batchnb.display.job_html import summary_html
 from batchnb.display.job_view import Job, JobView
 from batchnb.display.text import TextProgress, summary_text
@@ -224,7 +224,7 @@ class Screen:
     def _warn(self, error: Exception) -> None:
         if not self._warned:
             self._warned = True
-            said = words.clean(f"{type(error).__name__}: {error}", 300)
+            said = units.clean(f"{type(error).__name__}: {error}", 300)
             _log.warning("The view of a job failed (%s). The job goes on; what follows may be text.", said)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batchnb.display import words
+from batchnb.display import units, words
 from batchnb.snapshot import BatchLine, Snapshot
 
 __all__ = ["ROW_WORDS", "Table", "TableLine", "batch_line", "job_line"]
@@ -104,36 +104,36 @@ class Table:
 def job_line(snapshot: Snapshot) -> TableLine:
     """Say a job in one line."""
     counts = ((key, sum(snapshot.outcomes.get(name, 0) for name in names)) for key, names in OUTCOMES.items())
-    made = words.date_time(snapshot.started_at)
-    about = (made, words.clean(snapshot.model, 40), words.clean(snapshot.job_id, 40))
+    made = units.date_time(snapshot.started_at)
+    about = (made, units.clean(snapshot.model, 40), units.clean(snapshot.job_id, 40))
     return TableLine(
         id=snapshot.job_id,
-        name=words.clean(snapshot.name, 80),
+        name=units.clean(snapshot.name, 80),
         about=about,
         rows=snapshot.rows,
         parts=tuple((key, number) for key, number in counts if number),
         state="Ended" if snapshot.status == "ended" else words.status_words(snapshot),
         open=snapshot.status != "ended",
-        cost="unknown" if snapshot.cost is None else words.money(snapshot.cost),
+        cost="unknown" if snapshot.cost is None else units.money(snapshot.cost),
         note=snapshot.note,
     )
 
 
 def batch_line(batch: BatchLine, whose: str | None, now: float) -> TableLine:
     """Say a batch of the server in one line; `whose` is the name of the job it belongs to, if that is known."""
-    about = [] if batch.created_at is None else [words.date_time(batch.created_at)]
-    about.append("made elsewhere" if whose is None else words.clean(whose, 40))
+    about = [] if batch.created_at is None else [units.date_time(batch.created_at)]
+    about.append("made elsewhere" if whose is None else units.clean(whose, 40))
     if batch.created_at is not None and batch.ended_at is not None:
-        about.append(f"took {words.duration(batch.ended_at - batch.created_at)}")
+        about.append(f"took {units.duration(batch.ended_at - batch.created_at)}")
     elif batch.running and batch.expires_at is not None:
-        about.append(f"expires in {words.minutes(batch.expires_at - now)}")
+        about.append(f"expires in {units.minutes(batch.expires_at - now)}")
     found = ((key, getattr(batch.counts, key)) for key in words.SEGMENTS if key != "unsent")
     return TableLine(
         id=batch.id or "",
-        name=words.clean(batch.id, 80),
+        name=units.clean(batch.id, 80),
         about=tuple(about),
         rows=batch.counts.total,
         parts=tuple((key, number) for key, number in found if number),
-        state=words.clean(batch.state, 40).replace("_", " ").capitalize(),
+        state=units.clean(batch.state, 40).replace("_", " ").capitalize(),
         open=batch.state != "ended",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchnb.display import words
+from batchnb.display import units
 from batchnb.display.html import Html, join, style, tag, text
 from batchnb.display.job_html import badge, bar
 
@@ -27,7 +27,7 @@ def table_html(table: Table) -> Html:
     Html
         One element. Its text makes sense without its style.
     """
-    as_of = f"As of {words.date_time(table.now)}. Run the cell again to open, cancel or delete a {table.noun}."
+    as_of = f"As of {units.date_time(table.now)}. Run the cell again to open, cancel or delete a {table.noun}."
     return tag(
         "div", style(), lines_html(table), tag("div", as_of, class_="batchnb-hint batchnb-muted"),
         class_=f"batchnb-job batchnb-{table.plural}", role="group", aria_label=table.plural.capitalize(),
@@ -37,11 +37,11 @@ def table_html(table: Table) -> Html:
 def lines_html(table: Table) -> Html:
     """Draw the lines of a table, and what they are lines of."""
     shown = len(table.lines)
-    said = words.count(table.total, table.noun, "s" if table.noun == "job" else "es")
+    said = units.count(table.total, table.noun, "s" if table.noun == "job" else "es")
     if shown < table.total:
         said += f", the newest {shown:,} shown; {table.all_by} lists them all"
     head = tag(
-        "div", badge(words.badge(table)), tag("b", table.plural.capitalize(), class_="batchnb-name"),
+        "div", badge(units.badge(table)), tag("b", table.plural.capitalize(), class_="batchnb-name"),
         tag("span", said, class_="batchnb-muted"), class_="batchnb-head",
     )  # fmt: skip
     if not table.lines:

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from batchnb.display import words
+from batchnb.display import units, words
 from batchnb.display.bars import Bar, bars_of, cut, encodable, width
 from batchnb.display.preview import cut_pieces, facts_words
 
@@ -36,7 +36,7 @@ def summary_text(snapshot: Snapshot) -> str:
         Lines without a trailing newline. Starts with ``[SIMULATED]`` if and only if the answers are simulated.
     """
     lines = [
-        f"{_lead(snapshot)} · {words.status_words(snapshot)} · {words.clean(snapshot.model, 80)}",
+        f"{_lead(snapshot)} · {words.status_words(snapshot)} · {units.clean(snapshot.model, 80)}",
         words.counts_words(snapshot),
         " · ".join(words.facts_words(snapshot)),
         words.rows_words(snapshot),
@@ -48,7 +48,7 @@ def summary_text(snapshot: Snapshot) -> str:
     if errors:
         lines.append("Errors: " + "; ".join(errors))
     if snapshot.note:
-        lines.append("Note: " + words.clean(snapshot.note, 400))
+        lines.append("Note: " + units.clean(snapshot.note, 400))
     lines += filter(None, (words.retry_words(snapshot), words.open_words(snapshot)))
     return "\n".join(lines)
 
@@ -67,7 +67,7 @@ def line_text(snapshot: Snapshot) -> str:
         One line without a newline.
     """
     parts = [words.status_words(snapshot), words.counts_words(snapshot), words.batches_words(snapshot)]
-    parts.append(words.duration(snapshot.elapsed))
+    parts.append(units.duration(snapshot.elapsed))
     if snapshot.status == "ended":
         parts.append(words.cost_words(snapshot))
     return f"{_lead(snapshot)}: " + " · ".join(parts)
@@ -88,12 +88,12 @@ def table_text(table: Table) -> str:
     """
     if not table.lines:
         return table.empty
-    lead = f"[{words.badge(table)}] " if table.simulated else ""
+    lead = f"[{units.badge(table)}] " if table.simulated else ""
     lines = []
     for line in table.lines:
         outcome = " · ".join(f"{number:,} {table.part_words[key]}" for key, number in line.parts) or "nothing sent"
         cost = "" if line.cost is None else f" · cost {line.cost}"
-        note = f" · {words.clean(line.note, 200)}" if line.note else ""
+        note = f" · {units.clean(line.note, 200)}" if line.note else ""
         lines.append(f"{lead}{line.name}: {line.state} · {outcome}{cost} · {' · '.join(line.about)}{note}")
     left = table.total - len(table.lines)
     return "\n".join([*lines, f"and {left:,} more: {table.all_by} lists them all"] if left else lines)
@@ -112,17 +112,17 @@ def preview_text(preview: Preview) -> str:
     str
         Lines without a trailing newline.
     """
-    badge = words.badge(preview)
-    lines = [(f"[{badge}] " if badge else "") + f"Preview · {words.clean(preview.model, 80)}", *facts_words(preview)]
+    badge = units.badge(preview)
+    lines = [(f"[{badge}] " if badge else "") + f"Preview · {units.clean(preview.model, 80)}", *facts_words(preview)]
     if preview.system:
-        lines += ["", "System", _indent(words.clean(preview.system, 1_000, lines=True))]
+        lines += ["", "System", _indent(units.clean(preview.system, 1_000, lines=True))]
     for row in preview.rows:
-        lines += ["", f"Row {words.clean(row.label, 40)}"]
+        lines += ["", f"Row {units.clean(row.label, 40)}"]
         if row.pieces is not None:
             pieces = (f"⟦{text}⟧" if filled else text for text, filled in cut_pieces(row.pieces))
             lines.append(_indent("".join(pieces)))
         if row.note:
-            lines.append(_indent(f"({words.clean(row.note, 400)})"))
+            lines.append(_indent(f"({units.clean(row.note, 400)})"))
     return "\n".join(lines)
 
 
@@ -165,7 +165,7 @@ class TextProgress:
             done, total = words.finished(snapshot)
             self._bars.show(self, Bar(done, total, partial(_bar_words, snapshot)))
         elif self._is_news(snapshot):
-            self._write(line_text(snapshot) + (f" · {words.clean(snapshot.note, 400)}" if snapshot.note else ""))
+            self._write(line_text(snapshot) + (f" · {units.clean(snapshot.note, 400)}" if snapshot.note else ""))
 
     def close(self) -> None:
         """Take the bar off the screen."""
@@ -196,23 +196,23 @@ class TextProgress:
 def _bar_words(snapshot: Snapshot, columns: int) -> tuple[str, str]:
     """Give what stands before and behind a job's bar in a terminal of that width: what matters least goes first."""
     done, total = words.finished(snapshot)
-    badge = words.badge(snapshot)
+    badge = units.badge(snapshot)
     lead = f"[{badge}] " if badge else ""
     # Between them: ": 100%|", eight columns of bar, "| " and ", ".
     room = columns - len(lead) - 19 - len(f"{done}/{total}")
     if snapshot.note:
-        tails = [cut(words.clean(snapshot.note), columns // 3)]
+        tails = [cut(units.clean(snapshot.note), columns // 3)]
     else:
         batches = f"{snapshot.batches_ended}/{len(snapshot.batches)} batches"
-        tails = [f"{batches}, {words.duration(snapshot.elapsed)}", batches]
+        tails = [f"{batches}, {units.duration(snapshot.elapsed)}", batches]
     tail = next((tail for tail in tails if width(tail) + 12 <= room), "")
-    name = cut(words.clean(snapshot.name, 10_000), max(1, min(30, room - width(tail))))
+    name = cut(units.clean(snapshot.name, 10_000), max(1, min(30, room - width(tail))))
     return lead + name, tail
 
 
 def _lead(snapshot: Snapshot, limit: int = 80) -> str:
-    badge = words.badge(snapshot)
-    return (f"[{badge}] " if badge else "") + words.clean(snapshot.name, limit)
+    badge = units.badge(snapshot)
+    return (f"[{badge}] " if badge else "") + units.clean(snapshot.name, limit)
 
 
 def _indent(text: str) -> str:

@@ -1,6 +1,7 @@
-"""JupyterLab in Chromium, for tests that need to see the page.
+"""JupyterLab and Notebook 7 in Chromium, for tests that need to see the page: the servers and the browser.
 
-Use it as a plugin of a test module: ``pytest_plugins = ["lab"]`` brings the fixtures `lab` and `browser`.
+Use it as a plugin of a test module: ``pytest_plugins = ["lab"]`` brings the fixtures `lab`, `notebook` and `browser`.
+What a person does in the page is in `lab_page`.
 """
 
 from __future__ import annotations
@@ -14,111 +15,141 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 import pytest
+from lab_page import NotebookPage
 
 CHROMIUM = "/usr/bin/chromium"
 TESTS = Path(__file__).parent
-TIMEOUT = 60_000  # milliseconds, for each step in the page; generous, since nothing should ever come near it
 
-_KERNEL_READY = """() => {
-    const widget = window.jupyterapp?.shell.currentWidget, context = widget?.context;
-    const session = context?.sessionContext, kernel = session?.session?.kernel;
-    return !!(context?.isReady && session?.isReady
-              && kernel?.connectionStatus === 'connected' && kernel?.status === 'idle');
-}"""
+
+class App(NamedTuple):
+    """What differs between the two front ends."""
+
+    module: str
+    config: str
+    address: str
+
+
+APPS = {
+    # `reset` leaves out what an earlier page of the same workspace had open.
+    "lab": App("jupyterlab", "LabApp", "lab/tree/{path}?reset&token={token}"),
+    "notebook": App("notebook", "JupyterNotebookApp", "notebooks/{path}?token={token}"),
+}
 
 
 @dataclass
-class Lab:
-    """A running JupyterLab server."""
+class Jupyter:
+    """A running server, of JupyterLab or of Notebook 7."""
 
+    app: App
     url: str
     token: str
     root: Path
+    #: In the environment of every kernel, so that a test can look for it where it must never be.
+    key: str = "sk-ant-api03-not-a-real-key-of-the-notebook"
 
     def write(self, name: str, *cells: str) -> Path:
-        """Put a notebook with these code cells into the server's folder."""
+        """Put a notebook with these code cells into a folder of its own, which is where its kernel runs."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        # Without it, a dialog that asks for a kernel covers the page.
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        path = self.root / name
+        path = self.root / name / f"{name}.ipynb"
+        path.parent.mkdir(exist_ok=True)
         nbformat.write(notebook, path)
         return path
 
-    def open(self, browser: Any, name: str, *, width: int = 1000, height: int = 900) -> Any:
-        """Open a notebook alone in a new page, and wait until its kernel takes code."""
-        page = browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(TIMEOUT)
-        page.goto(f"{self.url}/lab/tree/{name}?reset&token={self.token}")
-        page.wait_for_function(_KERNEL_READY)
-        # The file browser would take a third of the page.
-        page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-        return page
+    @contextmanager
+    def open(
+        self, browser: Any, path: Path, *, kernel: bool = True, width: int = 1000, height: int = 900
+    ) -> Iterator[NotebookPage]:
+        """Show a notebook in a page of its own, and end its kernel after; if the block fails, keep a picture.
 
-    @staticmethod
-    def command(page: Any, command: str) -> None:
-        """Start one of JupyterLab's commands without waiting for it."""
-        page.evaluate("command => { window.jupyterapp.commands.execute(command); }", command)
+        A notebook that names no kernel can be opened without one.
+        """
+        where = path.relative_to(self.root).as_posix()
+        raw = browser.new_page(viewport={"width": width, "height": height})
+        page = NotebookPage(raw, f"{self.url}/{self.app.address.format(path=where, token=self.token)}")
+        try:
+            page.load(kernel=kernel)
+            yield page
+        except BaseException as problem:
+            picture = path.with_suffix(".png")
+            # The page may be what died; then the failure itself says more.
+            with suppress(Exception):
+                raw.screenshot(path=picture)
+                problem.add_note(f"The page at that moment: {picture}")
+            raise
+        finally:
+            raw.close()
+            self.end_kernels()
 
-    def run_all(self, page: Any) -> None:
-        self.command(page, "notebook:run-all-cells")
+    def end_kernels(self) -> None:
+        """End every kernel: what it simulates would compete with the next test's."""
+        for kernel in json.loads(self.call("GET", "api/kernels")):
+            self.call("DELETE", f"api/kernels/{kernel['id']}")
 
-    @staticmethod
-    def save(page: Any) -> None:
-        page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.context.save(); }")
+    def call(self, method: str, path: str) -> bytes:
+        """Call the server's own API."""
+        headers = {"Authorization": f"token {self.token}"}
+        request = urllib.request.Request(f"{self.url}/{path}", method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return bytes(answer.read())
 
 
-def _settings(folder: Path, theme: str) -> None:
-    chosen = {
-        "notification-extension": {"fetchNews": "false", "checkForUpdates": False},
-        "themes-extension": {"theme": theme},
-    }
-    for plugin, settings in chosen.items():
-        part = plugin.removesuffix("-extension")
-        path = folder / "@jupyterlab" / "apputils-extension" / f"{part}.jupyterlab-settings"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings))
+def _settings(folder: Path) -> None:
+    news = {"fetchNews": "false", "checkForUpdates": False}
+    path = folder / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(news))
 
 
 @contextmanager
-def serve_lab(root: Path, *, theme: str = "JupyterLab Light") -> Iterator[Lab]:
-    """Run JupyterLab on a free port, with settings, kernels and files of its own under `root`."""
+def serve(root: Path, app: App) -> Iterator[Jupyter]:
+    """Run a server on a free port, with settings, kernels and files of its own under `root`."""
     folders = {name: root / ".jupyter" / name for name in ("config", "data", "runtime", "workspaces", "settings")}
     for folder in folders.values():
         folder.mkdir(parents=True)
     files = root / "files"
     files.mkdir()
-    _settings(folders["settings"], theme)
+    _settings(folders["settings"])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
     config = folders["config"] / "jupyter_server_config.py"
-    config.write_text("c.LabApp.expose_app_in_browser = True\n")
+    config.write_text(f"c.{app.config}.expose_app_in_browser = True\n")
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--port-retries=0",
+        sys.executable, "-m", app.module, "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--port-retries=0",
         f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={files}", f"--config={config}",
-        f"--LabApp.workspaces_dir={folders['workspaces']}", f"--LabApp.user_settings_dir={folders['settings']}",
+        f"--LabServerApp.workspaces_dir={folders['workspaces']}",
+        f"--LabServerApp.user_settings_dir={folders['settings']}",
     ]  # fmt: skip
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
-    environment = os.environ | {
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "BATCHNB_"))}
+    environment |= {
         "JUPYTER_CONFIG_DIR": str(folders["config"]),
         "JUPYTER_DATA_DIR": str(folders["data"]),
         "JUPYTER_RUNTIME_DIR": str(folders["runtime"]),
+        "IPYTHONDIR": str(root / ".ipython"),
         "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
+        "ANTHROPIC_API_KEY": Jupyter.key,
+        # A folder beside the notebook: each notebook has a ledger of its own.
+        "BATCHNB_HOME": "home",
+        "BATCHNB_MAX_POLL": "0.5",
     }
-    with (root / "lab.log").open("wb") as log:
+    with (root / "server.log").open("wb") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=files)
         try:
-            lab = Lab(f"http://127.0.0.1:{port}", token, files)
-            _await_server(lab, server, root / "lab.log")
-            yield lab
+            jupyter = Jupyter(app, f"http://127.0.0.1:{port}", token, files)
+            _await_server(jupyter, server, root / "server.log")
+            yield jupyter
         finally:
             server.terminate()
             try:
@@ -128,16 +159,17 @@ def serve_lab(root: Path, *, theme: str = "JupyterLab Light") -> Iterator[Lab]:
                 server.wait()
 
 
-def _await_server(lab: Lab, server: subprocess.Popen[bytes], log: Path) -> None:
+def _await_server(jupyter: Jupyter, server: subprocess.Popen[bytes], log: Path) -> None:
     for _ in range(600):
         if server.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(f"{lab.url}/api?token={lab.token}", timeout=2):
-                return
+            jupyter.call("GET", "api")
         except OSError:
             time.sleep(0.1)
-    raise AssertionError(f"JupyterLab did not start:\n{log.read_text()}")
+        else:
+            return
+    raise AssertionError(f"{jupyter.app.module} did not start:\n{log.read_text()}")
 
 
 @contextmanager
@@ -162,8 +194,15 @@ def browser() -> Iterator[Any]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def lab(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A JupyterLab server for the whole session; its kernels can import the helpers in this folder."""
-    with serve_lab(tmp_path_factory.mktemp("lab")) as running:
+@pytest.fixture(scope="module")
+def lab(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    """A JupyterLab server for all tests of a file; its kernels can import the helpers in this folder."""
+    with serve(tmp_path_factory.mktemp("lab"), APPS["lab"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def notebook(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    """A Notebook 7 server for all tests of a file."""
+    with serve(tmp_path_factory.mktemp("notebook"), APPS["notebook"]) as running:
         yield running

@@ -1,66 +1,153 @@
-"""JupyterLab in Chromium: the view moves, its button works while a cell blocks, and the saved notebook is readable."""
+"""JupyterLab in Chromium: views move, cancel, come back, stay readable in the saved file, and let no text do harm."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import nbformat
 import pytest
+from ui_cells import AFTER, ATTACH, AWAIT, BUSY, ENDED, FACTS, RESULT, SIMULATE, START, SUBMIT, TRICKED
 
 pytest_plugins = ["lab"]
 pytestmark = pytest.mark.ui
 
-START = """\
-import threading, fake_job
-from batchnb import waiting
-from batchnb.display import show
-job = fake_job.FakeJob(fake_job.running(0, name=fake_job.HOSTILE), fake_job.running(1, name=fake_job.HOSTILE),
-                       fake_job.running(2, name=fake_job.HOSTILE)).play(hold=True)
-show(job);"""
-BUSY = """\
-import time
-while job.snapshot().batches_ended < 2: time.sleep(0.01)
-print("a cell ran", "meanwhile")"""
-BLOCK = """\
-print("now", "blocking", flush=True)
-print("waited:", waiting.wait(job.done, 120))"""
-AFTER = """\
-print("still", "alive")"""
+CANCELED = re.compile(r"Ended, \d+ rows? canceled")
 
 
-def test_the_view_moves_while_cells_run_and_cancels_while_one_blocks(lab, browser, request):
-    path = lab.write("cancel.ipynb", START, BUSY, BLOCK, AFTER)
-    page = lab.open(browser, "cancel.ipynb")
-    try:
-        lab.run_all(page)
-        view = page.locator(".batchnb-job")
-        view.get_by_text("2 of 10 batches ended").wait_for()
-        page.get_by_text("a cell ran meanwhile", exact=True).wait_for()
-        page.get_by_text("now blocking").wait_for()
-        assert view.get_by_role("progressbar").get_attribute("aria-valuenow") == "600"
-        facts = view.locator(".batchnb-facts").inner_text()
-        page.wait_for_function("facts => document.querySelector('.batchnb-facts').innerText !== facts", arg=facts)
+def test_the_view_moves_while_a_cell_computes_and_cancels_during_await(lab, browser):
+    path = lab.write("await", START, BUSY, AWAIT, AFTER)
+    with lab.open(browser, path) as page:
+        page.run_all()
+        (seen,) = page.read(r"saw (\d) ended")
+        page.wait_for_batches(int(seen))
+        assert not page.shows("done computing")
+        (path.parent / "shown").touch()
+        page.see("done computing")
 
-        # The name of the job is text: no element came of it, and nothing ran.
-        assert "<img src=x onerror=" in view.locator(".batchnb-name").inner_text()
-        assert view.locator("img, script").count() == 0
+        page.see("now waiting")
+        page.cancel()
+        page.see("waited for 60 rows")
+        page.see("the next cell ran")
+        page.views.get_by_text(CANCELED).wait_for()
 
-        # The cell blocks in a wait; the button's two clicks are handled meanwhile.
-        view.get_by_role("button", name="Cancel", exact=True).click()
-        view.get_by_role("button", name="Really cancel?").click()
-        page.get_by_text("waited: True").wait_for()
-        page.get_by_text("still alive", exact=True).wait_for()
-        view.get_by_text("Ended, 12 rows failed, 2,400 rows canceled").wait_for()
-        assert page.evaluate("window.pwned") is None
-        lab.save(page)
-    except BaseException:
-        page.screenshot(path=lab.root / f"{request.node.name}.png")
-        raise
-    finally:
-        page.close()
 
-    saved = nbformat.read(path, as_version=4)
+def test_cancel_works_while_a_cell_blocks_in_result(lab, browser):
+    path = lab.write("result", START, RESULT, AFTER)
+    with lab.open(browser, path) as page:
+        page.run_all()
+        page.see("now waiting")
+        page.wait_for_batches(1)
+        page.cancel()
+        page.see("waited for 60 rows")
+        page.see("the next cell ran")
+        page.views.get_by_text(CANCELED).wait_for()
+
+
+def test_after_a_reload_of_the_page_the_view_is_back_and_moves_and_cancels(lab, browser):
+    path = lab.write("reload", START, AWAIT)
+    with lab.open(browser, path) as page:
+        page.run_all()
+        page.see("now waiting")
+        page.wait_for_batches(1)
+        page.reload()
+        # The kernel is still in the middle of the second cell.
+        page.wait_for_batches(1)
+        page.wait_for_movement()
+        assert page.views.count() == 1
+        page.cancel()
+        page.views.get_by_text(CANCELED).wait_for()
+
+
+def test_after_a_restart_of_the_kernel_the_same_cells_go_on_with_the_same_job(lab, browser):
+    path = lab.write("restart", SIMULATE, SUBMIT, FACTS, ATTACH)
+    with lab.open(browser, path) as page:
+        page.run(0, 1)
+        page.views.get_by_text("of 10 batches ended").wait_for()
+        page.run(2)
+        facts = r"(\d+) has (\S+) (\S+) (\S+) (\d+) asked"
+        kernel, *first = page.read(f"kernel {facts}")
+        assert first[1] == first[2]
+        assert first[1].count("msgbatch_") == 10
+
+        page.restart_kernel()
+        page.run(0, 1, 2)
+        again, *second = page.read(f"kernel (?!{kernel} ){facts}")
+        assert second == first
+        assert page.views.count() == 1
+        page.wait_for_movement()
+
+        page.restart_kernel()
+        page.run(0, 3, 2)
+        _, *third = page.read(f"kernel (?!{again} ){facts}")
+        assert third == first
+        attached = page.output(3)
+        attached.get_by_text("of 10 batches ended").wait_for()
+        page.cancel(attached)
+        attached.get_by_text(CANCELED).wait_for()
+
+
+def test_the_saved_notebook_tells_what_happened_without_a_kernel_and_no_secrets(lab, browser, tmp_path):
+    path = lab.write("saved", ENDED, "answers = await job", AFTER)
+    said = "Ended, 12 rows failed"
+    with lab.open(browser, path) as page:
+        page.run_all()
+        page.see("the next cell ran")
+        page.views.get_by_text(said).wait_for()
+        page.reload()
+        page.views.get_by_text(said).wait_for()
+        assert page.views.get_by_role("progressbar").get_attribute("aria-valuenow") == "59"
+
+    text = path.read_text()
+    saved = nbformat.reads(text, as_version=4)
     (output,) = saved.cells[0].outputs
     assert set(output.data) == {"text/html", "text/plain"}
-    assert "2,400 rows canceled" in output.data["text/plain"]
-    assert "2,400 rows canceled" in output.data["text/html"]
-    shown = [output.get("text", "") for cell in saved.cells[1:] for output in cell.outputs]
-    assert shown == ["a cell ran meanwhile\n", "now blocking\nwaited: True\n", "still alive\n"]
+    for shown in output.data.values():
+        assert said in shown
+    assert "vnd.jupyter.widget" not in text
+    for secret in (lab.key, "sk-ant", str(lab.root), str(path.parent), str(Path.home())):
+        assert secret not in text, secret
+
+    # Now without a kernel; and, as after any change from outside, untrusted, so that style and roles are taken away.
+    saved.metadata.pop("kernelspec")
+    saved.metadata.pop("language_info", None)
+    nbformat.write(saved, path)
+    with lab.open(browser, path, kernel=False) as page:
+        page.views.get_by_text(said).wait_for()
+        assert not page.shows("Error displaying widget")
+        assert "47 succeeded" in page.views.inner_text()
+
+    exported = tmp_path / "saved.html"
+    exported.write_text(to_html(saved))
+    page = browser.new_page()
+    page.route(re.compile("^http"), lambda route: route.abort())
+    page.goto(exported.as_uri(), wait_until="commit")
+    page.locator(".batchnb-job").get_by_text(said).wait_for()
+    page.close()
+
+
+def to_html(notebook: nbformat.NotebookNode) -> str:
+    from nbconvert import HTMLExporter
+
+    return HTMLExporter().from_notebook_node(notebook)[0]
+
+
+def test_text_from_data_is_inert_in_views_previews_and_errors(lab, browser):
+    path = lab.write("hostile", *TRICKED)
+    with lab.open(browser, path) as page:
+        dialogs = []
+        page.raw.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        page.run_all()
+        page.see("the next cell ran")
+        ended, live, preview = (page.output(number).locator(".batchnb-job") for number in range(3))
+        ended.get_by_text("Ended, 5 rows failed").wait_for()
+        live.get_by_text("0 of 1 batch ended").wait_for()
+        for view in (live, ended, preview):
+            text = view.inner_text()
+            assert "<img src=x onerror=" in text
+            assert not re.search("[\x1b\u202e]", text)
+            assert view.locator("img, script, iframe, object, embed, link, [onerror], [onload]").count() == 0
+        live.get_by_role("button", name="Cancel", exact=True).wait_for()
+        assert page.raw.evaluate("window.pwned") is None
+        assert dialogs == []
+        assert page.raw.locator("img[src=x]").count() == 0

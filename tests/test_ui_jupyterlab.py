@@ -7,7 +7,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from ui_cells import AFTER, ATTACH, AWAIT, BUSY, ENDED, FACTS, RESULT, SIMULATE, START, SUBMIT, TRICKED
+from contrast import measure
+from ui_cells import AFTER, ATTACH, AWAIT, BUSY, ENDED, EVERY_PART, FACTS, RESULT, SIMULATE, START, SUBMIT, TRICKED
+
+from batchnb.display.words import SEGMENTS
 
 pytest_plugins = ["lab"]
 pytestmark = pytest.mark.ui
@@ -151,3 +154,25 @@ def test_text_from_data_is_inert_in_views_previews_and_errors(lab, browser):
         assert page.raw.evaluate("window.pwned") is None
         assert dialogs == []
         assert page.raw.locator("img[src=x]").count() == 0
+
+
+def test_every_word_of_a_view_and_every_part_of_its_bar_is_legible_on_light_and_dark(lab, browser):
+    path = lab.write("legible", *EVERY_PART)
+    poor = []
+    with lab.open(browser, path) as page:
+        page.run_all()
+        page.see("the next cell ran")
+        page.output(1).get_by_text("Ended, 12 rows failed").wait_for()
+        for number, theme in enumerate(["JupyterLab Dark", "JupyterLab Light"]):
+            with page.theme(theme):
+                # One of the two running jobs for each theme, since the question goes away by itself.
+                asking = page.output(0).locator(".batchnb-job").nth(number)
+                page.ask_to_cancel(asking)
+                measured = [measure(view) for view in (asking, *page.views.all())]
+            texts = [text for texts, _ in measured for text in texts]
+            parts = [part for _, parts in measured for part in parts]
+            assert len(texts) > 20
+            assert {part.what.split(maxsplit=1)[1] for part in parts} == set(SEGMENTS.values())
+            poor += [f"{theme}: {text}" for text in texts if text.ratio < text.needed]
+            poor += [f"{theme}: {part}" for part in parts if part.ratio < 3]
+    assert not poor, "\n".join(sorted(set(poor)))

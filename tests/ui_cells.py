@@ -75,3 +75,19 @@ live = frame.batch.submit(HOSTILE, "Is this good? {" + HOSTILE + "}", name=HOSTI
     "ended.errors()",
     AFTER,
 )
+
+#: Everything a view can show: first what no job has all at once.
+EVERY_PART = (
+    """\
+from dataclasses import replace
+from batchnb.display import RequestCounts, show
+from fake_job import FakeJob, batch, running
+counts = RequestCounts(processing=100, succeeded=100, errored=20, canceled=30, expired=40)
+parts = (*(batch(number, ended=True) for number in range(3)), replace(batch(3, ended=False), counts=counts))
+snapshot = running(batches=parts, unsent=300, rows=1_500, simulated=True, note="Waiting: the server is busy.",
+                   errors=(("invalid_request_error", 12), ("expired", 40)), reused=4)
+show(FakeJob(snapshot)), show(FakeJob(snapshot));""",
+    ENDED + "\nanswers = await job",
+    'sample().batch.preview("review", "Which mood? {review}", system="Be brief.")',
+    AFTER,
+)

@@ -21,8 +21,10 @@ import batchnb
 from batchnb.demo import sample
 from batchnb.sim import Fault
 
-simulator = batchnb.simulate(delay=(0.1, 0.5), seed=3)
-df = sample()"""
+simulator = batchnb.simulate(delay=(20, 60), seed=3)
+df = sample()
+first = df.batch.submit("product", "What could {product} cost?", into="price", progress=False)"""
+# Batches take so long that there is something to say of how long they usually take.
 # Some requests are refused, and a few replies are cut short.
 ERRORS = """\
 simulator.inject(
@@ -36,9 +38,10 @@ job = df.batch.submit(
     batch_size=24,
     retries=0,
 )
-answers = await job"""
+answers = await job; await first;"""
 # Six batches end at once, and the rest not while the pictures are made.
 RUNNING = """\
+simulator = batchnb.simulate(delay=(1, 6), seed=3)
 simulator.inject(Fault("slow_batch", seconds=36_000, after=6, times=-1))
 job = df.batch.submit(
     "review",

@@ -9,11 +9,9 @@ pytest_plugins = ["lab"]
 pytestmark = pytest.mark.ui
 
 START = """\
-import os
-os.environ["BATCHNB_HOME"] = {home!r}
 import batchnb, fake_job, pandas as pd
 batchnb.simulate(delay=(0.1, 0.3), seed=1)
-reviews = pd.DataFrame({{"review": ["good", "bad", "awful", "great", "fine", "poor", "nice"], fake_job.HOSTILE: "x"}})
+reviews = pd.DataFrame({"review": ["good", "bad", "awful", "great", "fine", "poor", "nice"], fake_job.HOSTILE: "x"})
 form = reviews.batch.compose("review")"""
 AFTER = """\
 print(len(await form.job), "rows"); form.insert()"""
@@ -28,15 +26,14 @@ job = reviews.batch.submit(
 )"""
 
 
-def test_a_job_is_composed_tried_submitted_and_left_as_code(lab, browser, request, tmp_path):
-    path = lab.write("compose.ipynb", START.format(home=str(tmp_path)), AFTER)
-    page = lab.open(browser, "compose.ipynb")
-    try:
-        lab.command(page, "notebook:run-cell-and-select-next")
-        form = page.locator(".batchnb-compose").first
+def test_a_job_is_composed_tried_submitted_and_left_as_code(lab, browser):
+    path = lab.write("compose", START, AFTER)
+    with lab.open(browser, path) as page:
+        page.run(0)
+        form = page.raw.locator(".batchnb-compose").first
         form.get_by_text("7 rows: 7 to send").wait_for()
         form.get_by_label("Template").click()
-        page.keyboard.type("Is it good?\n")
+        page.raw.keyboard.type("Is it good?\n")
         form.get_by_role("button", name="{review}").click()
         form.get_by_label("Reply").select_option("one of the labels")
         form.get_by_label("Labels").fill("positive")
@@ -49,23 +46,16 @@ def test_a_job_is_composed_tried_submitted_and_left_as_code(lab, browser, reques
         form.locator("button:enabled", has_text="Submit 7 rows").click()
         form.get_by_role("button", name="Really submit?").click()
         # The form has given its place to the job, with its code, and that to a summary.
-        page.get_by_text("7 rows: 7 succeeded").wait_for()
-        assert page.locator(".batchnb-compose").get_by_label("Template").count() == 0
-        assert page.evaluate("window.pwned") is None
-        page.locator(".jp-CodeCell").nth(1).locator(".cm-content").click()  # what was clicked last is run
-        lab.command(page, "notebook:run-cell-and-select-next")
-        page.get_by_text("7 rows", exact=True).wait_for()
-        page.wait_for_function(
+        page.see("7 rows: 7 succeeded")
+        assert page.raw.locator(".batchnb-compose").get_by_label("Template").count() == 0
+        assert page.raw.evaluate("window.pwned") is None
+        page.run(1)
+        page.raw.get_by_text("7 rows", exact=True).wait_for()
+        page.raw.wait_for_function(
             "code => window.jupyterapp.shell.currentWidget.content.widgets.some("
             "cell => cell.model.sharedModel.getSource() === code)", arg=CODE,
         )  # fmt: skip
-        lab.save(page)
-    except BaseException:
-        print(page.locator(".batchnb-compose").first.inner_text())
-        page.screenshot(path=lab.root / f"{request.node.name}.png")
-        raise
-    finally:
-        page.close()
+        page.save()
 
     (output,) = nbformat.read(path, as_version=4).cells[0].outputs
     assert set(output.data) == {"text/html", "text/plain"}

@@ -135,6 +135,38 @@ def to_html(notebook: nbformat.NotebookNode) -> str:
     return HTMLExporter().from_notebook_node(notebook)[0]
 
 
+def test_the_table_of_jobs_opens_cancels_and_deletes_by_keyboard(lab, browser):
+    path = lab.write("table", START, "batchnb.jobs()")
+    with lab.open(browser, path) as page:
+        page.run_all()
+        table = page.output(1).locator(".batchnb-jobs")
+        table.get_by_text("In progress").wait_for()
+
+        def press(name: str) -> None:
+            button = table.locator(".batchnb-actions").first.get_by_role("button", name=name, exact=True)
+            button.focus()
+            page.raw.keyboard.press("Space")
+
+        assert table.get_by_label("Job").input_value()
+        press("Open")
+        opened = table.locator(".batchnb-job")
+        opened.get_by_text("of 10 batches ended").wait_for()
+        fold = opened.locator("summary")
+        assert not opened.locator("table").is_visible()
+        fold.focus()
+        page.raw.keyboard.press("Enter")
+        opened.locator("table").wait_for()
+        page.wait_for_batches(1)
+        assert opened.locator("table").is_visible(), "it stays open when the batches change"
+        press("Cancel")
+        press("Really cancel?")
+        table.locator("tr", has_text="moods").get_by_text("Ended").wait_for()
+        press("Delete")
+        press("Really delete?")
+        table.get_by_text("There are no jobs in this ledger yet").wait_for()
+        assert table.locator(".batchnb-job").count() == 0
+
+
 def test_text_from_data_is_inert_in_views_previews_and_errors(lab, browser):
     path = lab.write("hostile", *TRICKED)
     with lab.open(browser, path) as page:
@@ -172,7 +204,7 @@ def test_every_word_of_a_view_and_every_part_of_its_bar_is_legible_on_light_and_
             texts = [text for texts, _ in measured for text in texts]
             parts = [part for _, parts in measured for part in parts]
             assert len(texts) > 20
-            assert {part.what.split(maxsplit=1)[1] for part in parts} == set(SEGMENTS.values())
+            assert {part.what.split(maxsplit=1)[1] for part in parts} >= set(SEGMENTS.values())
             poor += [f"{theme}: {text}" for text in texts if text.ratio < text.needed]
             poor += [f"{theme}: {part}" for part in parts if part.ratio < 3]
     assert not poor, "\n".join(sorted(set(poor)))

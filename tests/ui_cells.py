@@ -39,7 +39,7 @@ print("the next", "cell ran")"""
 
 #: What a notebook that is run again must find as it was: the job, its batches, all batches, and the rows ever asked.
 FACTS = """\
-mine, all_ids = sorted(job.batches["id"]), sorted(batchnb.batches()["id"])
+mine, all_ids = sorted(job.batches["id"]), sorted(batchnb.batches().to_frame()["id"])
 print("kernel", os.getpid(), "has", job.id, ",".join(mine), ",".join(all_ids), len(simulator.record()), "asked")
 open("job", "w").write(job.id);"""
 ATTACH = """\
@@ -80,14 +80,17 @@ live = frame.batch.submit(HOSTILE, "Is this good? {" + HOSTILE + "}", name=HOSTI
 EVERY_PART = (
     """\
 from dataclasses import replace
-from batchnb.display import RequestCounts, show
+from batchnb.display import ErrorKind, RequestCounts, show
 from fake_job import FakeJob, batch, running
 counts = RequestCounts(processing=100, succeeded=100, errored=20, canceled=30, expired=40)
 parts = (*(batch(number, ended=True) for number in range(3)), replace(batch(3, ended=False), counts=counts))
 snapshot = running(batches=parts, unsent=300, rows=1_500, simulated=True, note="Waiting: the server is busy.",
-                   errors=(("invalid_request_error", 12), ("expired", 40)), reused=4)
+                   errors=(ErrorKind("invalid_request_error", 12, "row 7"), ErrorKind("expired", 40)), reused=4)
 show(FakeJob(snapshot)), show(FakeJob(snapshot));""",
     ENDED + "\nanswers = await job",
     'sample().batch.preview("review", "Which mood? {review}", system="Be brief.")',
+    "batchnb.jobs()",
+    "batchnb.batches()",
+    'form = sample().batch.compose("review", "Which mood? {review}", labels=["good", "bad"])',
     AFTER,
 )

@@ -14,7 +14,7 @@ CSS = """
  color:var(--jp-ui-font-color1,inherit);font-family:var(--jp-ui-font-family,system-ui,sans-serif);
  font-size:13px;line-height:1.5;font-variant-numeric:tabular-nums;overflow-wrap:anywhere;
  --batchnb-good:var(--jp-success-color1,#3a8f47);--batchnb-bad:var(--jp-error-color1,#d0433c);
- --batchnb-warn:var(--jp-warn-color1,#c77700);--batchnb-busy:var(--jp-brand-color1,#2f7fd0);
+ --batchnb-warn:var(--jp-warn-color0,#c77700);--batchnb-busy:var(--jp-brand-color1,#2f7fd0);
  --batchnb-faint:var(--jp-ui-font-color2,#8a8a8a);--batchnb-gap:var(--jp-layout-color1,rgba(255,255,255,.45));
  --batchnb-line:var(--jp-border-color2,rgba(128,128,128,.4));--batchnb-shade:var(--jp-layout-color2,rgba(128,128,128,.12))}
 .batchnb-job .batchnb-job{border-width:1px 0 0;border-radius:0;padding:10px 0 0;max-width:none}
@@ -28,8 +28,7 @@ CSS = """
 .batchnb-small{font-size:12px}
 .batchnb-badge{border:1.5px solid var(--batchnb-warn);border-radius:3px;padding:0 5px;font-size:11px;font-weight:700;
  letter-spacing:.06em}
-.batchnb-bar{display:flex;gap:1px;height:14px;margin:8px 0 6px;border-radius:3px;overflow:hidden;
- background:var(--batchnb-shade)}
+.batchnb-bar{display:flex;gap:1px;height:14px;margin:8px 0 6px;border-radius:3px;overflow:hidden}
 .batchnb-part{box-sizing:border-box;flex:1 1 0;min-width:4px}
 .batchnb-swatch{box-sizing:border-box;display:inline-block;width:11px;height:11px;border-radius:2px;
  margin-right:5px;vertical-align:-1px}
@@ -54,6 +53,8 @@ CSS = """
 .batchnb-job>.batchnb-actions{margin-top:8px}
 .batchnb-job button.batchnb-button{margin:0;flex:none;min-width:84px;height:28px;line-height:26px;padding:0 12px;
  border-radius:3px;border:1px solid var(--batchnb-line)}
+.batchnb-job button.batchnb-button.mod-warning{border:2px solid var(--batchnb-warn);line-height:24px;font-weight:700;
+ color:inherit;background:none}
 .batchnb-job button.batchnb-button:focus-visible{outline:2px solid var(--batchnb-busy);outline-offset:1px}
 .batchnb-job summary{cursor:pointer;width:fit-content}
 .batchnb-job summary:focus-visible{outline:2px solid var(--batchnb-busy);outline-offset:1px}

@@ -21,14 +21,15 @@ import batchnb
 from batchnb.demo import sample
 from batchnb.sim import Fault
 
-simulator = batchnb.simulate(delay=(20, 60), seed=3)
+simulator = batchnb.simulate(delay=(8, 20), seed=3)
 df = sample()
-first = df.batch.submit("product", "What could {product} cost?", into="price", progress=False)"""
+first = df.batch.submit("product", "What could {product} cost?", into="price", progress=False)
+await first;"""
 # Batches take so long that there is something to say of how long they usually take.
-# Some requests are refused, and a few replies are cut short.
+# Some requests fail, and a few replies are cut short.
 ERRORS = """\
 simulator.inject(
-    Fault("errored", share=0.3, error_type="invalid_request_error", times=2),
+    Fault("errored", share=0.3, error_type="overloaded_error", times=2),
     Fault("max_tokens", share=0.1, after=4),
 )
 job = df.batch.submit(
@@ -38,7 +39,7 @@ job = df.batch.submit(
     batch_size=24,
     retries=0,
 )
-answers = await job; await first;"""
+answers = await job"""
 # Six batches end at once, and the rest not while the pictures are made.
 RUNNING = """\
 simulator = batchnb.simulate(delay=(1, 6), seed=3)

@@ -20,6 +20,7 @@ __all__ = [
     "OUTCOMES",
     "PAID",
     "RETRYABLE_ERRORS",
+    "UNPAID",
     "Answer",
     "error_of",
     "lines",
@@ -33,6 +34,9 @@ OUTCOMES = ("succeeded", "errored", "canceled", "expired", "missing", "invalid",
 
 #: Outcomes that were paid for: never asked again by themselves, never overwritten.
 PAID = ("succeeded", "invalid")
+
+#: Outcomes of rows that were asked, and cost nothing.
+UNPAID = frozenset({"errored", "canceled", "expired", "missing"})
 
 #: Inner error types that pass, so that asking again makes sense.
 RETRYABLE_ERRORS = frozenset({"api_error", "overloaded_error", "timeout_error", "rate_limit_error"})

@@ -12,6 +12,7 @@ import pandas as pd
 
 from batchnb.ledger import BatchRecord, JobRecord, Ledger
 from batchnb.pricing import PriceTable, Usage
+from batchnb.results import UNPAID
 from batchnb.schedule import usual
 from batchnb.snapshot import COUNTS, BatchLine, ErrorKind, RequestCounts, Snapshot, Usual
 
@@ -39,7 +40,7 @@ class Facts:
     retryable : int
         Failed requests that ``retry()`` would ask again.
     usual : Usual or None
-        How long earlier batches of the same model took.
+        How long earlier batches of the same model took; None for a job that has ended.
     """
 
     outcomes: Mapping[str, int]
@@ -69,9 +70,13 @@ def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
         usage=sum((line.usage for line in lines), Usage()),
         cost=float(sum(known, Decimal(0))) if len(known) == len(costs) else None,
         errors=tuple(rows.errors(number)),
-        retryable=ledger.jobs.count_releasable(number, "retry"),
-        usual=usual(ledger.batches.durations(record.recipe["shared"]["model"], without=number)),
+        retryable=ledger.jobs.count_releasable(number, "retry") if outcomes.keys() & UNPAID else 0,
+        usual=None if record.state == "ended" else _usual(ledger, record),
     )
+
+
+def _usual(ledger: Ledger, job: JobRecord) -> Usual | None:
+    return usual(ledger.batches.durations(job.recipe["shared"]["model"], without=job.number))
 
 
 def snapshot_of(

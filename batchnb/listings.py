@@ -12,6 +12,7 @@ from batchnb.display.words import SEGMENTS
 from batchnb.errors import JobStateError
 from batchnb.job import Job
 from batchnb.snapshot import COUNTS, BatchLine, RequestCounts
+from batchnb.state import server_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +102,7 @@ class BatchTable(_LiveTable):
 
         As the server said when it was last asked; touches no network.
         """
-        return self._workspace.batch_frame(self._batches.infos)
+        return server_frame(self._batches.infos, simulated=self._workspace.simulated)
 
 
 class _Jobs:
@@ -126,7 +127,8 @@ class _Jobs:
             # What has ended is not counted again at each look.
             line = self._ended.get(known)
             if line is None:
-                job = self._jobs.setdefault(known[:2], Job(record.id, self._workspace))
+                job = self._jobs.get(known[:2]) or Job(record.id, self._workspace)
+                self._jobs[known[:2]] = job  # which knows what it has counted
                 line = job_line(job.snapshot())
                 if record.state == "ended":
                     self._ended[known] = line

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,7 +16,20 @@ from batchnb.results import UNPAID
 from batchnb.schedule import usual
 from batchnb.snapshot import COUNTS, BatchLine, ErrorKind, RequestCounts, Snapshot, Usual
 
-__all__ = ["Facts", "batch_frame", "deadline", "facts_of", "note_of", "snapshot_of", "status_of", "utc"]
+if TYPE_CHECKING:
+    from batchnb.api import BatchInfo
+
+__all__ = [
+    "Facts",
+    "batch_frame",
+    "deadline",
+    "facts_of",
+    "note_of",
+    "server_frame",
+    "snapshot_of",
+    "status_of",
+    "utc",
+]
 
 #: How long before it happens to warn: a batch expires 24 hours after it was made, and the server drops its results
 #: after 29 days (platform.claude.com documentation). In seconds.
@@ -157,6 +170,19 @@ BATCH_COLUMNS = ["id", "state", "requests", *COUNTS, "created_at", "ended_at", "
 def batch_frame(records: Sequence[BatchRecord]) -> pd.DataFrame:
     """List batches: id, state, the five request counts, times (UTC), note."""
     return pd.DataFrame([_row(record) for record in records], columns=BATCH_COLUMNS)
+
+
+SERVER_COLUMNS = ["id", "status", "requests", *COUNTS, "created_at", "ended_at", "expires_at", "simulated"]
+
+
+def server_frame(infos: Iterable[BatchInfo], *, simulated: bool) -> pd.DataFrame:
+    """List batches as the server has them: id, status, requests, the five request counts, times (UTC), simulated."""
+    found: list[list[object]] = []
+    for info in infos:
+        times = [info.created_at, info.ended_at, info.expires_at]
+        counts = [info.request_counts.get(name, 0) for name in COUNTS]
+        found.append([info.id, info.processing_status, info.total, *counts, *times, simulated])
+    return pd.DataFrame(found, columns=SERVER_COLUMNS)
 
 
 def _row(record: BatchRecord) -> list[Any]:

@@ -28,8 +28,7 @@ from batchnb.preflight import check_first, stacklevel_of_user, warn_of_change
 from batchnb.pricing import PriceTable, load_prices
 from batchnb.recipes import Recipe, unique_keys
 from batchnb.schedule import plan_batch_size
-from batchnb.snapshot import COUNTS
-from batchnb.state import facts_of, note_of, status_of, utc
+from batchnb.state import facts_of, note_of, server_frame, status_of, utc
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
 
@@ -356,7 +355,7 @@ class Workspace:
         limit : int
             How many at most.
         """
-        return self.batch_frame(self.list_batches(limit))
+        return server_frame(self.list_batches(limit), simulated=self.simulated)
 
     def list_batches(self, limit: int) -> list[BatchInfo]:
         """Give what `batches` lists as the API describes it. Touches the network; blocks.
@@ -367,22 +366,6 @@ class Workspace:
             How many at most.
         """
         return list(itertools.islice(self.api.list_batches(page_size=min(limit, 1000)), limit))
-
-    def batch_frame(self, infos: Iterable[BatchInfo]) -> pd.DataFrame:
-        """Put batches into a frame, as `batches` does. Touches no network.
-
-        Parameters
-        ----------
-        infos : iterable of BatchInfo
-            As `list_batches` gives them.
-        """
-        found: list[list[object]] = []
-        for info in infos:
-            times = [info.created_at, info.ended_at, info.expires_at]
-            counts = [info.request_counts.get(name, 0) for name in COUNTS]
-            found.append([info.id, info.processing_status, info.total, *counts, *times, self.simulated])
-        columns = ["id", "status", "requests", *COUNTS, "created_at", "ended_at", "expires_at", "simulated"]
-        return pd.DataFrame(found, columns=columns)
 
     # Ending
 

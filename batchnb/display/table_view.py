@@ -159,11 +159,13 @@ class TableView:
             self._draw_actions()
 
     def _open(self) -> None:
+        chosen = self._id()
+        closes = chosen == self._opened
+        # Not within the lock: opening waits for the background thread, which may be waiting to draw this table.
+        children = () if closes else (embed(self._source.open(chosen)),)
         with self._lock:
-            chosen = self._id()
-            closes = chosen == self._opened
             self._opened = None if closes else chosen
-            self.place.children = () if closes else (embed(self._source.open(chosen)),)
+            self.place.children = children
 
     def _more(self) -> None:
         self._source.limit += len(self._table.lines)
@@ -185,7 +187,7 @@ class TableView:
         with self._reading:
             try:
                 table = self._source.read()
-            except Exception as error:  # noqa: BLE001 (likewise)
+            except Exception as error:  # noqa: BLE001 (it belongs before the person who looks at the table)
                 self._failure = self._failure or f"{type(error).__name__}: {error}"
                 table = self._table
             with self._lock:

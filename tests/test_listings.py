@@ -291,10 +291,10 @@ def test_an_earlier_table_and_one_left_alone_become_static(frame, workspace, in_
     monkeypatch.setattr(table_view, "QUIET_SECONDS", 0.0)
     batchnb.jobs(workspace)._ipython_display_()
     for _ in range(3000):
-        if len(in_notebook) == 5 and set(in_notebook[-1]) == {"text/html", "text/plain"}:
+        if len(in_notebook) == 6:
             break
         threading.Event().wait(0.01)
-    assert set(in_notebook[-1]) == {"text/html", "text/plain"}
+    assert set(in_notebook[5]) == {"text/html", "text/plain"}
 
 
 def test_closing_a_workspace_leaves_its_views_as_summaries(frame, tmp_path, open_workspace, in_notebook):

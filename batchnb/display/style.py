@@ -66,6 +66,7 @@ CSS = """
  border-bottom:1px solid var(--batchnb-line);background:none;white-space:nowrap;max-width:none}
 .batchnb-job .batchnb-table th{font-weight:600}
 .batchnb-job .batchnb-table .batchnb-number{text-align:right}
+.batchnb-job .batchnb-table .batchnb-wide{white-space:normal;min-width:90px}
 .batchnb-job .batchnb-list td{vertical-align:top}
 .batchnb-job .batchnb-list .batchnb-what{white-space:normal;min-width:170px}
 .batchnb-list .batchnb-whole{white-space:nowrap}

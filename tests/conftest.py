@@ -16,6 +16,12 @@ from batchnb.api import simulator_client
 from batchnb.sim import Simulator
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that at the end no worker waits for another's."""
+    long = {item.path for item in items for name in ("ui", "slow") if item.get_closest_marker(name)}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep a test from the user's keys and ledger, and from what earlier tests left running."""

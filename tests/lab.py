@@ -185,9 +185,12 @@ def launch_chromium() -> Iterator[Any]:
             browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium; a test that asks for it is skipped where there is none, except in CI."""
+    """Chromium; a test that asks for it is skipped where there is none, except in CI.
+
+    For one file: while it runs, playwright has an event loop in this thread, and no test can run one of its own.
+    """
     if not Path(CHROMIUM).exists() and os.environ.get("CI") != "true":
         pytest.skip(f"no {CHROMIUM} (on Debian: apt-get install chromium)")
     with launch_chromium() as running:

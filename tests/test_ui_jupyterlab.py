@@ -8,31 +8,17 @@ from pathlib import Path
 import nbformat
 import pytest
 from contrast import measure
-from ui_cells import AFTER, ATTACH, AWAIT, BUSY, ENDED, EVERY_PART, FACTS, RESULT, SIMULATE, START, SUBMIT, TRICKED
+from ui_cells import AFTER, ATTACH, AWAIT, ENDED, EVERY_PART, FACTS, RESULT, SIMULATE, START, SUBMIT, TRICKED
+from ui_checks import CANCELED, check_that_the_view_moves_and_cancels_during_await
 
 from batchnb.display.words import SEGMENTS
 
 pytest_plugins = ["lab"]
 pytestmark = pytest.mark.ui
 
-CANCELED = re.compile(r"Ended, \d+ rows? canceled")
-
 
 def test_the_view_moves_while_a_cell_computes_and_cancels_during_await(lab, browser):
-    path = lab.write("await", START, BUSY, AWAIT, AFTER)
-    with lab.open(browser, path) as page:
-        page.run_all()
-        (seen,) = page.read(r"saw (\d) ended")
-        page.wait_for_batches(int(seen))
-        assert not page.shows("done computing")
-        (path.parent / "shown").touch()
-        page.see("done computing")
-
-        page.see("now waiting")
-        page.cancel()
-        page.see("waited for 60 rows")
-        page.see("the next cell ran")
-        page.views.get_by_text(CANCELED).wait_for()
+    check_that_the_view_moves_and_cancels_during_await(lab, browser)
 
 
 def test_cancel_works_while_a_cell_blocks_in_result(lab, browser):

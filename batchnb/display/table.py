@@ -127,13 +127,12 @@ def batch_line(batch: BatchLine, whose: str | None, now: float) -> TableLine:
         about.append(f"took {units.duration(batch.ended_at - batch.created_at)}")
     elif batch.running and batch.expires_at is not None:
         about.append(f"expires in {units.minutes(batch.expires_at - now)}")
-    found = ((key, getattr(batch.counts, key)) for key in words.SEGMENTS if key != "unsent")
     return TableLine(
         id=batch.id or "",
         name=units.clean(batch.id, 80),
         about=tuple(about),
         rows=batch.counts.total,
-        parts=tuple((key, number) for key, number in found if number),
+        parts=tuple(words.batch_segments(batch)),
         state=units.clean(batch.state, 40).replace("_", " ").capitalize(),
         open=batch.state != "ended",
     )

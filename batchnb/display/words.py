@@ -11,6 +11,7 @@ from batchnb.snapshot import BatchLine, Snapshot
 
 __all__ = [
     "SEGMENTS",
+    "batch_segments",
     "batch_words",
     "batches_words",
     "cost_words",
@@ -140,10 +141,15 @@ def open_words(snapshot: Snapshot) -> str | None:
     )
 
 
+def batch_segments(batch: BatchLine) -> list[tuple[str, int]]:
+    """List the parts of one batch's bar that are not empty: ``(key of SEGMENTS, requests)``."""
+    found = ((key, getattr(batch.counts, key)) for key in SEGMENTS if key != "unsent")
+    return [(key, number) for key, number in found if number]
+
+
 def batch_words(batch: BatchLine) -> str:
     """Say what became of a batch's requests: ``"20 succeeded · 4 errored"``."""
-    found = ((key, getattr(batch.counts, key)) for key in SEGMENTS if key != "unsent")
-    return " · ".join(f"{number:,} {SEGMENTS[key]}" for key, number in found if number)
+    return " · ".join(f"{number:,} {SEGMENTS[key]}" for key, number in batch_segments(batch))
 
 
 def rows_words(snapshot: Snapshot) -> str:

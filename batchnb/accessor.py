@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
+import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
 
 from batchnb.errors import InputError
-from batchnb.params import NOT_SENT, check_names, shared_params, split_betas
+from batchnb.params import NOT_SENT
 
 if TYPE_CHECKING:
     from batchnb.composer import Composer
@@ -21,6 +22,33 @@ if TYPE_CHECKING:
 __all__ = ["FrameAccessor", "SeriesAccessor"]
 
 Template = str | Callable[[Any], Any] | None
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+#: Arguments of ``submit`` that do not concern what is asked.
+_ONLY_SUBMIT = ("name", "batch_size", "retries", "max_cost", "if_over", "cache", "details", "progress")
+
+
+def _takes_what(submit: Callable[..., Any], *without: str) -> Callable[[_Method], _Method]:
+    """Give a method that ends in ``**options`` the arguments of `submit` by name, so that Jupyter's help shows them."""
+
+    def decorate(method: _Method) -> _Method:
+        own = [one for one in inspect.signature(method).parameters.values() if one.kind is not one.VAR_KEYWORD]
+        names = {one.name for one in own}
+        options = inspect.signature(submit).parameters.values()
+        signature = inspect.signature(method).replace(
+            parameters=own + [one for one in options if one.name not in names | set(without)]
+        )
+
+        @functools.wraps(method)
+        def checked(*args: Any, **options: Any) -> Any:
+            signature.bind(*args, **options)  # a TypeError names this method, and the name that is wrong
+            return method(*args, **options)
+
+        checked.__signature__ = signature  # type: ignore[attr-defined]
+        return checked  # type: ignore[return-value]
+
+    return decorate
 
 
 class FrameAccessor:
@@ -35,18 +63,32 @@ class FrameAccessor:
         template: Template = None,
         *,
         into: str | None = None,
-        labels: Sequence[str | int] | None = None,
+        labels: Sequence[str | int] | Mapping[str | int, str] | None = None,
+        multiple: bool = False,
+        other: str | None = None,
+        explain: bool = False,
+        schema: Any = None,
+        flatten: bool = False,
+        examples: Any = None,
+        images: Any = None,
+        documents: Any = None,
         system: str | list[dict[str, Any]] | None = None,
         model: str | None = None,
         max_tokens: int | None = None,
-        params: Mapping[str, Any] | None = None,
+        thinking: str | int | Mapping[str, Any] | None = None,
+        effort: str | None = None,
+        params: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None = None,
         key: Hashable | None = None,
         name: str | None = None,
         missing: Literal["skip", "raise", "send"] = "skip",
         batch_size: int | None = None,
         retries: int = 1,
+        max_cost: float | None = None,  # noqa: ARG002
+        if_over: Literal["refuse", "stop"] = "refuse",  # noqa: ARG002
+        cache: Literal["auto", "5m", "1h"] | None = "auto",  # noqa: ARG002
         fresh: bool | str = False,
         samples: int = 1,
+        details: bool = False,  # noqa: ARG002
         overwrite: bool = False,
         progress: bool = True,
         workspace: Workspace | None = None,
@@ -69,16 +111,37 @@ class FrameAccessor:
         into : str, optional
             The new column; ``<into>_status`` and ``<into>_error`` stand beside it. Default: ``<column>_reply``, or
             ``<column>_label`` with `labels`.
-        labels : sequence of str or int, optional
-            Have each row answered by one of these, as a categorical column.
+        labels : sequence or mapping, optional
+            Have each row answered by one of these, as a categorical column. A dict says of each label what it means.
+        multiple : bool
+            Let a row have several labels, or none: the column holds lists.
+        other : str, optional
+            A further label, for what fits none of the others.
+        explain : bool
+            Also ask for a short reason, before the label, as a column ``<into>_rationale``.
+        schema : type or dict, optional
+            Have each row answered in this form: a Pydantic model, a dataclass, a TypedDict or a JSON schema. Each of
+            its fields becomes a column of the fitting type.
+        flatten : bool
+            Give the fields of objects within the schema columns of their own, such as ``address.city``.
+        examples : DataFrame or sequence, optional
+            Inputs with the answers wanted, which are shown to the model before each row.
+        images, documents : hashable or sequence, optional
+            A column that holds images or PDFs: paths, URLs, bytes, PIL images, or lists of them; or, as a list, those
+            that all rows share.
         system : str or list of content blocks, optional
             Instructions that are the same for all rows.
         model : str, optional
             Default: the workspace's, ``claude-haiku-4-5`` unless it was changed.
         max_tokens : int, optional
             The longest reply, in tokens. Default: 1,024 for text, 256 for labels.
-        params : mapping, optional
-            Anything else the Messages API takes, merged into every request (thinking, tools, ...), and ``betas``.
+        thinking : str, int or mapping, optional
+            ``"adaptive"``, ``"disabled"``, or how many tokens the model may think at most.
+        effort : str, optional
+            ``"low"``, ``"medium"``, ``"high"``, ``"xhigh"`` or ``"max"``.
+        params : mapping or callable, optional
+            Anything else the Messages API takes, merged into every request (tools, stop_sequences, ...), and ``betas``.
+            A function of a row gives what is merged into that row's.
         key : hashable, optional
             A column of unique row names. They lead the custom_ids, so that results downloaded elsewhere still match;
             note that they leave this machine with the requests.
@@ -91,6 +154,12 @@ class FrameAccessor:
             moves and results come in parts.
         retries : int
             How often a row is asked again by itself after an error that passes, or after its batch expired.
+        max_cost : float, optional
+            Dollars that the job may cost at most. Where the worst case is more, nothing is sent.
+        if_over : {"refuse", "stop"}
+            With "stop", as much is sent as `max_cost` allows, batch by batch, and the rest is held back.
+        cache : {"auto", "5m", "1h"} or None
+            How long the server keeps what all prompts share, at a lower price. "auto" decides whether it pays.
         fresh : bool or str
             Ask once more what was asked before. A tag, of 1 to 64 letters, digits, spaces and ``_ . : / -``, asks once
             more per tag: running the cell again sends nothing. True asks once more at every run, after going on with a
@@ -99,6 +168,8 @@ class FrameAccessor:
             How often each row is asked, from 1 to 100. With more than 1, `into` is the most frequent answer (of equally
             frequent ones, the first), ``<into>_samples`` the list of all, and ``<into>_agreement`` the share of the
             answers that are equal to the most frequent. Raising it later asks only what is missing.
+        details : bool
+            Further columns that tell where each answer is from and what it cost, as ``job.result(details=True)`` does.
         overwrite : bool
             Replace a column `into` that batchnb did not make.
         progress : bool
@@ -118,38 +189,24 @@ class FrameAccessor:
         CredentialsError
             There is no key, or the server refuses it. Nothing was sent.
         """
+        from batchnb.asking import recipe_of
         from batchnb.display import show
 
         workspace = workspace or _default_workspace()
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise InputError(f"retries is a whole number from 0, not {retries!r}. {NOT_SENT}")
-        recipe = self._recipe(
-            workspace, column, template, into=into, labels=labels, system=system, model=model, max_tokens=max_tokens,
-            params=params, key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite,
+        recipe = recipe_of(
+            workspace, self._frame, column, template, into=into, labels=labels, multiple=multiple, other=other,
+            explain=explain, schema=schema, flatten=flatten, examples=examples, images=images, documents=documents,
+            system=system, model=model, max_tokens=max_tokens, thinking=thinking, effort=effort, params=params,
+            key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite,
         )  # fmt: skip
         job = workspace.submit(self._frame, recipe, name=name, batch_size=batch_size, retries=retries)
         show(job, progress=progress)
         return job
 
-    def preview(
-        self,
-        column: Hashable,
-        template: Template = None,
-        n: int = 3,
-        *,
-        into: str | None = None,
-        labels: Sequence[str | int] | None = None,
-        system: str | list[dict[str, Any]] | None = None,
-        model: str | None = None,
-        max_tokens: int | None = None,
-        params: Mapping[str, Any] | None = None,
-        key: Hashable | None = None,
-        missing: Literal["skip", "raise", "send"] = "skip",
-        fresh: bool | str = False,
-        samples: int = 1,
-        overwrite: bool = False,
-        workspace: Workspace | None = None,
-    ) -> ShownPreview:
+    @_takes_what(submit, *_ONLY_SUBMIT)
+    def preview(self, column: Hashable, template: Template = None, n: int = 3, **options: Any) -> ShownPreview:
         """Show what `submit` would send for the first `n` rows; send nothing that costs money.
 
         Touches the network only for the free count_tokens endpoint, once for each row shown, and goes without where
@@ -159,9 +216,9 @@ class FrameAccessor:
         ----------
         n : int
             Rows to show.
-        column, template, into, labels, system, model, max_tokens, params, key, missing
+        column, template, into, labels, multiple, other, explain, schema, flatten, examples, images, documents
             As `submit` takes them.
-        fresh, samples, overwrite, workspace
+        system, model, max_tokens, thinking, effort, params, key, missing, fresh, samples, overwrite, workspace
             As `submit` takes them.
 
         Returns
@@ -174,13 +231,11 @@ class FrameAccessor:
         InputError
             As `submit` would.
         """
+        from batchnb.asking import recipe_of
         from batchnb.previews import first_rows, preview
 
-        workspace = workspace or _default_workspace()
-        recipe = self._recipe(
-            workspace, column, template, into=into, labels=labels, system=system, model=model, max_tokens=max_tokens,
-            params=params, key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite,
-        )  # fmt: skip
+        workspace = options.pop("workspace", None) or _default_workspace()
+        recipe = recipe_of(workspace, self._frame, column, template, **options)
         return preview(workspace, self._frame, recipe, first_rows(self._frame, n))
 
     def compose(
@@ -250,73 +305,22 @@ class FrameAccessor:
         """
         return job.merge(self._frame, template=template, on=on, overwrite=overwrite)
 
-    def _checked(self, column: Hashable) -> pd.DataFrame:
-        from batchnb.recipes import check_column
-
-        if len(self._frame) == 0:
-            raise InputError(f"The frame has no rows, so there is nothing to ask. {NOT_SENT}")
-        check_column(self._frame, column)
-        return self._frame
-
     def _compose(
         self, source: object, column: Hashable, template: str | None = None, workspace: Workspace | None = None,
         **options: Any,
     ) -> Composer:  # fmt: skip
+        from batchnb.asking import check_frame, recipe_of
         from batchnb.composer import compose
 
+        check_frame(self._frame, column)
+
+        def recipe(workspace: Workspace, column: Hashable, template: Template, **options: Any) -> Recipe:
+            return recipe_of(workspace, self._frame, column, template, **options)
+
         return compose(
-            workspace or _default_workspace(), self._checked(column), column, template, self._recipe, source=source,
+            workspace or _default_workspace(), self._frame, column, template, recipe, source=source,
             named=workspace is not None, **options,
         )  # fmt: skip
-
-    def _recipe(
-        self, workspace: Workspace, column: Hashable, template: Template, *, into: str | None = None,
-        labels: Sequence[str | int] | None = None, system: Any = None, model: str | None = None,
-        max_tokens: int | None = None, params: Mapping[str, Any] | None = None, key: Hashable | None = None,
-        missing: str = "skip", fresh: bool | str = False, samples: int = 1, overwrite: bool = False,
-    ) -> Recipe:  # fmt: skip
-        """Check the arguments, and put them together."""
-        from batchnb.frames import check_into
-        from batchnb.recipes import Recipe, check_column, check_samples, tag_of
-        from batchnb.schemas import LabelReply, TextReply
-
-        frame = self._checked(column)
-        if key is not None:
-            check_column(frame, key, "key")
-        if missing not in ("skip", "raise", "send"):
-            raise InputError(f'missing= takes "skip", "raise" or "send", not {missing!r}. {NOT_SENT}')
-        if not isinstance(template, str) and template is not None and not callable(template):
-            raise InputError(
-                f"template takes text, a function of a row, or None, not {type(template).__name__}. {NOT_SENT}"
-            )
-        check_samples(samples)
-        reply = TextReply() if labels is None else LabelReply.of(labels)
-        given, betas = split_betas(params or {})
-        if model is not None and "model" in given:
-            raise InputError(f"model is given twice: as model= and in params=. Keep one. {NOT_SENT}")
-        fields = workspace.fields(betas)
-        check_names(given, fields | {"messages"}, "params=")
-        recipe = Recipe(
-            column=column,
-            template=template,
-            shared=shared_params(
-                reply, model=model or workspace.model, max_tokens=max_tokens, system=system, params=given
-            ),
-            betas=betas,
-            reply=reply,
-            into=f"{column}_{reply.suffix}" if into is None else into,
-            key=key,
-            missing=missing,
-            fields=fields,
-            replicate=tag_of(fresh),
-            samples=samples,
-        )
-        read = (column,) if callable(template) else recipe.compiled(frame).columns
-        read = read if key is None else (*read, key)
-        check_into(frame, recipe.into, read, overwrite=overwrite, samples=samples)
-        if fresh is True:
-            return dataclasses.replace(recipe, replicate=workspace.ledger.askings.fresh_tag(recipe.asking()))
-        return recipe
 
 
 class SeriesAccessor:

@@ -27,7 +27,7 @@ from batchnb.templates import Template, compile_template, whole_column
 __all__ = ["Question", "Recipe", "check_column", "check_samples", "column_values", "tag_of", "unique_keys"]
 
 #: What a row may give, in the order of a recipe's envelopes: see :class:`batchnb.requests.Envelope`.
-SLOTS = ("content", "messages", "params")
+SLOTS = ("content", "messages", "params", "blocks")
 
 RowFunction = Callable[[Any], Any]
 
@@ -73,6 +73,10 @@ class Recipe:
         Names a callable's params may have.
     replicate : str
         The tag under which the rows are asked once more; empty for the first asking.
+    turns : tuple of dict
+        Messages before the row's own: examples, and what a template of several messages begins with.
+    blocks : tuple of dict
+        Content blocks before the row's own text: documents that all rows share.
     samples : int
         How often each row is asked. The first sample is asked under the replicate itself, the second under ``*2`` after
         it: so a further sample buys no earlier one again.
@@ -89,11 +93,13 @@ class Recipe:
     fields: frozenset[str] = frozenset()
     replicate: str = ""
     samples: int = 1
+    turns: tuple[dict[str, Any], ...] = ()
+    blocks: tuple[dict[str, Any], ...] = ()
 
     def spec(self) -> dict[str, Any]:
         """Describe the recipe as JSON, so that it can ask the same again; a callable cannot be described.
 
-        One sample is not mentioned, as before there could be several: the same job keeps its id.
+        What came later and is not used is not mentioned: the same job keeps its id.
         """
         spec = {
             "column": str(self.column),
@@ -107,7 +113,8 @@ class Recipe:
             "missing": self.missing,
             "replicate": self.replicate,
         }
-        return spec if self.samples == 1 else {**spec, "samples": self.samples}
+        later = {"samples": self.samples if self.samples > 1 else 0, "turns": self.turns, "blocks": self.blocks}
+        return spec | {name: value for name, value in later.items() if value}
 
     @classmethod
     def from_spec(
@@ -144,6 +151,8 @@ class Recipe:
             missing="skip" if spec["missing"] == "raise" else spec["missing"],
             fields=fields,
             samples=spec.get("samples", 1),
+            turns=tuple(spec.get("turns", ())),
+            blocks=tuple(spec.get("blocks", ())),
         )
 
     @property
@@ -156,13 +165,19 @@ class Recipe:
         return self._envelopes(self.replicate)
 
     def _envelopes(self, replicate: str) -> tuple[Envelope, ...]:
-        slots = SLOTS if callable(self.template) else SLOTS[:1]
-        return tuple(Envelope.around(self.shared, slot, betas=self.betas, replicate=replicate) for slot in slots)
+        slots = SLOTS if callable(self.template) or self.blocks else SLOTS[:1]
+        return tuple(
+            Envelope.around(
+                self.shared, slot, betas=self.betas, replicate=replicate, turns=self.turns, blocks=self.blocks
+            )
+            for slot in slots
+        )
 
     def asking(self) -> bytes:
         """Give a digest of what is asked of a row, whichever time it is asked: ``fresh=True`` counts by it."""
         spec = self.spec()
-        named = {name: spec[name] for name in ("column", "template", "callable", "reply")}
+        asked = ("column", "template", "callable", "reply", "turns", "blocks")
+        named = {name: spec[name] for name in asked if name in spec}
         named |= {"shared": canonical(self.shared), "betas": sorted(set(self.betas))}
         return hashlib.blake2b(msgspec.json.encode(named, order="sorted"), digest_size=16).digest()
 

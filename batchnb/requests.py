@@ -24,7 +24,9 @@ __all__ = [
     "Content",
     "Envelope",
     "attached_digest",
+    "blocks_of",
     "canonical",
+    "content_of",
     "custom_id",
     "digest_in",
     "item_size",
@@ -63,17 +65,45 @@ def canonical(value: Any) -> Any:
     if isinstance(value, Mapping):
         if value.get("type") == "base64" and isinstance(value.get("data"), str):
             return {"media_type": value.get("media_type"), "sha256": _sha256_of_base64(value["data"]), "type": "file"}
-        return {
+        question = {
             name: canonical(item)
             for name, item in value.items()
             # A tool's input may well have a property of that name; a marker is told by its value.
             if not (name == "cache_control" and isinstance(item, Mapping) and item.get("type") == "ephemeral")
         }
+        if _order_matters(value):
+            question["property_order"] = list(value["properties"])
+        return question
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
     if isinstance(value, bytes | bytearray | memoryview):
         # The encoder would write them as base64 whatever they hold, so base64 would be encoded twice.
         raise InputError("it holds bytes; give files as base64 text: base64.b64encode(data).decode()")
+    return value
+
+
+def _order_matters(value: Mapping[str, Any]) -> bool:
+    """Tell whether this is a JSON schema whose properties come in an order of their own.
+
+    A reply is written in that order (platform.claude.com documentation, "Structured outputs"): a reason that is asked
+    for before the label is another question than one after it.
+    """
+    properties = value.get("properties")
+    if value.get("type") != "object" or not isinstance(properties, Mapping):
+        return False
+    return list(properties) != sorted(properties, key=str)
+
+
+def _in_order(value: Any) -> Any:
+    """Keep the order of a schema's properties where the encoder would sort them by name."""
+    if isinstance(value, Mapping):
+        kept = {name: _in_order(item) for name, item in value.items()}
+        if _order_matters(value):
+            pairs = [_encode(str(name)) + b":" + _encode(item) for name, item in kept["properties"].items()]
+            kept["properties"] = msgspec.Raw(b"{" + b",".join(pairs) + b"}")
+        return kept
+    if isinstance(value, list | tuple):
+        return [_in_order(item) for item in value]
     return value
 
 
@@ -111,20 +141,26 @@ class Envelope:
 
     @classmethod
     def around(
-        cls, shared: Mapping[str, Any], slot: str, *, betas: Sequence[str] = (), replicate: str = ""
-    ) -> Envelope:
+        cls, shared: Mapping[str, Any], slot: str, *, betas: Sequence[str] = (), replicate: str = "",
+        turns: Sequence[Mapping[str, Any]] = (), blocks: Sequence[Mapping[str, Any]] = (),
+    ) -> Envelope:  # fmt: skip
         """Make the envelope for rows that vary in their `slot`.
 
         Parameters
         ----------
         shared : mapping
             Params every row has. Without ``messages``, unless `slot` is ``"params"``.
-        slot : {"content", "messages", "params"}
-            What a row gives: the content of one user message, all messages, or the whole params.
+        slot : {"content", "blocks", "messages", "params"}
+            What a row gives: the content of one user message; content blocks of one, without the brackets of the list;
+            all messages; or the whole params.
         betas : sequence of str
             Beta headers; their order does not matter.
         replicate : str
             Tells repeated askings of one question apart; empty for the first.
+        turns : sequence of messages
+            What was said before the row's message. For the slots "content" and "blocks".
+        blocks : sequence of content blocks
+            What the row's message begins with. For the slot "blocks".
 
         Raises
         ------
@@ -134,8 +170,8 @@ class Envelope:
         if slot == "params":
             head = tail = asked_head = asked_tail = b""
         else:
-            head, tail = _split(shared, slot)
-            asked_head, asked_tail = _split(canonical(shared), slot)
+            head, tail = _split(shared, slot, turns, blocks)
+            asked_head, asked_tail = _split(canonical(shared), slot, canonical(turns), canonical(blocks))
         suffix = b"\n" + _encode({"betas": sorted(set(betas)), "replicate": replicate})
         return cls(head, tail, asked_head, asked_tail + suffix)
 
@@ -152,13 +188,20 @@ class Envelope:
         return params
 
 
-def _split(shared: Mapping[str, Any], slot: str) -> tuple[bytes, bytes]:
-    """Encode `shared` with sorted names, cut open where the row's messages go."""
+def _split(
+    shared: Mapping[str, Any], slot: str, turns: Sequence[Mapping[str, Any]], blocks: Sequence[Mapping[str, Any]]
+) -> tuple[bytes, bytes]:
+    """Encode `shared` with sorted names, cut open where the row's part goes."""
     before = _json({name: value for name, value in shared.items() if name < "messages"})
     after = _json({name: value for name, value in shared.items() if name > "messages"})
-    around = (b'[{"content":', b',"role":"user"}]') if slot == "content" else (b"", b"")
-    head = before[:-1] + (b"," if len(before) > 2 else b"") + b'"messages":' + around[0]
-    tail = around[1] + (b"," + after[1:] if len(after) > 2 else b"}")
+    opening, closing = b"", b""
+    if slot != "messages":
+        said = b"".join(_json(turn) + b"," for turn in turns)
+        opening, closing = b"[" + said + b'{"content":', b',"role":"user"}]'
+    if slot == "blocks":
+        opening, closing = opening + b"[" + b"".join(_json(block) + b"," for block in blocks), b"]" + closing
+    head = before[:-1] + (b"," if len(before) > 2 else b"") + b'"messages":' + opening
+    tail = closing + (b"," + after[1:] if len(after) > 2 else b"}")
     return head, tail
 
 
@@ -176,9 +219,21 @@ def content_of(value: Any) -> Content:
     return Content(sent, _json(canonical(value)))
 
 
+def blocks_of(blocks: Sequence[Mapping[str, Any]]) -> Content:
+    """Encode content blocks for the slot "blocks": as a list without its brackets.
+
+    Raises
+    ------
+    InputError
+        They cannot be written as JSON; the caller says of which row.
+    """
+    whole = content_of(list(blocks))
+    return Content(whole.sent[1:-1], whole.asked[1:-1])
+
+
 def _json(value: Any) -> bytes:
     try:
-        return _encode(value)
+        return _encode(value if isinstance(value, str) else _in_order(value))
     except (TypeError, ValueError, RecursionError) as error:  # ValueError: integers beyond 64 bits, half a character
         raise InputError(f"it cannot be written as JSON ({error})") from error
 

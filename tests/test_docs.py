@@ -162,13 +162,19 @@ def test_the_accessors_methods_are_those_that_are_documented():
 
 def test_preview_takes_what_submit_takes():
     """Options that only matter once something is sent are left out."""
-    only_submit = {"name", "batch_size", "retries", "progress"}
+    only_submit = {"name", "batch_size", "retries", "progress", "cache", "max_cost", "if_over", "details"}
     assert taken(FrameAccessor.submit) - only_submit == taken(FrameAccessor.preview) - {"n"}
 
 
 def test_compose_takes_what_a_form_sets():
-    not_set = {"params", "key", "missing", "fresh", "samples", "overwrite"}
-    assert taken(FrameAccessor.preview) - not_set - {"n"} == taken(FrameAccessor.compose)
+    form = {"column", "template", "labels", "system", "model", "into", "max_tokens", "workspace"}
+    assert taken(FrameAccessor.compose) == form
+    assert form <= taken(FrameAccessor.submit)
+
+
+def test_a_wrong_name_is_named_as_the_method_takes_it():
+    with pytest.raises(TypeError, match="lables"):
+        pd.DataFrame({"text": ["a"]}).batch.preview("text", lables=["a", "b"])
 
 
 def test_workspaces_are_made_without_touching_anything(tmp_path):

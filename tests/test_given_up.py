@@ -186,7 +186,7 @@ def batch(state: str = "in_progress", *, created: float | None = 0.0, expires: f
         id=1, server_id="msgbatch_1", state=state, owner="me", requests=5, bytes=100, intended_at=NOW,
         failed_at=None, created_at=None if created is None else NOW + created,
         expires_at=None if expires is None else NOW + expires, ended_at=None, checked_at=None, processing=5,
-        succeeded=0, errored=0, canceled=0, expired=0, cancel_asked=0, note=None, given_up=0,
+        succeeded=0, errored=0, canceled=0, expired=0, cancel_asked=0, note=None, given_up=0, standard=0,
     )  # fmt: skip
 
 

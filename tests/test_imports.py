@@ -21,7 +21,7 @@ PACKAGE = Path(batchnb.__file__).parent
 #: A package stands for all its modules. What only a type checker reads is free.
 LAYERS: list[set[str]] = [
     {"errors", "snapshot"},
-    {"cells", "display", "pricing", "requests", "schedule", "schemas", "waiting"},
+    {"cells", "delivery", "display", "pricing", "requests", "schedule", "schemas", "waiting"},
     {"api", "params", "results", "templates"},
     {"ledger"},
     {"frames", "recipes", "sqlvalues", "state", "submission"},
@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
     {"workspace"},
     {"sim"},
     {"current"},
-    {"listings", "previews"},
+    {"asking", "listings", "previews"},
     {"composer"},
     {"accessor"},
     {"batchnb"},
@@ -40,8 +40,8 @@ LAYERS: list[set[str]] = [
 ]
 
 #: Values in, values out: no clock, no files, no network, no threads.
-PURE = {"errors", "snapshot", "cells", "pricing", "requests", "schedule", "schemas", "params", "results", "templates",
-        "frames", "recipes", "changes", "sqlvalues", "display.draft"}  # fmt: skip
+PURE = {"errors", "snapshot", "cells", "delivery", "pricing", "requests", "schedule", "schemas", "params", "results",
+        "templates", "frames", "recipes", "changes", "sqlvalues", "display.draft"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

@@ -19,6 +19,7 @@ from batchnb.requests import (
     BODY_END,
     BODY_START,
     Envelope,
+    blocks_of,
     canonical,
     content_of,
     custom_id,
@@ -261,6 +262,38 @@ def test_a_custom_id_is_always_one_the_api_takes_and_gives_its_digest_back(key, 
     identifier = custom_id(label_of(key), question)
     assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", identifier)
     assert digest_in(identifier) == question
+
+
+SCHEMA = {"type": "object", "properties": {"why": {"type": "string"}, "label": {"enum": ["a", "b"]}}}
+SWAPPED = {"type": "object", "properties": dict(reversed(SCHEMA["properties"].items()))}
+
+
+def test_the_order_of_a_schemas_properties_is_sent_and_is_part_of_the_question():
+    config = {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}
+    envelope = Envelope.around({"model": MODEL, **config}, "content")
+    sent = envelope.params(content_of("text"))["output_config"]["format"]["schema"]
+    assert list(sent["properties"]) == ["why", "label"]
+    assert digest("text", **config) != digest("text", output_config={"format": {"schema": SWAPPED}})
+    tool = {"name": "t", "input_schema": SCHEMA}
+    assert digest("text", tools=[tool]) != digest("text", tools=[{"name": "t", "input_schema": SWAPPED}])
+
+
+TURNS = [{"role": "user", "content": "2 + 2"}, {"role": "assistant", "content": "4"}]
+BLOCKS = [{"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "All rows' own."}}]
+
+
+def test_turns_and_blocks_before_a_rows_own_part_ask_what_whole_messages_ask():
+    text = {"type": "text", "text": "3 + 3"}
+    shared = {"model": MODEL, "max_tokens": 64, "system": "Add."}
+    whole = Envelope.around(shared, "messages")
+    parts = Envelope.around(shared, "content", turns=TURNS)
+    messages = content_of([*TURNS, {"role": "user", "content": "3 + 3"}])
+    assert parts.params(content_of("3 + 3")) == whole.params(messages)
+    assert parts.digest(content_of("3 + 3")) == whole.digest(messages)
+    parts = Envelope.around(shared, "blocks", turns=TURNS, blocks=BLOCKS)
+    messages = content_of([*TURNS, {"role": "user", "content": [*BLOCKS, text]}])
+    assert parts.params(blocks_of([text])) == whole.params(messages)
+    assert parts.digest(blocks_of([text])) == whole.digest(messages)
 
 
 @pytest.mark.parametrize(

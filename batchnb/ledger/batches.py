@@ -63,6 +63,7 @@ class BatchRecord:
     cancel_asked: int
     note: str | None
     given_up: int
+    standard: int
 
 
 _COLUMNS = ", ".join(field.name for field in fields(BatchRecord))

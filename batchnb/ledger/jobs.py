@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
 
+from batchnb.delivery import Delivery
 from batchnb.errors import JobNotFoundError, JobStateError
 from batchnb.ledger.askings import chunks
 from batchnb.ledger.foreign import Foreign
@@ -70,6 +71,7 @@ class NewJob:
     max_bytes: int
     retries: int
     asking: bytes | None = None
+    delivery: Delivery = field(default_factory=Delivery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class JobRecord:
     name: str
     state: str
     recipe: dict[str, Any]
+    delivery: Delivery
     rows: int
     reused: int
     batch_size: int
@@ -124,12 +127,14 @@ class Jobs:
 
     def _select(self, clause: str, *values: object) -> Iterator[JobRecord]:
         columns = (
-            "number, id, name, state, recipe, rows, reused, batch_size, max_bytes, retries, created_at, ended_at, note"
+            "number, id, name, state, recipe, delivery, rows, reused, batch_size, max_bytes, retries, created_at,"
+            " ended_at, note"
         )
         with self._store.read() as db:
             found = db.execute(f"SELECT {columns} FROM jobs {clause}", values).fetchall()
-        for number, job_id, name, state, recipe, *rest in found:
-            yield JobRecord(number, job_id, name, state, msgspec.json.decode(recipe), *rest)
+        for number, job_id, name, state, recipe, delivery, *rest in found:
+            how = msgspec.json.decode(delivery, type=Delivery)
+            yield JobRecord(number, job_id, name, state, msgspec.json.decode(recipe), how, *rest)
 
     def unsent(self, digests: Iterable[bytes], rule: str = "new") -> Iterator[bytes]:
         """Pick the questions that would be sent: nobody has asked them, or `rule` lets them be asked again."""
@@ -155,22 +160,23 @@ class Jobs:
     def create(self, job: NewJob, rows: Iterable[Row], now: float) -> JobRecord:
         """Record a job, its rows, and the questions nobody has asked yet, in one durable transaction.
 
-        A job of the same id is given back, with its name, batch size and retries as they are now: two kernels running
-        one cell share it.
+        A job of the same id is given back, with its name, batch size, retries and delivery as they are now: two
+        kernels running one cell share it.
         """
         with self._store.transaction(durable=True) as db:
             found = self.find(job.id)
+            delivery = msgspec.json.encode(job.delivery).decode()
             if found is not None:
                 db.execute(
-                    "UPDATE jobs SET name = ?, batch_size = ?, retries = ? WHERE number = ?",
-                    (job.name, job.batch_size, job.retries, found.number),
+                    "UPDATE jobs SET name = ?, batch_size = ?, retries = ?, delivery = ? WHERE number = ?",
+                    (job.name, job.batch_size, job.retries, delivery, found.number),
                 )
                 return self.by_number(found.number)
             number = db.execute(
-                "INSERT INTO jobs (id, name, state, recipe, rows, reused, batch_size, max_bytes, retries, created_at)"
-                " VALUES (?, ?, 'open', ?, 0, 0, ?, ?, ?, ?)",
+                "INSERT INTO jobs (id, name, state, recipe, rows, reused, batch_size, max_bytes, retries, created_at,"
+                " delivery) VALUES (?, ?, 'open', ?, 0, 0, ?, ?, ?, ?, ?)",
                 (job.id, job.name, msgspec.json.encode(job.recipe).decode(), job.batch_size, job.max_bytes,
-                 job.retries, now),
+                 job.retries, now, delivery),
             ).lastrowid  # fmt: skip
             assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
             if job.asking is not None:

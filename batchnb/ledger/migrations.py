@@ -144,4 +144,11 @@ STEPS: tuple[str, ...] = (
     -- row of its frame: job_rows.position = row * samples + sample, both from 0. jobs.rows and jobs.reused count the
     -- frame's rows.
     """,
+    """
+    -- How a job's requests are delivered, as JSON: see batchnb.delivery.
+    ALTER TABLE jobs ADD COLUMN delivery TEXT NOT NULL DEFAULT '{}';
+
+    -- standard: 1  no batch, but requests sent one by one through Messages, at the standard price (a pilot)
+    ALTER TABLE batches ADD COLUMN standard INTEGER NOT NULL DEFAULT 0;
+    """,
 )

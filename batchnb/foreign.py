@@ -18,8 +18,9 @@ from batchnb.ledger import ForeignBatch, Ledger
 from batchnb.requests import digest_in
 from batchnb.schedule import backoff, poll_interval
 from batchnb.schemas import TextReply
+from batchnb.settling import READ_AGAIN, STRANGERS, result_in, times_of
 from batchnb.state import KEPT
-from batchnb.submission import CHUNK, READ_AGAIN, STRANGERS, result_in, state_of, times_of, waiting_helps
+from batchnb.submission import CHUNK, state_of, waiting_helps
 
 __all__ = ["Recovered", "attach_batch", "is_batch_id", "recover"]
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from batchnb.errors import ApiError, NotFoundError, RefusedError
 from batchnb.ledger import ATTACHED, LIVE, BatchRecord, Ledger
 from batchnb.schedule import backoff, poll_interval
-from batchnb.submission import DECIDE, READ_AGAIN, Settlement, Submission, state_of, times_of, waiting_helps
+from batchnb.settling import DECIDE, READ_AGAIN, Settlement, times_of
+from batchnb.submission import Submission, state_of, waiting_helps
 
 __all__ = ["Turned", "Turns"]
 
@@ -157,7 +158,7 @@ class Turns:
 
     def _settle(self, batch: BatchRecord, due: _Due) -> Turned:
         due.at = self._clock() + self._next_interval(due)
-        settled = self._submission.settle(batch, due.settlement)
+        settled = self._submission.settling.settle(batch, due.settlement)
         due.doubted_since = None
         if not settled:
             return Turned()

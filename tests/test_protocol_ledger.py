@@ -13,7 +13,7 @@ from bench import KEY, Bench, assert_echoed, outcomes, texts
 from independent import Lost, Status
 
 from batchnb.errors import BatchnbError, CredentialsError, LedgerError
-from batchnb.submission import Settlement
+from batchnb.settling import Settlement
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -59,8 +59,8 @@ def test_a_ledger_opened_twice_here_keeps_its_file_when_another_process_leaves(b
 def test_a_batch_adopted_by_one_process_cannot_be_let_go_by_another(bench: Bench):
     batch = uncertain_batch(bench, Lost())
     one, two = (bench.open().watcher._submission for _ in range(2))
-    assert one.settle(batch, Settlement())
-    two.settle(batch, Settlement(empty_listings=5))  # it listed before, and goes by what it saw then
+    assert one.settling.settle(batch, Settlement())
+    two.settling.settle(batch, Settlement(empty_listings=5))  # it listed before, and goes by what it saw then
     found = bench.workspace.ledger.batches.get(batch.id)
     assert (found.state, found.server_id) == ("in_progress", "msgbatch_000001")
     assert_echoed(bench.submit(texts(10)))

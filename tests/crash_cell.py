@@ -36,7 +36,7 @@ from batchnb.api import BATCHES, Api
 from batchnb.errors import AmbiguousError, ApiError, RefusedError
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.store import Store
-from batchnb.submission import Submission
+from batchnb.settling import Settling
 
 PATIENCE = 40.0
 ROUNDS = 8  # times that failed rows are asked again before a run gives up
@@ -166,10 +166,10 @@ def _resend() -> None:
 def _never_look() -> None:
     """Send again what is uncertain, without asking the server."""
 
-    def settle(self: Submission, batch: Any, known: Any) -> bool:
+    def settle(self: Settling, batch: Any, known: Any) -> bool:
         return self._ledger.batches.let_go(batch.id, state="uncertain")
 
-    Submission.settle = settle  # type: ignore[method-assign]
+    Settling.settle = settle  # type: ignore[method-assign]
 
 
 def _misplace() -> None:

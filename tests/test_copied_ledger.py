@@ -16,6 +16,7 @@ from batchnb import Workspace
 from batchnb.ledger import copies
 
 pytest_plugins = ["bench_fixtures"]
+pytestmark = pytest.mark.steady
 
 
 def copied(bench: Bench, name: str = "copy") -> Workspace:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, settings, stateful
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
@@ -29,6 +30,8 @@ from batchnb import Job
 from batchnb.errors import ApiError, CredentialsError, JobStateError, LedgerError
 from batchnb.ledger import Ledger
 from batchnb.requests import digest_in
+
+pytestmark = pytest.mark.steady
 
 EXAMPLES = int(os.environ.get("LEDGER_MACHINE_EXAMPLES", "100"))
 THOROUGH = EXAMPLES > 100

@@ -33,6 +33,7 @@ from batchnb.errors import LedgerError
 from batchnb.ledger.migrations import STEPS
 
 pytest_plugins = ["bench_fixtures"]
+pytestmark = pytest.mark.steady
 
 NOBODY = 65534
 SEVERAL = 3  # failed steps of the background thread

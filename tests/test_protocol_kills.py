@@ -8,10 +8,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from bench import Bench, assert_echoed, texts
 from independent import Held, Status, errored, succeeded
 
 pytest_plugins = ["bench_fixtures"]
+pytestmark = pytest.mark.steady
 
 #: What a cell does, in a process of its own; `extra` runs before the job is submitted, `last` after.
 CELL = """

@@ -16,6 +16,7 @@ from batchnb.errors import BatchnbError, CredentialsError, LedgerError
 from batchnb.settling import Settlement
 
 pytest_plugins = ["bench_fixtures"]
+pytestmark = pytest.mark.steady
 
 
 def uncertain_batch(bench: Bench, fault: object, name: str = "text"):

@@ -15,6 +15,8 @@ from batchnb.demo import sample
 from batchnb.sim.lexicon import weigh
 from batchnb.sim.responder import Reply, count_tokens, respond
 
+pytestmark = pytest.mark.steady
+
 SENTIMENTS = ["positive", "negative", "neutral"]
 
 

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from batchnb.errors import InputError
 from batchnb.schedule import backoff, batch_sizes, plan_batch_size, poll_interval
 
+pytestmark = pytest.mark.steady
+
 
 def test_polling_starts_at_a_second_and_grows_by_half_up_to_a_minute():
     assert [poll_interval(checks) for checks in range(4)] == [1, 1.5, 2.25, 3.375]

@@ -21,6 +21,8 @@ from simulation import (
 
 from batchnb.sim import Fault, Limits, Simulator
 
+pytestmark = pytest.mark.steady
+
 FAST = (0.02, 0.04)
 NEVER = (3600.0, 3600.0)
 OUTCOMES = ("succeeded", "errored", "canceled", "expired")

@@ -12,6 +12,8 @@ from simulation import ShiftedClock, call, created, ended, raw_results, requests
 from batchnb.sim import KINDS, Fault, Simulator
 from batchnb.sim.faults import ROUTES, FaultPlan, distort, row_faults
 
+pytestmark = pytest.mark.steady
+
 FAST = (0.01, 0.02)
 
 

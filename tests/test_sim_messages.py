@@ -10,6 +10,8 @@ from simulation import MODEL, call, params, requests, results, run, sdk
 
 from batchnb.sim import Reply, Simulator
 
+pytestmark = pytest.mark.steady
+
 
 @pytest.fixture(scope="module")
 def simulator():

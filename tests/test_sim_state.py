@@ -12,6 +12,8 @@ from simulation import ShiftedClock, call, created, ended, raw_results, requests
 
 from batchnb.sim import Simulator, StateError, StateInUseError
 
+pytestmark = pytest.mark.steady
+
 ROOT = Path(__file__).parents[1]
 FAST = (0.02, 0.04)
 NOW = (0.0, 0.0)

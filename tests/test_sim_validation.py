@@ -11,6 +11,8 @@ from batchnb.sim.schemas import complaint, malformed
 from batchnb.sim.validation import check
 from batchnb.sim.wire import ApiError
 
+pytestmark = pytest.mark.steady
+
 VERSION, OLD = "2026-10-21", "2023-06-01"
 
 

@@ -21,6 +21,7 @@ from nursery import Nursery
 from batchnb.ledger import Ledger
 
 pytest_plugins = ["bench_fixtures"]
+pytestmark = pytest.mark.steady
 
 CELL = """
 import fcntl

@@ -52,7 +52,12 @@ def test_every_answer_says_that_it_is_simulated_and_names_its_request(simulator,
 
 
 def test_an_unknown_id_path_or_method_is_an_error_in_the_envelope(simulator):
-    for path in ("/v1/messages/batches/msgbatch_01x", "/v1/messages/batches/msgbatch_01x/results", "/v1/files", "/"):
+    for path in (
+        "/v1/messages/batches/msgbatch_01x",
+        "/v1/messages/batches/msgbatch_01x/results",
+        "/v1/files/file_01x",
+        "/",
+    ):
         assert call(simulator, "GET", path).error[0] == "not_found_error"
     assert call(simulator, "PUT", "/v1/messages").status == 405
     assert call(simulator, "GET", "/v1/messages/count_tokens").status == 405

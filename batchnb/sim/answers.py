@@ -39,8 +39,17 @@ class Answerer:
         self._responder = responder
         self._seed = seed
 
-    def reply(self, params: Mapping[str, Any], name: str) -> Reply:
+    def reply(self, params: Mapping[str, Any], read: Mapping[str, Any], name: str) -> Reply:
         """Return the responder's reply to a request, whatever form the responder gave it.
+
+        Parameters
+        ----------
+        params
+            The request as it was received, which a user's responder is given.
+        read
+            The request as `validation.check` returns it, which the built-in one is given.
+        name
+            The request's own name (its custom_id).
 
         Raises
         ------
@@ -48,14 +57,14 @@ class Answerer:
             Whatever a user's responder raises; TypeError when it returns something else than it may.
         """
         if self._responder is None:
-            return respond(params, random.Random(zlib.crc32(f"{self._seed}:{name}".encode())))  # noqa: S311 - answers
+            return respond(read, random.Random(zlib.crc32(f"{self._seed}:{name}".encode())))  # noqa: S311 - answers
         given = self._responder(params)
         if isinstance(given, dict):
             given = msgspec.json.encode(given).decode()
         if isinstance(given, str):
             content = [{"type": "text", "text": given}]
             # Never zero, as the API's own count never is.
-            return Reply(content, "end_turn", count_tokens(params), max(1, text_tokens(given)))
+            return Reply(content, "end_turn", count_tokens(read), max(1, text_tokens(given)))
         if isinstance(given, Reply):
             return given
         raise TypeError(f"a responder returns str, dict or Reply, not {type(given).__name__}")
@@ -71,7 +80,7 @@ def message(
     reply
         What the responder gave.
     params
-        The request's parameters.
+        The request's parameters as `validation.check` returns them.
     tier
         The ``service_tier`` to report: ``"batch"`` or ``"standard"``.
     cache

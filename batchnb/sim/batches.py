@@ -49,6 +49,10 @@ class Limits:
         The most requests in batches that have not ended; None for no limit. Beyond it a create is a 429.
     expires_after, archives_after
         Seconds after its creation when a batch expires, and when its results are gone.
+    file_bytes, storage_bytes
+        The largest file that may be uploaded, and the most that all files together may take (None for no limit).
+    image_bytes
+        The largest image in a request: of its base64 text where it is sent inline, else of the file.
     """
 
     requests: int = 100_000
@@ -56,6 +60,9 @@ class Limits:
     queued: int | None = None
     expires_after: float = 24 * 3600.0
     archives_after: float = 29 * 24 * 3600.0
+    file_bytes: int = 500_000_000
+    storage_bytes: int | None = None
+    image_bytes: int = 5 * 1024 * 1024
 
 
 class Recorded(NamedTuple):

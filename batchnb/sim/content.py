@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from batchnb.sim.attachments import Attachments, sources
 from batchnb.sim.wire import ApiError, invalid
 
 ROLES = ("user", "assistant", "system")
@@ -42,16 +43,17 @@ BLOCK_TYPES = frozenset(
     }
 )
 _MAX_BREAKPOINTS = 4
-_SOURCES = frozenset({"base64", "url", "file", "text", "content"})
 
 
-def check_messages(messages: object, *, prefill: bool) -> None:
+def check_messages(messages: object, attachments: Attachments, *, prefill: bool) -> None:
     """Raise ApiError for messages that the API would refuse.
 
     Parameters
     ----------
     messages
         The decoded ``messages``.
+    attachments
+        Collects their images and documents.
     prefill
         Whether the model lets the assistant speak last.
     """
@@ -63,7 +65,7 @@ def check_messages(messages: object, *, prefill: bool) -> None:
     for i, message in enumerate(messages):
         _check_fields(message, f"messages.{i}")
         final_assistant = i == last and message["role"] == "assistant"
-        _check_content(message["content"], f"messages.{i}", may_be_empty=final_assistant)
+        _check_content(message["content"], f"messages.{i}", attachments, may_be_empty=final_assistant)
     if messages[-1]["role"] == "assistant" and not prefill:
         raise invalid(
             "This model does not support assistant message prefill. The conversation must end with a user message."
@@ -134,7 +136,7 @@ def _check_fields(message: object, where: str) -> None:
         raise invalid(f"{where}.role: Input should be 'user', 'assistant' or 'system'")
 
 
-def _check_content(content: object, where: str, *, may_be_empty: bool) -> None:
+def _check_content(content: object, where: str, attachments: Attachments, *, may_be_empty: bool) -> None:
     if isinstance(content, str):
         if not content and not may_be_empty:
             raise _empty(where)
@@ -146,19 +148,31 @@ def _check_content(content: object, where: str, *, may_be_empty: bool) -> None:
     if not content and not may_be_empty:
         raise _empty(where)
     for i, block in enumerate(content):
-        _check_block(block, f"{where}.content.{i}")
+        _check_block(block, f"{where}.content.{i}", attachments)
 
 
-def _check_block(block: object, where: str) -> None:
+def _check_block(block: object, where: str, attachments: Attachments) -> None:
     kind, fields = tagged(block, where, BLOCK_TYPES)
     if kind == "text":
         _check_text(fields, where, "messages")
     elif kind in ("image", "document"):
         if "source" not in fields:
             raise invalid(f"{where}.{kind}.source: Field required")
-        tagged(fields["source"], f"{where}.{kind}.source", _SOURCES)
-    elif kind == "tool_result" and "tool_use_id" not in fields:
-        raise invalid(f"{where}.tool_result.tool_use_id: Field required")
+        tag, source = tagged(fields["source"], f"{where}.{kind}.source", sources(kind))
+        attachments.check(kind, fields, where)
+        if tag == "content":
+            _check_nested(source["content"], f"{where}.document.source.content", attachments)
+    elif kind == "tool_result":
+        if "tool_use_id" not in fields:
+            raise invalid(f"{where}.tool_result.tool_use_id: Field required")
+        _check_nested(fields.get("content"), f"{where}.tool_result", attachments)
+
+
+def _check_nested(content: object, where: str, attachments: Attachments) -> None:
+    """Look at the images and documents inside another block; what else may stand there is not checked."""
+    for i, block in enumerate(content if isinstance(content, list) else ()):
+        if isinstance(block, dict) and block.get("type") in ("image", "document"):
+            _check_block(block, f"{where}.content.{i}", attachments)
 
 
 def _check_text(block: Mapping[str, Any], where: str, root: str) -> None:

@@ -17,7 +17,10 @@ from typing import Any
 
 import msgspec
 
-ROUTES = ("create", "retrieve", "list", "cancel", "delete", "results", "messages", "count_tokens", "models")
+ROUTES = (
+    "create", "retrieve", "list", "cancel", "delete", "results", "messages", "count_tokens", "models", "upload",
+    "files",
+)  # fmt: skip
 _ANY = ROUTES
 
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import random
 import re
+from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from batchnb.sim import media
 from batchnb.sim.labels import choose
+from batchnb.sim.media import TOKENS
 from batchnb.sim.prompts import Question, enumerated_labels, last_user_text, read_question, texts_of
 from batchnb.sim.schema_values import build, extract
 
@@ -36,9 +40,6 @@ _REQUEST_TOKENS = 3
 _SYSTEM_TOKENS = 5
 _TOOLS_TOKENS = 340
 _SCHEMA_TOKENS = 120
-_IMAGE_TOKENS = 1_500
-#: A page of a PDF takes about this many bytes of base64, and this many tokens.
-_PAGE_BYTES, _PAGE_TOKENS = 70_000, 2_000
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def count_tokens(params: Mapping[str, Any]) -> int:
     """Estimate the input tokens of a request.
 
     About four ASCII characters to a token, one character of Korean, Chinese or Japanese, and something for every
-    message, the system prompt, tools and a schema. No tokenizer's figure.
+    message, the system prompt, tools and a schema; images by their size and PDFs by their pages, where they are known
+    (see `batchnb.sim.media`). No tokenizer's figure.
     """
     total = _REQUEST_TOKENS + _content_tokens(params.get("system"))
     if params.get("system"):
@@ -151,26 +153,41 @@ def _quarters(text: str) -> int:
 
 def _content_tokens(content: object) -> int:
     total = sum(text_tokens(text) for text in texts_of(content))
-    if isinstance(content, list):
-        total += sum(_block_tokens(block) for block in content if isinstance(block, dict))
-    return total
+    return total + _blocks_tokens(content)
+
+
+def _blocks_tokens(content: object) -> int:
+    if not isinstance(content, list):
+        return 0
+    return sum(_block_tokens(block) for block in content if isinstance(block, dict))
 
 
 def _block_tokens(block: Mapping[str, Any]) -> int:
     """Estimate the tokens of what is not text in a block."""
     kind = block.get("type")
-    if kind == "image":
-        return _IMAGE_TOKENS
-    if kind == "document":
+    if kind in ("image", "document"):
         source = block.get("source")
-        data = source.get("data") if isinstance(source, dict) and source.get("type") == "base64" else None
-        pages = 1 + len(data) // _PAGE_BYTES if isinstance(data, str) else 1
-        return 0 if isinstance(source, dict) and source.get("type") == "text" else pages * _PAGE_TOKENS
+        return _source_tokens(source if isinstance(source, dict) else {}, kind)
+    if kind == "tool_result":
+        return _blocks_tokens(block.get("content"))
     if kind == "tool_use":
         return text_tokens(_json(block.get("input")))
     if kind == "thinking":
         return text_tokens(str(block.get("thinking", "")))
     return 0
+
+
+def _source_tokens(source: Mapping[str, Any], kind: str) -> int:
+    if isinstance(known := source.get(TOKENS), int):
+        return known
+    if source.get("type") == "text":
+        return 0  # counted with the other texts
+    if source.get("type") == "content":
+        return _blocks_tokens(source.get("content"))
+    if source.get("type") == "base64" and isinstance(source.get("data"), str):
+        with suppress(ValueError):
+            return media.inspect(b64decode(source["data"])).tokens
+    return media.UNKNOWN_IMAGE_TOKENS if kind == "image" else media.PAGE_TOKENS
 
 
 def _budget(params: Mapping[str, Any]) -> int:

@@ -13,9 +13,11 @@ from typing import Any
 
 from batchnb.sim import catalogue, faults
 from batchnb.sim.answers import Answerer, events, message
+from batchnb.sim.attachments import Attachments
 from batchnb.sim.batches import Batches
 from batchnb.sim.caching import Cache
 from batchnb.sim.faults import Fault
+from batchnb.sim.files import Files, Upload
 from batchnb.sim.responder import count_tokens
 from batchnb.sim.store import BatchRow
 from batchnb.sim.validation import check
@@ -35,6 +37,9 @@ _TABLE = [
         ("/v1/messages/count_tokens", {"POST": "count_tokens"}),
         ("/v1/models", {"GET": "models"}),
         (f"/v1/models/{_ID}", {"GET": "model"}),
+        ("/v1/files", {"POST": "upload", "GET": "files"}),
+        (f"/v1/files/{_ID}", {"GET": "file", "DELETE": "delete_file"}),
+        (f"/v1/files/{_ID}/content", {"GET": "download"}),
     )
 ]
 
@@ -68,7 +73,9 @@ class Ask:
     query
         The query parameters, each with all its values.
     body
-        The body.
+        The body, unless it is an upload.
+    upload
+        The file that was received, for the route ``upload``.
     version, beta
         The ``anthropic-version``, and whether the beta namespace was used.
     origin
@@ -81,6 +88,7 @@ class Ask:
     id: str = ""
     query: Mapping[str, Sequence[str]] = field(default_factory=dict)
     body: bytes = b""
+    upload: Upload | None = None
     version: str = ""
     beta: bool = False
     origin: str = ""
@@ -120,12 +128,25 @@ class Service:
         What answers messages.
     cache
         The simulated prompt cache.
+    files
+        The uploaded files.
+    attachments
+        Makes what checks a request's images and documents.
     """
 
-    def __init__(self, batches: Batches, answerer: Answerer, cache: Cache) -> None:
+    def __init__(
+        self,
+        batches: Batches,
+        answerer: Answerer,
+        cache: Cache,
+        files: Files,
+        attachments: Callable[[], Attachments],
+    ) -> None:
         self._batches = batches
         self._answerer = answerer
         self._cache = cache
+        self._files = files
+        self._attachments = attachments
         self._handlers: dict[str, Callable[[Ask], dict[str, Any] | Stream]] = {
             "create": self.create,
             "retrieve": self.retrieve,
@@ -137,6 +158,11 @@ class Service:
             "count_tokens": self.count_tokens,
             "models": self.models,
             "model": self.model,
+            "upload": self.upload,
+            "files": self.files,
+            "file": self.file,
+            "delete_file": self.delete_file,
+            "download": self.download,
         }
 
     def answer(self, ask: Ask) -> dict[str, Any] | Stream:
@@ -148,6 +174,10 @@ class Service:
             Where the API refuses it.
         """
         return self._handlers[ask.route](ask)
+
+    def receive(self, content_type: str) -> Upload:
+        """Begin to receive the file of an upload."""
+        return self._files.receive(content_type)
 
     def age(self, route: str, batch_id: str) -> float | None:
         """Return the age of a batch for `FaultPlan.take`."""
@@ -190,19 +220,19 @@ class Service:
 
     def messages(self, ask: Ask) -> dict[str, Any] | Stream:
         """``POST /v1/messages``, whole or streamed."""
-        params = self._checked(ask, "messages")
+        params, read = self._checked(ask, "messages")
         try:
-            reply = self._answerer.reply(params, "")
+            reply = self._answerer.reply(params, read, "")
         except Exception as problem:
             raise ApiError("api_error", f"The responder raised {type(problem).__name__}: {problem}") from problem
-        whole = message(reply, params, tier="standard", cache=self._cache, request_seed=0.0)
+        whole = message(reply, read, tier="standard", cache=self._cache, request_seed=0.0)
         if params.get("stream"):
             return Stream("text/event-stream; charset=utf-8", events(whole))
         return whole
 
     def count_tokens(self, ask: Ask) -> dict[str, Any]:
         """``POST /v1/messages/count_tokens``."""
-        return {"input_tokens": count_tokens(self._checked(ask, "count_tokens"))}
+        return {"input_tokens": count_tokens(self._checked(ask, "count_tokens")[1])}
 
     def models(self, ask: Ask) -> dict[str, Any]:
         """``GET /v1/models``: active and deprecated ones, or those in the stages asked for."""
@@ -226,11 +256,38 @@ class Service:
             raise ApiError("not_found_error", f"model: {ask.id}")
         return found.info()
 
-    def _checked(self, ask: Ask, endpoint: str) -> Mapping[str, Any]:
+    def upload(self, ask: Ask) -> dict[str, Any]:
+        """``POST /v1/files``."""
+        if ask.upload is None:
+            raise invalid("file: Field required")
+        return self._files.describe(self._files.add(ask.upload), beta=ask.beta)
+
+    def files(self, ask: Ask) -> dict[str, Any]:
+        """``GET /v1/files``: a page, or the files whose ids are given."""
+        ids, cursor = _all(ask, "ids"), _one(ask, "page")
+        if ids and (cursor is not None or _one(ask, "limit") is not None):
+            raise invalid("ids: may not be combined with page or limit")
+        found, following = (self._files.named(ids), None) if ids else self._files.page(_limit(ask), cursor)
+        return {"data": [self._files.describe(file, beta=ask.beta) for file in found], "next_page": following}
+
+    def file(self, ask: Ask) -> dict[str, Any]:
+        """``GET /v1/files/{id}``."""
+        return self._files.describe(self._files.retrieve(ask.id), beta=ask.beta)
+
+    def delete_file(self, ask: Ask) -> dict[str, Any]:
+        """``DELETE /v1/files/{id}``."""
+        self._files.delete(ask.id)
+        return {"id": ask.id, "type": "file_deleted"}
+
+    def download(self, ask: Ask) -> dict[str, Any]:
+        """``GET /v1/files/{id}/content``: always refused."""
+        self._files.download(ask.id)
+        return {}
+
+    def _checked(self, ask: Ask, endpoint: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Return a request's parameters as they came, and as a model reads them."""
         params = decode_json(ask.body)
-        check(params, endpoint, version=ask.version, beta=ask.beta)
-        checked: Mapping[str, Any] = params
-        return checked
+        return params, check(params, endpoint, version=ask.version, beta=ask.beta, attachments=self._attachments())
 
     def _shown(self, batch: BatchRow, ask: Ask) -> dict[str, Any]:
         return faults.overlay(self._batches.describe(batch, ask.origin), _stage(ask, "object"))

@@ -46,9 +46,29 @@ class SdkTestService(Service):
         """Return the model, or the first there is."""
         return (catalogue.find(ask.id) or catalogue.MODELS[0]).info()
 
-    def _checked(self, ask: Ask, endpoint: str) -> Mapping[str, Any]:  # noqa: ARG002 - checks nothing
+    def files(self, ask: Ask) -> dict[str, Any]:
+        """List without looking at what to list."""
+        return super().files(replace(ask, query={}))
+
+    def file(self, ask: Ask) -> dict[str, Any]:
+        """Return the file, or a made-up one."""
+        return self._or_invented(super().file, ask, **_invented_file(ask.id))
+
+    def delete_file(self, ask: Ask) -> dict[str, Any]:
+        """Say that the file is deleted, whether or not it existed."""
+        return self._or_invented(super().delete_file, ask, id=ask.id, type="file_deleted")
+
+    def upload(self, ask: Ask) -> dict[str, Any]:
+        """Accept the file, whatever time it is to be kept, or make one up."""
+        return self._or_invented(super().upload, ask, **_invented_file("file"))
+
+    def _checked(
+        self,
+        ask: Ask,
+        endpoint: str,  # noqa: ARG002 - checks nothing
+    ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         params: Mapping[str, Any] = decode_json(ask.body)
-        return params
+        return params, params
 
     def _or_invented(self, handler: Any, ask: Ask, **answer: Any) -> dict[str, Any]:
         try:
@@ -60,6 +80,19 @@ class SdkTestService(Service):
 
 def _without_cursors(ask: Ask) -> Ask:
     return replace(ask, query={name: ask.query[name] for name in ask.query if name not in ("after_id", "before_id")})
+
+
+def _invented_file(file_id: str) -> dict[str, Any]:
+    return {
+        "id": file_id,
+        "type": "file",
+        "filename": "unnamed",
+        "mime_type": "application/octet-stream",
+        "size_bytes": 0,
+        "created_at": _EPOCH,
+        "expires_at": None,
+        "downloadable": False,
+    }
 
 
 def _invented(batch_id: str) -> dict[str, Any]:

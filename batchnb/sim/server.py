@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,10 +23,12 @@ from filelock import FileLock, Timeout
 
 from batchnb.sim.answers import Answerer, Responder
 from batchnb.sim.app import App, Call
+from batchnb.sim.attachments import Attachments
 from batchnb.sim.batches import Batches, Limits, Recorded
 from batchnb.sim.caching import Cache
 from batchnb.sim.execution import Executor
 from batchnb.sim.faults import Fault, FaultPlan
+from batchnb.sim.files import Files
 from batchnb.sim.routes import Service
 from batchnb.sim.sdk_tests import SdkTestService
 from batchnb.sim.store import StateError, Store, make_private, new_identity
@@ -49,7 +52,7 @@ class Simulator:
     Parameters
     ----------
     state : str or Path, optional
-        The folder that keeps the batches, so that a later simulator finds them. By default a temporary folder,
+        The folder that keeps batches and files, so that a later simulator finds them. By default a temporary folder,
         removed by `stop`. Requests and results of archived batches are forgotten at the next start.
     port : int
         The port; 0 means a free one.
@@ -119,7 +122,7 @@ class Simulator:
 
     @property
     def state(self) -> Path:
-        """The folder that keeps the batches."""
+        """The folder that keeps the batches and files."""
         return self._up().folder
 
     def start(self) -> Self:
@@ -192,16 +195,18 @@ class Simulator:
         identity = store.remember("id", new_identity())
         seed = self._seed if self._seed is not None else int(store.remember("seed", str(secrets.randbits(32))))
         cache, answerer = Cache(), Answerer(self._responder, seed)
+        files = Files(store, folder, clock=self._clock, limits=self._limits)
+        attachments = partial(Attachments, files.content, self._limits.image_bytes)
         batches = Batches(
             store,
-            Executor(answerer, seed, cache),
+            Executor(answerer, seed, cache, attachments),
             clock=self._clock,
             delay=self._delay,
             speed=self._speed,
             limits=self._limits,
             seed=seed,
         )
-        service = (SdkTestService if self._sdk_tests else Service)(batches, answerer, cache)
+        service = (SdkTestService if self._sdk_tests else Service)(batches, answerer, cache, files, attachments)
         app = App(service, self.faults, identity, max_bytes=self._limits.bytes, clock=self._clock, calls=self.calls)
         config = uvicorn.Config(
             app,

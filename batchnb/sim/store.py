@@ -46,6 +46,15 @@ CREATE TABLE IF NOT EXISTS request (
     result BLOB,                            -- the `result` object as JSON
     PRIMARY KEY (batch, row)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS file (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of upload
+    id TEXT NOT NULL UNIQUE,                -- also the name of the file that holds its bytes
+    filename TEXT NOT NULL,
+    mime_type TEXT NOT NULL,
+    size INTEGER NOT NULL,                  -- in bytes
+    created_at REAL NOT NULL,
+    expires_at REAL
+);
 """
 
 
@@ -82,11 +91,25 @@ class RequestRow:
     fate: str | None
 
 
+@dataclass(frozen=True)
+class FileRow:
+    """An uploaded file as it is stored; see the schema for the meaning of the fields."""
+
+    seq: int
+    id: str
+    filename: str
+    mime_type: str
+    size: int
+    created_at: float
+    expires_at: float | None
+
+
 class StateError(RuntimeError):
     """The state folder cannot be used: it holds something else, or cannot be written to."""
 
 
 _COLUMNS = ", ".join(field.name for field in fields(BatchRow))
+_FILE_COLUMNS = ", ".join(field.name for field in fields(FileRow))
 
 
 class Store:
@@ -272,6 +295,50 @@ class Store:
             last = rows[-1][:2]
             for row in rows:
                 yield row[2:]
+
+    def add_file(
+        self, file_id: str, *, filename: str, mime_type: str, size: int, created_at: float, expires_at: float | None
+    ) -> FileRow:
+        """Store what is known of a file, and return it."""
+        values = (file_id, filename, mime_type, size, created_at, expires_at)
+        with self._transaction():
+            seq = self._db.execute(
+                "INSERT INTO file (id, filename, mime_type, size, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+                values,
+            ).lastrowid
+        return FileRow(seq or 0, *values)
+
+    def file(self, file_id: str) -> FileRow | None:
+        """Return a file, expired ones included."""
+        query = f"SELECT {_FILE_COLUMNS} FROM file WHERE id = ?"  # noqa: S608 - a constant
+        with self._lock:
+            row = self._db.execute(query, (file_id,)).fetchone()
+        return FileRow(*row) if row else None
+
+    def files(self, limit: int, *, now: float, older_than: int | None = None) -> list[FileRow]:
+        """Return files that have not expired, newest first: the newest, or those right below a seq."""
+        query = (
+            f"SELECT {_FILE_COLUMNS} FROM file WHERE (expires_at IS NULL OR expires_at > ?)"  # noqa: S608 - a constant
+            " AND seq < ? ORDER BY seq DESC LIMIT ?"
+        )
+        with self._lock:
+            found = self._db.execute(query, (now, 2**62 if older_than is None else older_than, limit)).fetchall()
+        return [FileRow(*row) for row in found]
+
+    def file_ids(self) -> set[str]:
+        """Return the ids of all files."""
+        with self._lock:
+            return {file_id for (file_id,) in self._db.execute("SELECT id FROM file")}
+
+    def file_bytes(self) -> int:
+        """Return how many bytes all files take together."""
+        with self._lock:
+            return int(self._db.execute("SELECT TOTAL(size) FROM file").fetchone()[0])
+
+    def delete_file(self, file_id: str) -> None:
+        """Forget a file."""
+        with self._transaction():
+            self._db.execute("DELETE FROM file WHERE id = ?", (file_id,))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from batchnb.sim import catalogue, parameters, schemas
+from batchnb.sim.attachments import Attachments
 from batchnb.sim.content import check_breakpoints, check_messages, check_system, tagged
 from batchnb.sim.wire import ApiError, invalid
 
@@ -26,8 +27,10 @@ _THINKING = ("enabled", "disabled", "adaptive", "between_tools")
 _MIN_THINKING_BUDGET = 1024
 
 
-def check(params: object, endpoint: str, *, version: str, beta: bool = False) -> None:
-    """Raise the error that the API would give for these parameters; return quietly when it would take them.
+def check(
+    params: object, endpoint: str, *, version: str, beta: bool = False, attachments: Attachments | None = None
+) -> Mapping[str, Any]:
+    """Raise the error that the API would give for these parameters; return them as a model reads them.
 
     Parameters
     ----------
@@ -39,6 +42,13 @@ def check(params: object, endpoint: str, *, version: str, beta: bool = False) ->
         The ``anthropic-version`` that the client named.
     beta
         Whether the client used the beta namespace, which takes more parameters.
+    attachments
+        Knows the files that were uploaded; by default none were.
+
+    Returns
+    -------
+    mapping
+        The parameters; where they hold images and documents, with the tokens of these, and the text of text files.
 
     Raises
     ------
@@ -52,12 +62,15 @@ def check(params: object, endpoint: str, *, version: str, beta: bool = False) ->
     if endpoint != "count_tokens":
         _check_max_tokens(params["max_tokens"], model, endpoint)
         _check_sampling(params)
-    check_messages(params["messages"], prefill=model.prefill)
+    attachments = attachments or Attachments()
+    check_messages(params["messages"], attachments, prefill=model.prefill)
+    attachments.check_together(model.window)
     if params.get("system") is not None:
         check_system(params["system"])
     if len(params) > (2 if endpoint == "count_tokens" else 3):  # more than what has been seen above
         _check_options(params, endpoint)
     check_breakpoints(params)
+    return attachments.read(params)
 
 
 def _check_names(params: Mapping[str, Any], endpoint: str, allowed: frozenset[str]) -> None:

@@ -59,6 +59,8 @@ class ApiError(Exception):
         Response headers to add, such as ``retry-after``.
     code
         The ``error_code`` of its details, such as ``"enforced_spend_limit_reached"``.
+    details
+        What its details hold beside that.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class ApiError(Exception):
         status: int | None = None,
         headers: dict[str, str] | None = None,
         code: str = "",
+        details: dict[str, Any] | None = None,
     ) -> None:
         self.kind = kind
         self.message = DEFAULT_MESSAGES[kind] if message is None else message
         self.status = STATUS_OF[kind] if status is None else status
         self.headers = headers or {}
         self.code = code
+        self.details = details or {}
         super().__init__(self.message)
 
 
@@ -87,7 +91,7 @@ def envelope(refusal: ApiError, request_id: str | None) -> dict[str, Any]:
     """Return the body of an error response, or the error of an ``errored`` row (which nests it once more)."""
     error: dict[str, Any] = {"type": refusal.kind, "message": refusal.message}
     if refusal.code:
-        error["details"] = {"error_code": refusal.code}
+        error["details"] = {"error_code": refusal.code, **refusal.details}
     return {"type": "error", "error": error, "request_id": request_id}
 
 

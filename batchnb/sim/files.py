@@ -1,0 +1,295 @@
+"""The files that were uploaded: their bytes on disk, what the API tells of them, and what a request finds in them.
+
+Sources: anthropic 2.14.0 (shapes, paging, the limits of ``expires_in_seconds``, the error codes ``file_expired``,
+``file_not_downloadable`` and ``storage_quota_exceeded``), platform.claude.com documentation (500 MB a file, which
+names are refused). Unverified: that all but deleting an expired file is a 404, and the wording of the errors.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from batchnb.sim import media
+from batchnb.sim.batches import Limits
+from batchnb.sim.media import Content, Media
+from batchnb.sim.multipart import Parser
+from batchnb.sim.store import FileRow, Store, make_private
+from batchnb.sim.wire import ApiError, Clock, invalid, new_id, rfc3339
+
+_FOLDER = "files"
+_SHORTEST, _LONGEST = 3600, 7_776_000  # seconds until a file expires
+_MOST_IDS = 100
+_LONGEST_NAME = 255
+_FORBIDDEN = frozenset('<>:"|?*') | {chr(code) for code in range(32)}
+_UNTYPED = "application/octet-stream"
+
+
+class Upload:
+    """A file that is being received: its bytes go to disk as they come.
+
+    Parameters
+    ----------
+    path
+        Where the bytes go, until the file has an id.
+    content_type
+        The ``content-type`` of the call.
+    most
+        The most bytes that the file may have.
+
+    Raises
+    ------
+    ApiError
+        400 where the call brings no form.
+    """
+
+    def __init__(self, path: Path, content_type: str, most: int) -> None:
+        self.form = Parser(content_type, self)
+        self.path = path
+        self.size = 0
+        self._most = most
+        self._file = os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes of the file itself.
+
+        Raises
+        ------
+        ApiError
+            413 where it grows too large.
+        """
+        self.size += len(data)
+        if self.size > self._most:
+            message = f"File too large: the maximum size of a file is {self._most} bytes."
+            raise ApiError("request_too_large", message, headers={"connection": "close"})
+        self._file.write(data)
+
+    def finish(self) -> None:
+        """Take the end of the body.
+
+        Raises
+        ------
+        ApiError
+            400 where it ends too early.
+        """
+        self.form.close()
+        self._file.close()
+
+    def discard(self) -> None:
+        """Forget what was received, unless it has become a file."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Files:
+    """All files of one simulator.
+
+    Parameters
+    ----------
+    store
+        Where they are listed.
+    folder
+        The state folder; their bytes stand in a folder in it, made when the first one comes.
+    clock
+        The time.
+    limits
+        The API's limits.
+    """
+
+    def __init__(self, store: Store, folder: Path, *, clock: Clock, limits: Limits) -> None:
+        self._store = store
+        self._folder = folder / _FOLDER
+        self._clock = clock
+        self._limits = limits
+        self._contents: dict[str, Content] = {}
+        self._tidy()
+
+    def receive(self, content_type: str) -> Upload:
+        """Begin to receive a file."""
+        make_private(self._folder)
+        return Upload(self._folder / f"{secrets.token_hex(8)}.part", content_type, self._limits.file_bytes)
+
+    def add(self, upload: Upload) -> FileRow:
+        """Accept a file that was received.
+
+        Raises
+        ------
+        ApiError
+            400 for a missing file, a bad name, a bad time, or no room.
+        """
+        form = upload.form
+        for name in form.fields:
+            if name != "expires_in_seconds":
+                raise invalid(f"{name}: Extra inputs are not permitted")
+        if not form.has_file:
+            raise invalid("file: Field required")
+        expires_in = _expires_in(form.fields.get("expires_in_seconds"))
+        mime_type = form.media_type or mimetypes.guess_type(form.filename or "")[0] or _UNTYPED
+        filename = _name(form.filename or "", mime_type)
+        room = self._limits.storage_bytes
+        if room is not None and self._store.file_bytes() + upload.size > room:
+            message = "Your organization's file storage quota is exhausted. Delete files to free up space."
+            raise ApiError("invalid_request_error", message, code="storage_quota_exceeded")
+        file_id, now = new_id("file"), self._clock.now()
+        upload.path.replace(self._folder / file_id)
+        return self._store.add_file(
+            file_id,
+            filename=filename,
+            mime_type=mime_type,
+            size=upload.size,
+            created_at=now,
+            expires_at=None if expires_in is None else now + expires_in,
+        )
+
+    def retrieve(self, file_id: str) -> FileRow:
+        """Return a file.
+
+        Raises
+        ------
+        ApiError
+            404 where there is none, or it has expired.
+        """
+        file = self._store.file(file_id)
+        if file is None:
+            raise ApiError("not_found_error", f"File not found: {file_id}")
+        if file.expires_at is not None and file.expires_at <= self._clock.now():
+            raise ApiError("not_found_error", f"File {file_id} has expired.", code="file_expired")
+        return file
+
+    def page(self, limit: int, cursor: str | None) -> tuple[list[FileRow], str | None]:
+        """Return one page of files, newest first, and the cursor of the next one (None: there is none).
+
+        Raises
+        ------
+        ApiError
+            400 for a cursor that was not given out.
+        """
+        older = None if cursor is None else _place(cursor)
+        found = self._store.files(limit + 1, now=self._clock.now(), older_than=older)
+        return found[:limit], _cursor(found[limit - 1].seq) if len(found) > limit else None
+
+    def named(self, ids: tuple[str, ...]) -> list[FileRow]:
+        """Return the files of these ids that exist, newest first.
+
+        Raises
+        ------
+        ApiError
+            400 for more than 100.
+        """
+        wanted = set(ids)
+        if len(wanted) > _MOST_IDS:
+            raise invalid(f"ids: List should have at most {_MOST_IDS} items after validation, not {len(wanted)}")
+        found = []
+        for file_id in wanted:
+            with suppress(ApiError):
+                found.append(self.retrieve(file_id))
+        return sorted(found, key=lambda file: -file.seq)
+
+    def delete(self, file_id: str) -> None:
+        """Delete a file, expired or not.
+
+        Raises
+        ------
+        ApiError
+            404 where there is none.
+        """
+        if self._store.file(file_id) is None:
+            raise ApiError("not_found_error", f"File not found: {file_id}")
+        self._store.delete_file(file_id)
+        self._contents.pop(file_id, None)
+        (self._folder / file_id).unlink(missing_ok=True)
+
+    def download(self, file_id: str) -> None:
+        """Refuse to give a file's bytes: only what a tool made can be downloaded, and no tool runs here.
+
+        Raises
+        ------
+        ApiError
+            404 where there is no such file, else 400.
+        """
+        self.retrieve(file_id)
+        raise ApiError("invalid_request_error", f"File {file_id} is not downloadable.", code="file_not_downloadable")
+
+    def content(self, file_id: str) -> Content:
+        """Return what a request finds in a file.
+
+        Raises
+        ------
+        ApiError
+            404 where there is no such file, or it has expired.
+        """
+        file = self.retrieve(file_id)
+        known = self._contents.get(file_id)
+        if known is None:
+            try:
+                data = (self._folder / file_id).read_bytes()
+            except FileNotFoundError:  # deleted by another call just now
+                raise ApiError("not_found_error", f"File not found: {file_id}") from None
+            text = data.decode("utf-8", "replace") if file.mime_type.startswith("text/plain") else None
+            found = Media("", 0) if text is not None else media.inspect(data)
+            known = self._contents[file_id] = Content(file.mime_type, file.size, found, text)
+        return known
+
+    @staticmethod
+    def describe(file: FileRow, *, beta: bool) -> dict[str, Any]:
+        """Return a file as the API's FileMetadata object; the beta namespace tells its scope too."""
+        return {
+            "id": file.id,
+            "type": "file",
+            "filename": file.filename,
+            "mime_type": file.mime_type,
+            "size_bytes": file.size,
+            "created_at": rfc3339(file.created_at),
+            "expires_at": None if file.expires_at is None else rfc3339(file.expires_at),
+            "downloadable": False,
+        } | ({"scope": None} if beta else {})
+
+    def _tidy(self) -> None:
+        """Remove what an interrupted upload or deletion left."""
+        if self._folder.is_dir():
+            known = self._store.file_ids()
+            for path in self._folder.iterdir():
+                if path.name not in known:
+                    path.unlink()
+
+
+def _expires_in(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        seconds = int(text)
+    except ValueError:
+        problem = "expires_in_seconds: Input should be a valid integer, unable to parse string as an integer"
+        raise invalid(problem) from None
+    if seconds < _SHORTEST:
+        raise invalid(f"expires_in_seconds: Input should be greater than or equal to {_SHORTEST}")
+    if seconds > _LONGEST:
+        raise invalid(f"expires_in_seconds: Input should be less than or equal to {_LONGEST}")
+    return seconds
+
+
+def _name(given: str, mime_type: str) -> str:
+    """Return the name under which a file is kept: the last component of the one given, or one made up."""
+    name = given.replace("\\", "/").rpartition("/")[2]
+    if not name:
+        return f"unnamed{mimetypes.guess_extension(mime_type) or ''}"
+    if len(name) > _LONGEST_NAME or not _FORBIDDEN.isdisjoint(name):
+        raise invalid(f'Invalid filename: it must have 1-{_LONGEST_NAME} characters and none of <, >, :, ", |, ?, *')
+    return name
+
+
+def _cursor(seq: int) -> str:
+    return f"page_{urlsafe_b64encode(str(seq).encode()).decode()}"
+
+
+def _place(cursor: str) -> int:
+    try:
+        return int(urlsafe_b64decode(cursor.removeprefix("page_")))
+    except (ValueError, Base64Error):
+        raise invalid("page: Invalid page cursor") from None

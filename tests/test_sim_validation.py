@@ -8,11 +8,12 @@ from simulation import MODEL, call, created, params, requests, results, run, sdk
 
 from batchnb.sim import Simulator
 from batchnb.sim.schemas import complaint, malformed
-from batchnb.sim.validation import check
+from batchnb.sim.validation import Validator
 from batchnb.sim.wire import ApiError
 
 pytestmark = pytest.mark.steady
 
+check = Validator().check
 VERSION, OLD = "2026-10-21", "2023-06-01"
 
 

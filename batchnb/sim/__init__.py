@@ -5,6 +5,7 @@ Use it from Python by `Simulator`, or from a shell by ``python -m batchnb.sim``.
 
 from batchnb.sim.app import Call
 from batchnb.sim.batches import Limits, Recorded
+from batchnb.sim.catalogue import Model
 from batchnb.sim.faults import KINDS, Fault
 from batchnb.sim.responder import Reply, count_tokens, respond
 from batchnb.sim.server import Simulator, StateInUseError
@@ -17,6 +18,7 @@ __all__ = [
     "Clock",
     "Fault",
     "Limits",
+    "Model",
     "Recorded",
     "Reply",
     "Simulator",

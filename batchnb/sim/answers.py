@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from batchnb.sim import caching, catalogue
+from batchnb.sim import caching
 from batchnb.sim.responder import Reply, count_tokens, respond, text_tokens
 from batchnb.sim.wire import new_id
 
@@ -47,7 +47,7 @@ class Answerer:
         params
             The request as it was received, which a user's responder is given.
         read
-            The request as `validation.check` returns it, which the built-in one is given.
+            The request as `Validator.check` returns it, which the built-in one is given.
         name
             The request's own name (its custom_id).
 
@@ -71,7 +71,7 @@ class Answerer:
 
 
 def message(
-    reply: Reply, params: Mapping[str, Any], *, tier: str, cache: caching.Cache, request_seed: float
+    reply: Reply, params: Mapping[str, Any], *, model: str, tier: str, cache: caching.Cache, request_seed: float
 ) -> dict[str, Any]:
     """Return the API's Message object for a reply.
 
@@ -80,7 +80,9 @@ def message(
     reply
         What the responder gave.
     params
-        The request's parameters as `validation.check` returns them.
+        The request's parameters as `Validator.check` returns them.
+    model
+        The canonical id of the model.
     tier
         The ``service_tier`` to report: ``"batch"`` or ``"standard"``.
     cache
@@ -88,13 +90,12 @@ def message(
     request_seed
         A number in [0, 1) that decides whether this request finds what the cache holds.
     """
-    model = catalogue.find(params.get("model"))
     content, stop_reason, stop_sequence = _stopped(reply, params.get("stop_sequences"))
     return {
         "id": new_id("msg"),
         "type": "message",
         "role": "assistant",
-        "model": model.id if model else str(params.get("model")),
+        "model": model,
         "content": content,
         "stop_reason": stop_reason,
         "stop_sequence": stop_sequence,

@@ -100,6 +100,7 @@ class App:
             query={name: request.query_params.getlist(name) for name in request.query_params},
             version=version,
             beta="anthropic-beta" in request.headers or request.query_params.get("beta") == "true",
+            betas=tuple(beta.strip() for line in request.headers.getlist("anthropic-beta") for beta in line.split(",")),
             origin=f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}",
             faults=struck,
         )

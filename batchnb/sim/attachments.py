@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchnb.sim import media
+from batchnb.sim.catalogue import Model
 from batchnb.sim.media import TOKENS, Content, Media
 from batchnb.sim.wire import ApiError, invalid
 
@@ -85,20 +86,19 @@ class Attachments:
             if not isinstance(source["data"], str):
                 raise invalid(f"{path}.text.data: Input should be a valid string")
 
-    def check_together(self, window: int) -> None:
+    def check_together(self, model: Model) -> None:
         """Take the end of the request.
-
-        Parameters
-        ----------
-        window
-            The model's context window, in tokens.
 
         Raises
         ------
         ApiError
-            Where there are too many of them, or images that are too large.
+            Where the model takes none, or there are too many of them, or images that are too large.
         """
-        most = _MOST_MEDIA_IN_LARGE if window >= _LARGE_WINDOW else _MOST_MEDIA
+        if self._images and not model.images:
+            raise invalid(f"'{model.id}' does not support image input.")
+        if self._pages and not model.pdfs:
+            raise invalid(f"'{model.id}' does not support PDF input.")
+        most = _MOST_MEDIA_IN_LARGE if model.window >= _LARGE_WINDOW else _MOST_MEDIA
         if self._pages + len(self._images) > most:
             raise invalid(f"Too much media: {self._pages} document pages + {len(self._images)} images > {most}")
         many = len(self._images) > _MANY_IMAGES

@@ -132,15 +132,18 @@ class Batches:
             unfinished = list(self._settling.values())
         wait(unfinished, _CLOSE_WAIT)
 
-    def create(self, body: bytes, *, version: str, beta: bool, faults: Iterable[Fault] = ()) -> BatchRow:
+    def create(
+        self, body: bytes, *, version: str, beta: bool, betas: Sequence[str] = (), faults: Iterable[Fault] = ()
+    ) -> BatchRow:
         """Accept a batch, or refuse it whole.
 
         Parameters
         ----------
         body
             The body of the call as it was received.
-        version, beta
-            The API version and whether the beta namespace was used: they decide how params are validated.
+        version, beta, betas
+            The API version, whether the beta namespace was used, and the values of the ``anthropic-beta`` header: they
+            decide how params are validated.
         faults
             Faults of the stage ``"batch"``.
 
@@ -170,6 +173,7 @@ class Batches:
             fates,
             version=version,
             beta=beta,
+            betas=",".join(betas),
             created_at=now,
             due_at=now + min(takes, self._limits.expires_after),
             planned=takes,

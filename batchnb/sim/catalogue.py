@@ -1,21 +1,24 @@
 """The models that the simulator knows, as ``GET /v1/models`` tells them.
 
-Sources: anthropic 2.12.0 (names, deprecation dates and the shape of ``ModelInfo``), platform.claude.com
-documentation (the models with a published price). Release dates, context windows, output limits and the capabilities
-of single models are plausible but unverified; nothing outside the simulator should rest on them.
+Sources: anthropic 2.14.0 (names, retirement dates and the shape of ``ModelInfo``), platform.claude.com documentation
+(the models with a published price). Release and deprecation dates, context windows, output limits and the capabilities
+of single models are plausible but unverified; nothing outside the simulator should rest on them. No model that the SDK
+still names is known to lack batches, structured outputs, images or PDFs: a test that needs one makes it up.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+_LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
 @dataclass(frozen=True)
 class Model:
-    """One row of the catalogue.
+    """A model, as ``GET /v1/models`` tells of it and as requests are checked.
 
     Parameters
     ----------
@@ -25,6 +28,8 @@ class Model:
         The display name.
     released, deprecated, retires
         Dates as ``YYYY-MM-DD``; the last two are empty while they are unknown.
+    lifecycle
+        ``"active"``, ``"deprecated"`` or ``"retired"``. Requests that name a retired one are a 404.
     window, output
         The context window and the largest ``max_tokens``, in tokens.
     adaptive
@@ -33,11 +38,13 @@ class Model:
         Whether the last message may be the assistant's.
     aliases
         Shorter names that requests may use.
+    batch, structured_outputs, images, pdfs
+        What it supports; what it does not support is refused.
     """
 
     id: str
     name: str
-    released: str
+    released: str = "2026-01-01"
     window: int = 1_000_000
     output: int = 128_000
     adaptive: bool = True
@@ -46,11 +53,15 @@ class Model:
     retires: str = ""
     lifecycle: str = "active"
     aliases: tuple[str, ...] = ()
+    batch: bool = True
+    structured_outputs: bool = True
+    images: bool = True
+    pdfs: bool = True
 
     @property
-    def line(self) -> str:
-        """The model line, such as ``"haiku"``."""
-        return self.id.split("-")[1]
+    def line(self) -> str | None:
+        """The model line, such as ``"haiku"``; None where it belongs to none."""
+        return next((line for line in _LINES if line in self.id.split("-")), None)
 
     def info(self) -> dict[str, Any]:
         """Return the model as a ``ModelInfo`` object of the API."""
@@ -80,7 +91,7 @@ def _support(supported: bool) -> dict[str, bool]:
 def _capabilities(model: Model) -> dict[str, Any]:
     old = not model.adaptive
     return {
-        "batch": _support(True),
+        "batch": _support(model.batch),
         "citations": _support(True),
         "code_execution": _support(model.adaptive),
         "context_management": {
@@ -90,10 +101,10 @@ def _capabilities(model: Model) -> dict[str, Any]:
             "compact_20260112": _support(model.adaptive),
         },
         "effort": {"supported": model.adaptive} | {level: _support(model.adaptive) for level in _EFFORTS},
-        "image_input": _support(True),
-        "pdf_input": _support(True),
+        "image_input": _support(model.images),
+        "pdf_input": _support(model.pdfs),
         "server_tools": {"supported": True, "code_execution": _support(True), "web_search": _support(True)},
-        "structured_outputs": _support(True),
+        "structured_outputs": _support(model.structured_outputs),
         "thinking": {
             "supported": True,
             "types": {
@@ -127,7 +138,15 @@ MODELS = (
     Model("claude-opus-4-7", "Claude Opus 4.7", "2026-04-15"),
     Model("claude-sonnet-4-6", "Claude Sonnet 4.6", "2026-02-17", output=64_000),
     Model("claude-opus-4-6", "Claude Opus 4.6", "2026-02-04"),
-    _older("claude-opus-4-5-20251101", "Claude Opus 4.5", "2025-11-24", aliases=("claude-opus-4-5",)),
+    _older(
+        "claude-opus-4-5-20251101",
+        "Claude Opus 4.5",
+        "2025-11-24",
+        aliases=("claude-opus-4-5",),
+        lifecycle="deprecated",
+        deprecated="2026-11-20",
+        retires="2027-01-22",
+    ),
     _older("claude-haiku-4-5-20251001", "Claude Haiku 4.5", "2025-10-15", aliases=("claude-haiku-4-5",)),
     _older(
         "claude-sonnet-4-5-20250929",
@@ -157,9 +176,21 @@ MODELS = (
     ),
 )
 
-_BY_NAME = {name: model for model in MODELS for name in (model.id, *model.aliases)}
 
+class Catalogue:
+    """The models of one simulator.
 
-def find(name: object) -> Model | None:
-    """Return the model that a request may call by this name, retired ones included; None when there is none."""
-    return _BY_NAME.get(name) if isinstance(name, str) else None
+    Parameters
+    ----------
+    more
+        Models beside the known ones; one with the id of a known one takes its place.
+    """
+
+    def __init__(self, more: Iterable[Model] = ()) -> None:
+        by_id = {model.id: model for model in (*MODELS, *more)}
+        self.models = tuple(sorted(by_id.values(), key=lambda model: model.released, reverse=True))
+        self._by_name = {name: model for model in by_id.values() for name in (*model.aliases, model.id)}
+
+    def find(self, name: object) -> Model | None:
+        """Return the model that a request may call by this name, retired ones included; None when there is none."""
+        return self._by_name.get(name) if isinstance(name, str) else None

@@ -7,17 +7,15 @@ twice). Which requests had finished when a batch was canceled is chance; here it
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from batchnb.sim.answers import Answerer, message
-from batchnb.sim.attachments import Attachments
 from batchnb.sim.caching import Cache
 from batchnb.sim.responder import Reply
 from batchnb.sim.store import BatchRow, RequestRow
-from batchnb.sim.validation import check
+from batchnb.sim.validation import Validator
 from batchnb.sim.wire import DEFAULT_MESSAGES, ApiError, decode_json, envelope, new_id
 
 _STILL_RUNNING = 0.1  # the share of requests under way when a cancel arrives, which finish all the same
@@ -37,15 +35,15 @@ class Executor:
         Decides which requests had finished when a batch was canceled or expired, and which find the prompt cache.
     cache
         The simulated prompt cache.
-    attachments
-        Makes what checks a request's images and documents.
+    validator
+        What checks them.
     """
 
-    def __init__(self, answerer: Answerer, seed: int, cache: Cache, attachments: Callable[[], Attachments]) -> None:
+    def __init__(self, answerer: Answerer, seed: int, cache: Cache, validator: Validator) -> None:
         self._answerer = answerer
         self._seed = seed
         self._cache = cache
-        self._attachments = attachments
+        self._validator = validator
 
     def run(self, batch: BatchRow, request: RequestRow) -> tuple[int, str, bytes]:
         """Return a request's row number, its outcome and its ``result`` object as JSON. Never raises."""
@@ -68,13 +66,15 @@ class Executor:
 
     def _answer(self, batch: BatchRow, request: RequestRow, chance: float) -> dict[str, Any]:
         params = decode_json(request.params)
-        read = check(params, "batch", version=batch.version, beta=batch.beta, attachments=self._attachments())
+        read, model = self._validator.check(
+            params, "batch", version=batch.version, beta=batch.beta, betas=batch.betas.split(",")
+        )
         reply = self._answerer.reply(params, read, request.custom_id)
         if request.fate == "refusal":
             reply = Reply([{"type": "text", "text": _REFUSAL_TEXT}], "refusal", reply.input_tokens, 8)
         elif request.fate == "max_tokens":
             reply = _cut(reply)
-        return message(reply, read, tier="batch", cache=self._cache, request_seed=chance)
+        return message(reply, read, model=model, tier="batch", cache=self._cache, request_seed=chance)
 
 
 def share_of(seed: int, batch_id: str, custom_id: str) -> float:

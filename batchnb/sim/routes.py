@@ -11,16 +11,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from batchnb.sim import catalogue, faults
+from batchnb.sim import faults
 from batchnb.sim.answers import Answerer, events, message
-from batchnb.sim.attachments import Attachments
 from batchnb.sim.batches import Batches
 from batchnb.sim.caching import Cache
 from batchnb.sim.faults import Fault
 from batchnb.sim.files import Files, Upload
 from batchnb.sim.responder import count_tokens
 from batchnb.sim.store import BatchRow
-from batchnb.sim.validation import check
+from batchnb.sim.validation import Accepted, Validator
 from batchnb.sim.wire import ApiError, decode_json, invalid
 
 _BATCHES = "/v1/messages/batches"
@@ -76,8 +75,8 @@ class Ask:
         The body, unless it is an upload.
     upload
         The file that was received, for the route ``upload``.
-    version, beta
-        The ``anthropic-version``, and whether the beta namespace was used.
+    version, beta, betas
+        The ``anthropic-version``, whether the beta namespace was used, and the values of the ``anthropic-beta`` header.
     origin
         Scheme and host as the client calls them.
     faults
@@ -91,6 +90,7 @@ class Ask:
     upload: Upload | None = None
     version: str = ""
     beta: bool = False
+    betas: tuple[str, ...] = ()
     origin: str = ""
     faults: Sequence[Fault] = ()
 
@@ -130,8 +130,8 @@ class Service:
         The simulated prompt cache.
     files
         The uploaded files.
-    attachments
-        Makes what checks a request's images and documents.
+    validator
+        What checks requests, and knows the models.
     """
 
     def __init__(
@@ -140,13 +140,13 @@ class Service:
         answerer: Answerer,
         cache: Cache,
         files: Files,
-        attachments: Callable[[], Attachments],
+        validator: Validator,
     ) -> None:
         self._batches = batches
         self._answerer = answerer
         self._cache = cache
         self._files = files
-        self._attachments = attachments
+        self._validator = validator
         self._handlers: dict[str, Callable[[Ask], dict[str, Any] | Stream]] = {
             "create": self.create,
             "retrieve": self.retrieve,
@@ -186,7 +186,10 @@ class Service:
     def create(self, ask: Ask) -> dict[str, Any]:
         """``POST /v1/messages/batches``."""
         return self._shown(
-            self._batches.create(ask.body, version=ask.version, beta=ask.beta, faults=_stage(ask, "batch")), ask
+            self._batches.create(
+                ask.body, version=ask.version, beta=ask.beta, betas=ask.betas, faults=_stage(ask, "batch")
+            ),
+            ask,
         )
 
     def retrieve(self, ask: Ask) -> dict[str, Any]:
@@ -220,19 +223,22 @@ class Service:
 
     def messages(self, ask: Ask) -> dict[str, Any] | Stream:
         """``POST /v1/messages``, whole or streamed."""
-        params, read = self._checked(ask, "messages")
+        params = decode_json(ask.body)
+        accepted = self._checked(params, ask, "messages")
         try:
-            reply = self._answerer.reply(params, read, "")
+            reply = self._answerer.reply(params, accepted.read, "")
         except Exception as problem:
             raise ApiError("api_error", f"The responder raised {type(problem).__name__}: {problem}") from problem
-        whole = message(reply, read, tier="standard", cache=self._cache, request_seed=0.0)
+        whole = message(
+            reply, accepted.read, model=accepted.model, tier="standard", cache=self._cache, request_seed=0.0
+        )
         if params.get("stream"):
             return Stream("text/event-stream; charset=utf-8", events(whole))
         return whole
 
     def count_tokens(self, ask: Ask) -> dict[str, Any]:
         """``POST /v1/messages/count_tokens``."""
-        return {"input_tokens": count_tokens(self._checked(ask, "count_tokens")[1])}
+        return {"input_tokens": count_tokens(self._checked(decode_json(ask.body), ask, "count_tokens").read)}
 
     def models(self, ask: Ask) -> dict[str, Any]:
         """``GET /v1/models``: active and deprecated ones, or those in the stages asked for."""
@@ -241,7 +247,7 @@ class Service:
             if stage not in ("active", "deprecated", "retired"):
                 problem = "lifecycle: Input should be 'active', 'deprecated' or 'retired'"
                 raise invalid(problem)
-        shown = [model.info() for model in catalogue.MODELS if model.lifecycle in wanted]
+        shown = [model.info() for model in self._validator.catalogue.models if model.lifecycle in wanted]
         limit, after, before = _limit(ask), self._place(shown, ask, "after_id"), self._place(shown, ask, "before_id")
         if before is not None:
             start = max(0, before - limit)
@@ -251,7 +257,7 @@ class Service:
 
     def model(self, ask: Ask) -> dict[str, Any]:
         """``GET /v1/models/{id}``; an alias is answered with the model that it stands for."""
-        found = catalogue.find(ask.id)
+        found = self._validator.catalogue.find(ask.id)
         if found is None:
             raise ApiError("not_found_error", f"model: {ask.id}")
         return found.info()
@@ -284,10 +290,8 @@ class Service:
         self._files.download(ask.id)
         return {}
 
-    def _checked(self, ask: Ask, endpoint: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Return a request's parameters as they came, and as a model reads them."""
-        params = decode_json(ask.body)
-        return params, check(params, endpoint, version=ask.version, beta=ask.beta, attachments=self._attachments())
+    def _checked(self, params: Any, ask: Ask, endpoint: str) -> Accepted:
+        return self._validator.check(params, endpoint, version=ask.version, beta=ask.beta, betas=ask.betas)
 
     def _shown(self, batch: BatchRow, ask: Ask) -> dict[str, Any]:
         return faults.overlay(self._batches.describe(batch, ask.origin), _stage(ask, "object"))

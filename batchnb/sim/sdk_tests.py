@@ -8,13 +8,12 @@ Source: the ``tests`` folder in the source distribution of anthropic 2.12.0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from batchnb.sim import catalogue
 from batchnb.sim.routes import Ask, Service
-from batchnb.sim.wire import ApiError, decode_json, rfc3339
+from batchnb.sim.validation import Accepted
+from batchnb.sim.wire import ApiError, rfc3339
 
 _EPOCH = rfc3339(0)
 
@@ -44,7 +43,7 @@ class SdkTestService(Service):
 
     def model(self, ask: Ask) -> dict[str, Any]:
         """Return the model, or the first there is."""
-        return (catalogue.find(ask.id) or catalogue.MODELS[0]).info()
+        return (self._validator.catalogue.find(ask.id) or self._validator.catalogue.models[0]).info()
 
     def files(self, ask: Ask) -> dict[str, Any]:
         """List without looking at what to list."""
@@ -62,13 +61,8 @@ class SdkTestService(Service):
         """Accept the file, whatever time it is to be kept, or make one up."""
         return self._or_invented(super().upload, ask, **_invented_file("file"))
 
-    def _checked(
-        self,
-        ask: Ask,
-        endpoint: str,  # noqa: ARG002 - checks nothing
-    ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        params: Mapping[str, Any] = decode_json(ask.body)
-        return params, params
+    def _checked(self, params: Any, ask: Ask, endpoint: str) -> Accepted:  # noqa: ARG002 - checks nothing
+        return Accepted(params, str(params.get("model")))
 
     def _or_invented(self, handler: Any, ask: Ask, **answer: Any) -> dict[str, Any]:
         try:

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,9 +22,9 @@ from filelock import FileLock, Timeout
 
 from batchnb.sim.answers import Answerer, Responder
 from batchnb.sim.app import App, Call
-from batchnb.sim.attachments import Attachments
 from batchnb.sim.batches import Batches, Limits, Recorded
 from batchnb.sim.caching import Cache
+from batchnb.sim.catalogue import Catalogue, Model
 from batchnb.sim.execution import Executor
 from batchnb.sim.faults import Fault, FaultPlan
 from batchnb.sim.files import Files
@@ -33,6 +32,7 @@ from batchnb.sim.routes import Service
 from batchnb.sim.sdk_tests import SdkTestService
 from batchnb.sim.store import StateError, Store, make_private, new_identity
 from batchnb.sim.transport import Protocol
+from batchnb.sim.validation import Validator
 from batchnb.sim.wire import Clock
 
 _HOST = "127.0.0.1"
@@ -73,6 +73,9 @@ class Simulator:
         The API's limits.
     clock : Clock, optional
         Another source of time, for tests.
+    models : iterable of Model
+        Models beside those that the API has, to try what no real one does: one without structured outputs, or about
+        to retire. One with the id of a real one takes its place.
 
     Examples
     --------
@@ -93,6 +96,7 @@ class Simulator:
         sdk_tests: bool = False,
         limits: Limits | None = None,
         clock: Clock | None = None,
+        models: Iterable[Model] = (),
     ) -> None:
         if not 0 <= delay[0] <= delay[1]:
             raise ValueError(f"delay is (shortest, longest) in seconds, not {delay!r}")
@@ -108,6 +112,7 @@ class Simulator:
         self._sdk_tests = sdk_tests
         self._limits = limits or Limits()
         self._clock = clock or Clock()
+        self._catalogue = Catalogue(models)
         self._running: _Running | None = None
 
     @property
@@ -196,17 +201,17 @@ class Simulator:
         seed = self._seed if self._seed is not None else int(store.remember("seed", str(secrets.randbits(32))))
         cache, answerer = Cache(), Answerer(self._responder, seed)
         files = Files(store, folder, clock=self._clock, limits=self._limits)
-        attachments = partial(Attachments, files.content, self._limits.image_bytes)
+        validator = Validator(self._catalogue, files.content, self._limits.image_bytes)
         batches = Batches(
             store,
-            Executor(answerer, seed, cache, attachments),
+            Executor(answerer, seed, cache, validator),
             clock=self._clock,
             delay=self._delay,
             speed=self._speed,
             limits=self._limits,
             seed=seed,
         )
-        service = (SdkTestService if self._sdk_tests else Service)(batches, answerer, cache, files, attachments)
+        service = (SdkTestService if self._sdk_tests else Service)(batches, answerer, cache, files, validator)
         app = App(service, self.faults, identity, max_bytes=self._limits.bytes, clock=self._clock, calls=self.calls)
         config = uvicorn.Config(
             app,

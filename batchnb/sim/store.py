@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS batch (
     succeeded INTEGER NOT NULL DEFAULT 0,
     errored INTEGER NOT NULL DEFAULT 0,
     canceled INTEGER NOT NULL DEFAULT 0,
-    expired INTEGER NOT NULL DEFAULT 0
+    expired INTEGER NOT NULL DEFAULT 0,
+    betas TEXT NOT NULL DEFAULT ''          -- the values of the create call's anthropic-beta header
 );
 CREATE TABLE IF NOT EXISTS request (
     batch INTEGER NOT NULL,                 -- batch.seq
@@ -79,6 +80,7 @@ class BatchRow:
     errored: int
     canceled: int
     expired: int
+    betas: str
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ class Store:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
+            if "betas" not in [column[1] for column in self._db.execute("PRAGMA table_info(batch)")]:
+                self._db.execute("ALTER TABLE batch ADD COLUMN betas TEXT NOT NULL DEFAULT ''")
         except sqlite3.DatabaseError as problem:
             self._db.close()
             raise StateError(f"{path} cannot be used ({problem}); name another state folder, or delete it") from problem
@@ -162,6 +166,7 @@ class Store:
         *,
         version: str,
         beta: bool,
+        betas: str,
         created_at: float,
         due_at: float,
         planned: float,
@@ -171,9 +176,9 @@ class Store:
         """Store a batch with its requests, given as (custom_id, params), and return it."""
         with self._transaction():
             seq = self._db.execute(
-                "INSERT INTO batch (id, total, version, beta, created_at, due_at, planned, expires, vanished)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (batch_id, len(requests), version, beta, created_at, due_at, planned, expires, vanished),
+                "INSERT INTO batch (id, total, version, beta, betas, created_at, due_at, planned, expires, vanished)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (batch_id, len(requests), version, beta, betas, created_at, due_at, planned, expires, vanished),
             ).lastrowid
             self._db.executemany(
                 "INSERT INTO request (batch, row, custom_id, params, fate) VALUES (?, ?, ?, ?, ?)",

@@ -10,67 +10,112 @@ would rather let a doubtful request pass than teach a false rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from batchnb.sim import catalogue, parameters, schemas
-from batchnb.sim.attachments import Attachments
+from batchnb.sim import parameters, schemas
+from batchnb.sim.attachments import Attachments, no_files
+from batchnb.sim.catalogue import Catalogue, Model
 from batchnb.sim.content import check_breakpoints, check_messages, check_system, tagged
+from batchnb.sim.media import Content
 from batchnb.sim.wire import ApiError, invalid
 
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _TOOL_CHOICES = ("auto", "any", "tool", "none")
 _THINKING = ("enabled", "disabled", "adaptive", "between_tools")
 _MIN_THINKING_BUDGET = 1024
+_LONG_OUTPUT, _LONGEST_OUTPUT = "output-300k-2026-03-24", 300_000  # the beta, for batches only
 
 
-def check(
-    params: object, endpoint: str, *, version: str, beta: bool = False, attachments: Attachments | None = None
-) -> Mapping[str, Any]:
-    """Raise the error that the API would give for these parameters; return them as a model reads them.
+class Accepted(NamedTuple):
+    """A request that the API would take.
 
     Parameters
     ----------
-    params
-        The decoded JSON: a request's body, or a batch row's ``params``.
-    endpoint
-        ``"messages"``, ``"batch"`` or ``"count_tokens"``.
-    version
-        The ``anthropic-version`` that the client named.
-    beta
-        Whether the client used the beta namespace, which takes more parameters.
-    attachments
-        Knows the files that were uploaded; by default none were.
-
-    Returns
-    -------
-    mapping
-        The parameters; where they hold images and documents, with the tokens of these, and the text of text files.
-
-    Raises
-    ------
-    ApiError
-        With the API's type and message.
+    read
+        Its parameters as a model reads them: where they hold images and documents, with the tokens of these, and with
+        the text of text files.
+    model
+        The canonical id of the model.
     """
-    if not isinstance(params, dict):
-        raise invalid("Input should be an object")
-    _check_names(params, endpoint, parameters.allowed(endpoint, version=version, beta=beta))
-    model = _check_model(params["model"])
-    if endpoint != "count_tokens":
-        _check_max_tokens(params["max_tokens"], model, endpoint)
-        _check_sampling(params)
-    attachments = attachments or Attachments()
-    check_messages(params["messages"], attachments, prefill=model.prefill)
-    attachments.check_together(model.window)
-    if params.get("system") is not None:
-        check_system(params["system"])
-    if len(params) > (2 if endpoint == "count_tokens" else 3):  # more than what has been seen above
-        _check_options(params, endpoint)
-    check_breakpoints(params)
-    return attachments.read(params)
+
+    read: Mapping[str, Any]
+    model: str
+
+
+@dataclass(frozen=True)
+class Validator:
+    """Checks requests against the models and files that there are.
+
+    Parameters
+    ----------
+    catalogue
+        The models.
+    content_of
+        Returns what an uploaded file holds; raises the 404 where there is none.
+    image_bytes
+        The largest image.
+    """
+
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    content_of: Callable[[str], Content] = no_files
+    image_bytes: int = 5 * 1024 * 1024
+
+    def check(
+        self, params: object, endpoint: str, *, version: str, beta: bool = False, betas: Collection[str] = ()
+    ) -> Accepted:
+        """Raise the error that the API would give for these parameters; return quietly when it would take them.
+
+        Parameters
+        ----------
+        params
+            The decoded JSON: a request's body, or a batch row's ``params``.
+        endpoint
+            ``"messages"``, ``"batch"`` or ``"count_tokens"``.
+        version
+            The ``anthropic-version`` that the client named.
+        beta
+            Whether the client used the beta namespace, which takes more parameters.
+        betas
+            The values of its ``anthropic-beta`` header.
+
+        Raises
+        ------
+        ApiError
+            With the API's type and message.
+        """
+        if not isinstance(params, dict):
+            raise invalid("Input should be an object")
+        _check_names(params, endpoint, parameters.allowed(endpoint, version=version, beta=beta))
+        model = self._model(params["model"], endpoint)
+        if endpoint != "count_tokens":
+            _check_max_tokens(params["max_tokens"], model, endpoint, betas)
+            _check_sampling(params)
+        attachments = Attachments(self.content_of, self.image_bytes)
+        check_messages(params["messages"], attachments, prefill=model.prefill)
+        attachments.check_together(model)
+        if params.get("system") is not None:
+            check_system(params["system"])
+        if len(params) > (2 if endpoint == "count_tokens" else 3):  # more than what has been seen above
+            _check_options(params, endpoint, model)
+        check_breakpoints(params)
+        return Accepted(attachments.read(params), model.id)
+
+    def _model(self, name: object, endpoint: str) -> Model:
+        if not isinstance(name, str):
+            raise invalid("model: Input should be a valid string")
+        if not name:
+            raise invalid("model: String should have at least 1 character")
+        model = self.catalogue.find(name)
+        if model is None or model.lifecycle == "retired":
+            raise ApiError("not_found_error", f"model: {name}")
+        if endpoint == "batch" and not model.batch:
+            raise invalid(f"'{model.id}' does not support the Message Batches API.")
+        return model
 
 
 def _check_names(params: Mapping[str, Any], endpoint: str, allowed: frozenset[str]) -> None:
@@ -84,26 +129,18 @@ def _check_names(params: Mapping[str, Any], endpoint: str, allowed: frozenset[st
             raise invalid(f"{name}: Extra inputs are not permitted")
 
 
-def _check_model(name: object) -> catalogue.Model:
-    if not isinstance(name, str):
-        raise invalid("model: Input should be a valid string")
-    if not name:
-        raise invalid("model: String should have at least 1 character")
-    model = catalogue.find(name)
-    if model is None or model.lifecycle == "retired":
-        raise ApiError("not_found_error", f"model: {name}")
-    return model
-
-
-def _check_max_tokens(value: object, model: catalogue.Model, endpoint: str) -> None:
+def _check_max_tokens(value: object, model: Model, endpoint: str, betas: Collection[str]) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise invalid("max_tokens: Input should be a valid integer")
     least = 1 if endpoint == "batch" else 0  # zero only fills the cache, and is not taken in a batch
     if value < least:
         raise invalid(f"max_tokens: Input should be greater than or equal to {least}")
-    if value > model.output:
+    most = model.output
+    if endpoint == "batch" and _LONG_OUTPUT in betas:
+        most = max(most, _LONGEST_OUTPUT)  # whether for every model is unverified
+    if value > most:
         raise invalid(
-            f"max_tokens: {value} > {model.output}, which is the maximum allowed number of output tokens for {model.id}"
+            f"max_tokens: {value} > {most}, which is the maximum allowed number of output tokens for {model.id}"
         )
 
 
@@ -118,7 +155,7 @@ def _check_sampling(params: Mapping[str, Any]) -> None:
             raise invalid(f"{name}: range: 0..1")
 
 
-def _check_options(params: Mapping[str, Any], endpoint: str) -> None:
+def _check_options(params: Mapping[str, Any], endpoint: str, model: Model) -> None:
     if params.get("stream") is not None:
         _check_stream(params["stream"], endpoint)
     if params.get("speed") is not None:
@@ -128,9 +165,9 @@ def _check_options(params: Mapping[str, Any], endpoint: str) -> None:
     if params.get("thinking") is not None:
         _check_thinking(params["thinking"], params.get("max_tokens"))
     if params.get("output_config") is not None:
-        _check_output_config(params["output_config"])
+        _check_output_config(params["output_config"], model)
     if params.get("tools") is not None:
-        _check_tools(params["tools"])
+        _check_tools(params["tools"], model)
     if params.get("tool_choice") is not None:
         _check_tool_choice(params["tool_choice"], params.get("tools") or ())
     if params.get("service_tier") not in (None, "auto", "standard_only"):
@@ -179,7 +216,7 @@ def _check_thinking(value: object, max_tokens: object) -> None:
         raise invalid("`max_tokens` must be greater than `thinking.budget_tokens`.")
 
 
-def _check_output_config(value: object) -> None:
+def _check_output_config(value: object, model: Model) -> None:
     if not isinstance(value, dict):
         raise invalid("output_config: Input should be an object")
     for name in value:
@@ -191,6 +228,8 @@ def _check_output_config(value: object) -> None:
     if layout is None:
         return
     tagged(layout, "output_config.format", ("json_schema",))
+    if not model.structured_outputs:
+        raise invalid(f"'{model.id}' does not support structured outputs.")
     if not isinstance(layout.get("schema"), dict):
         raise invalid("output_config.format.schema: Field required")
     _check_schema(layout["schema"], "output_config.format.schema", strict=True)
@@ -208,7 +247,7 @@ def _complaint(encoded: bytes, strict: bool) -> str | None:
     return schemas.malformed(schema) or (schemas.complaint(schema) if strict else None)
 
 
-def _check_tools(tools: object) -> None:
+def _check_tools(tools: object, model: Model) -> None:
     if not isinstance(tools, list):
         raise invalid("tools: Input should be a valid array")
     names: set[str] = set()
@@ -216,7 +255,7 @@ def _check_tools(tools: object) -> None:
         if not isinstance(tool, dict):
             raise invalid(f"tools.{i}: Input should be an object")
         if tool.get("type") in (None, "custom"):
-            _check_custom_tool(tool, f"tools.{i}.custom")
+            _check_custom_tool(tool, f"tools.{i}.custom", model)
         name = tool.get("name")
         if isinstance(name, str):
             if name in names:
@@ -224,10 +263,10 @@ def _check_tools(tools: object) -> None:
             names.add(name)
 
 
-def _check_custom_tool(tool: Mapping[str, Any], where: str) -> None:
-    for field in ("name", "input_schema"):
-        if field not in tool:
-            raise invalid(f"{where}.{field}: Field required")
+def _check_custom_tool(tool: Mapping[str, Any], where: str, model: Model) -> None:
+    for name in ("name", "input_schema"):
+        if name not in tool:
+            raise invalid(f"{where}.{name}: Field required")
     schema = tool["input_schema"]
     if not isinstance(schema, dict):
         raise invalid(f"{where}.input_schema: Input should be an object")
@@ -235,6 +274,8 @@ def _check_custom_tool(tool: Mapping[str, Any], where: str) -> None:
         raise invalid(f"{where}.input_schema.type: Field required")
     if schema["type"] != "object":
         raise invalid(f"{where}.input_schema.type: Input should be 'object'")
+    if tool.get("strict") and not model.structured_outputs:
+        raise invalid(f"'{model.id}' does not support strict tools.")
     _check_schema(schema, f"{where}.input_schema", strict=bool(tool.get("strict")))
 
 

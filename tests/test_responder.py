@@ -150,10 +150,44 @@ def test_a_forced_tool_gets_a_fitting_input(schema: dict[str, Any], prompt: str,
     jsonschema.Draft202012Validator(schema).validate(block["input"])
 
 
-def test_a_tool_that_is_not_forced_is_not_used() -> None:
-    tools = [{"name": "record", "input_schema": {"type": "object"}}]
-    for choice in (None, {"type": "auto"}, {"type": "none"}):
-        assert answer(request("Hello", tools=tools, tool_choice=choice)).stop_reason == "end_turn"
+WEATHER = {
+    "name": "get_weather",
+    "description": "Tells the weather in a city.",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+RECORD = {"name": "record", "input_schema": {"type": "object"}}
+
+
+def tool_called(prompt: str, **more: Any) -> str | None:
+    reply = answer(request(prompt, **{"tools": [RECORD, WEATHER], **more}))
+    called = [block["name"] for block in reply.content if block["type"] == "tool_use"]
+    assert reply.stop_reason == ("tool_use" if called else "end_turn")
+    return called[0] if called else None
+
+
+def test_a_tool_that_is_not_forced_is_used_where_the_words_call_for_it() -> None:
+    for choice in (None, {"type": "auto"}):
+        assert tool_called("How will the weather be in Oslo?", tool_choice=choice) == "get_weather"
+        assert tool_called("Hello", tool_choice=choice) is None
+        assert tool_called("Echo: the weather in the city", tool_choice=choice) is None
+    assert tool_called("How will the weather be?", tool_choice={"type": "none"}) is None
+    assert tool_called("How will the weather be?", tool_choice={"type": "any"}) == "get_weather"
+    assert tool_called("Hello", tool_choice={"type": "any"}) == "record"
+
+
+def test_a_tool_is_not_called_again_once_its_result_is_there_nor_beside_a_schema() -> None:
+    question = {"role": "user", "content": "How is the weather in the city of Oslo?"}
+    call = {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}}]}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "The weather in the city is mild."}
+    assert tool_called("", messages=[question, call, {"role": "user", "content": [result]}]) is None
+    config = {"format": {"type": "json_schema", "schema": labels_schema(["mild", "harsh"])}}
+    assert tool_called("How is the weather in the city?", output_config=config) is None
+
+
+def test_thinking_comes_before_a_tool_call() -> None:
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    reply = answer(request("How is the weather in the city?", tools=[WEATHER], thinking=thinking))
+    assert [block["type"] for block in reply.content] == ["thinking", "tool_use"]
 
 
 def test_a_recursive_schema_comes_to_an_end() -> None:
@@ -206,6 +240,34 @@ def test_fields_are_filled_from_the_text() -> None:
     assert (got["would_recommend"], got["is_complaint"]) == (False, True)
     assert got["contact"] == "ann@example.org"
     assert got["refund"] == 40
+
+
+def test_fields_come_in_the_order_of_the_schema_with_the_required_ones_first() -> None:
+    schema = {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in ("note", "rationale", "extra", "label")},
+        "required": ["label", "rationale", "note"],
+        "additionalProperties": False,
+    }
+    assert list(value(GOOD, schema)) == ["note", "rationale", "label", "extra"]
+    whole = {**schema, "required": ["label", "rationale", "note", "extra"]}
+    assert list(value(GOOD, whole)) == ["note", "rationale", "extra", "label"]
+
+
+def test_a_field_that_may_be_null_is_null_where_the_text_says_nothing_of_it() -> None:
+    nullable = {
+        "price": {"anyOf": [{"type": "number"}, {"type": "null"}]},
+        "count": {"type": ["integer", "null"]},
+        "when": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/Day"}]},
+        "stars": {"type": ["integer", "null"]},
+        "summary": {"type": ["string", "null"]},
+    }
+    schema = {"type": "object", "properties": nullable, "required": list(nullable), "additionalProperties": False}
+    schema["$defs"] = {"Day": {"type": "string", "format": "date"}}
+    empty = value("Broken on arrival", schema)
+    assert [name for name in nullable if empty[name] is None] == ["price", "count", "when"]
+    full = value("I paid 12 dollars on 2026-03-04", schema)
+    assert (full["price"], full["count"], full["when"]) == (12, 12, "2026-03-04")
 
 
 # --- labels ---
@@ -309,6 +371,52 @@ def test_topics_are_chosen_by_shared_words_and_by_their_description() -> None:
     assert label(described.format("We saw three dolphins"), ["beta", "alpha"]) == "alpha"
     assert label(described.format("The station was closed"), ["alpha", "beta"]) == "beta"
     assert label("Nothing in common", ["first", "second"]) == "first"
+
+
+def several(prompt: str, labels: list[str], *, bounds: dict[str, int] | None = None, **more: Any) -> list[str]:
+    array = {"type": "array", "items": {"type": "string", "enum": labels}, **(bounds or {})}
+    schema = {"type": "object", "properties": {"labels": array}, "required": ["labels"], "additionalProperties": False}
+    got: list[str] = value(prompt, schema, **more)["labels"]
+    return got
+
+
+def test_several_labels_are_chosen_where_several_fit() -> None:
+    topics = ["billing", "shipping", "staff", "other"]
+    both = "The parcel was delivered late and my card was charged twice"
+    assert several(both, topics) == ["billing", "shipping"]
+    assert several(both, topics[::-1]) == ["shipping", "billing"], "in the order of the labels"
+    assert several("My parcel has not been delivered", topics) == ["shipping"]
+    assert several("Hello there", topics) == ["other"], "only where nothing else fits"
+    assert several("Hello there", topics[:3]) == []
+    assert several("Hello there", topics[:3], bounds={"minItems": 1}) == ["billing"]
+    assert several(both, topics, bounds={"maxItems": 1}) == ["billing"]
+    assert several(GOOD, SENTIMENTS) == ["positive"], "one sentiment excludes the others"
+    assert several(f"{BAD}. The parcel was delivered late", ["praise", "complaint", "shipping", "billing"]) == [
+        "complaint",
+        "shipping",
+    ]
+
+
+@pytest.mark.parametrize("form", ["- {}: {}", "* {} - {}", '"{}" = {}', "**{}**: {}", "{}: {}"])
+def test_descriptions_of_labels_in_the_system_prompt_tell_what_fits(form: str) -> None:
+    said = {"alpha": "whales and dolphins", "beta": "trains, stations", "rest": "for what fits none of the others"}
+    system = "Labels and what they mean:\n" + "\n".join(form.format(name, what) for name, what in said.items())
+    labels = ["rest", "alpha", "beta"]
+    assert label("We saw three dolphins from the train", labels, system=system) in ("alpha", "beta")
+    assert label("We saw three dolphins", labels, system=system) == "alpha"
+    assert label("It fits, none of the others did", labels, system=system) == "rest"
+    assert several("Dolphins at the station", labels, system=system) == ["alpha", "beta"]
+    assert several("Nothing at all", labels, system=system) == ["rest"]
+    feelings = "positive: praise, love\nnegative: complaints, anything broken, terrible or awful\nneutral: the rest"
+    assert [label(text, SENTIMENTS, system=feelings) for text in (GOOD, BAD, DULL)] == SENTIMENTS
+
+
+def test_constants_with_descriptions_are_labels_too() -> None:
+    told = {"anyOf": [{"const": "a", "description": "whales, dolphins"}, {"const": "b", "description": "trains"}]}
+    schema = {"type": "object", "properties": {"kind": told}, "required": ["kind"], "additionalProperties": False}
+    assert value("The train was late", schema) == {"kind": "b"}
+    schema["properties"] = {"kind": {"type": "array", "items": told}}
+    assert value("Dolphins beside the train", schema) == {"kind": ["a", "b"]}
 
 
 def test_yes_and_no_follow_the_question() -> None:

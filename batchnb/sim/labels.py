@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from batchnb.sim.labelwords import LABEL_ROLES, LANGUAGE_NAMES, NOISE_WORDS, TOPIC_CUES
 from batchnb.sim.lexicon import Evidence
 from batchnb.sim.prompts import Question
 
-__all__ = ["choose", "script_language"]
+__all__ = ["choose", "choose_all", "script_language", "shared_words"]
 
 #: Less difference than this between good and bad words is no evidence for either.
 _UNDECIDED = 0.75
@@ -24,6 +24,16 @@ _VERY = {"very", "strongly", "extremely", "highly", "매우", "아주", "非常"
 _YES = {"yes", "true", "y", "예", "네", "是", "对"}
 _NO = {"no", "false", "n", "아니요", "아니오", "否", "不是"}
 _NOTHING = {"other", "others", "unknown", "none", "na", "n a", "general", "unclear", "misc", "기타", "其他", "未知"}
+#: A label that is for what fits none of the others, by its name or by what is said of it.
+_ESCAPE = re.compile(
+    r"^(?:other|none|unknown|unclear|misc)\b|\b(?:none of|fits? none|nothing else|anything else|everything else"
+    r"|(?:does|do) not fit|no other (?:label|category|one))\b|해당 없음|以上皆非|都不",
+    re.IGNORECASE,
+)
+#: What stands between a label and its description on a line of its own.
+_DESCRIBES = re.compile(r"\s*[:：=]\s*|\s+[-–—]+\s+")
+#: Of several labels, those count that fit at least this well beside the best.
+_ALSO_FITS = 0.34
 _ASKS_FOR_GOOD = re.compile(
     r"positive|recommend|satisf|happy|favou?rable|like[sd]? |긍정|추천|만족|正面|积极|推荐|满意", re.I
 )
@@ -37,12 +47,21 @@ _CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 _ARABIC = re.compile(r"[\u0600-\u06ff]")
 
 
-def choose(options: Sequence[str], question: Question) -> int:
+def choose(options: Sequence[str], question: Question, described: Mapping[str, str] | None = None) -> int:
     """Return the position of the option that fits a question best.
 
     Labels that read like sentiment are weighed by the lexicon, scales (``1`` to ``5``) too; ``yes`` and ``no`` by what
     the instruction asks; names of languages by script; all others by the words they share with the text, with
-    their description in the instruction as further words. Without any evidence: ``other`` or its like, else the first.
+    their description as further words. Without any evidence: ``other`` or its like, else the first.
+
+    Parameters
+    ----------
+    options
+        The options.
+    question
+        The text, and the instruction, which may describe an option on a line of its own.
+    described
+        What else is said of an option.
     """
     known = tuple(options)
     if roles := _sentiment_roles(known):
@@ -57,7 +76,36 @@ def choose(options: Sequence[str], question: Question) -> int:
         for position, name in enumerate(plain):
             if LANGUAGE_NAMES.get(name) == language:
                 return position
-    return _by_overlap(plain, question)
+    scores = _scores(plain, question, described or {})
+    if max(scores) > 0:
+        return scores.index(max(scores))
+    return next((position for position, score in enumerate(scores) if score < 0), 0)
+
+
+def choose_all(options: Sequence[str], question: Question, described: Mapping[str, str] | None = None) -> list[int]:
+    """Return the positions of all options that fit a question, in their order; perhaps none.
+
+    Options of which one excludes the others (only sentiments, a scale, yes and no, languages) give one. Without any
+    evidence: ``other`` or its like alone, where it is an option.
+    """
+    known = tuple(options)
+    plain = [_plain(option) for option in known]
+    roles = _sentiment_roles(known)
+    exclusive = (set(plain) & _YES and set(plain) & _NO) or any(name in LANGUAGE_NAMES for name in plain)
+    if exclusive or _scale(known) or len([name for name in plain if _role(name)]) >= len(known) - 1:
+        return [choose(known, question, described)] if known else []
+    scores = _scores(plain, question, described or {})
+    if roles and abs(question.evidence.positive - question.evidence.negative) > _UNDECIDED:
+        scores[_by_sentiment(roles, question.evidence)] += 3.0
+    best = max(scores)
+    if best <= 0:
+        return [position for position, score in enumerate(scores) if score < 0][:1]
+    return [position for position, score in enumerate(scores) if score >= max(best * _ALSO_FITS, 1)]
+
+
+def shared_words(one: str, other: str) -> int:
+    """Return how many words that mean something two texts share, endings aside."""
+    return len(_content_words(one) & _content_words(other))
 
 
 def script_language(text: str) -> str:
@@ -145,31 +193,43 @@ def _by_answer(plain: Sequence[str], question: Question) -> int:
     return next(position for position, name in enumerate(plain) if name in wanted)
 
 
-def _by_overlap(plain: Sequence[str], question: Question) -> int:
+def _scores(plain: Sequence[str], question: Question, described: Mapping[str, str]) -> list[float]:
+    """Return how well each label fits; -1 for one that is for what fits no other."""
     passage = question.passage.casefold()
     words = _content_words(passage)
-    scores = [_overlap(name, words, passage, question.instruction) for name in plain]
-    best = max(scores)
-    if best == 0:
-        return next((position for position, name in enumerate(plain) if name in _NOTHING), 0)
-    return scores.index(best)
+    more = {_plain(option): said for option, said in described.items()}
+    scores = []
+    for name in plain:
+        said = f"{_description(name, question.instruction)} {more.get(name, '')}"
+        if name in _NOTHING or _ESCAPE.search(name) or _ESCAPE.search(said):
+            scores.append(-1.0)
+        else:
+            scores.append(_overlap(name, words, passage) + len(_content_words(said) & words))
+    return scores
 
 
-def _overlap(label: str, words: set[str], passage: str, instruction: str) -> float:
+def _overlap(label: str, words: set[str], passage: str) -> float:
     names = _content_words(label)
-    score = 3.0 * len(names & words) + (2.0 if label and label in passage else 0.0)
+    score = 3.0 * len(names & words) + (2.0 if _named(label, passage) else 0.0)
     for name in names:
         latin, other = _CUES.get(name, (frozenset(), ()))
         score += len(latin & words) + sum(cue in passage for cue in other)
-    return score + len(_content_words(_description(label, instruction)) & words)
+    return score
+
+
+def _named(label: str, passage: str) -> bool:
+    """Whether a text names a label: as words of its own, where the label's script has spaces between words."""
+    if label not in passage or len(label) < 2:
+        return False
+    return not label.isascii() or re.search(rf"(?<!\w){re.escape(label)}(?!\w)", passage) is not None
 
 
 def _description(label: str, instruction: str) -> str:
     """Return what the instruction says of a label on a line of its own ("- billing: invoices and refunds")."""
     for line in instruction.splitlines():
-        head, colon, rest = line.partition(":")
-        if colon and _plain(head.strip(" -*#\"'`•")) == label:
-            return rest
+        parts = _DESCRIBES.split(line.strip(" -*#•"), maxsplit=1)
+        if len(parts) == 2 and _plain(parts[0].strip(" *\"'`")) == label:
+            return parts[1]
     return ""
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from batchnb.sim import media
-from batchnb.sim.labels import choose
+from batchnb.sim.labels import choose, shared_words
 from batchnb.sim.media import TOKENS
 from batchnb.sim.prompts import Question, enumerated_labels, last_user_text, read_question, texts_of
 from batchnb.sim.schema_values import build, extract
@@ -35,6 +35,8 @@ _NARROW = re.compile(r"[\u0080-\u10ff\u1200-\u2e7f]+")
 #: Quarter tokens: an ASCII character, one of `_NARROW`, one of `_WIDE`.
 _ASCII_QUARTERS, _NARROW_QUARTERS, _WIDE_QUARTERS = 1, 2, 4
 
+#: More of a prompt than this is not looked at for words that fit a tool.
+_PROMPT_CHARS = 4_000
 _MESSAGE_TOKENS = 4
 _REQUEST_TOKENS = 3
 _SYSTEM_TOKENS = 5
@@ -68,9 +70,10 @@ class Reply:
 def respond(params: Mapping[str, Any], rng: random.Random) -> Reply:
     """Answer a Messages API request.
 
-    A request with a JSON schema gets a value that fits it, a forced tool a fitting input, ``Echo: ...`` exactly the
-    text that follows, everything else a short text that says it is simulated. Labels are chosen by simple word
-    evidence: good enough to teach and to test with, and wrong often enough that accuracy is a figure worth printing.
+    A request with a JSON schema gets a value that fits it, a tool that is forced or that the words call for a fitting
+    input, ``Echo: ...`` exactly the text that follows, everything else a short text that says it is simulated. Labels
+    are chosen by simple word evidence: good enough to teach and to test with, and wrong often enough that accuracy is a
+    figure worth printing.
 
     Parameters
     ----------
@@ -94,7 +97,7 @@ def respond(params: Mapping[str, Any], rng: random.Random) -> Reply:
         content.append({"type": "thinking", "thinking": thought, "signature": _SIGNATURE})
         if spent >= budget:
             return Reply(content, "max_tokens", count_tokens(params), spent)
-    tool = _forced_tool(params)
+    tool = _chosen_tool(params)
     if tool is not None:
         block, stop_reason, used = _tool_use(tool, read_question(params), budget - spent, rng)
         return Reply([*content, block], stop_reason, count_tokens(params), spent + used)
@@ -204,14 +207,38 @@ def _thinking(params: Mapping[str, Any], rng: random.Random) -> str:
     return ""
 
 
-def _forced_tool(params: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _chosen_tool(params: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the tool to call: the forced one, else the one whose words fit the last message best.
+
+    A model that is free to choose calls none without such words, nor where it is to answer by a schema, to echo a text,
+    or to read the result of an earlier call.
+    """
     choice, tools = params.get("tool_choice"), params.get("tools")
-    if not isinstance(choice, dict) or not isinstance(tools, list):
+    kind = choice.get("type") if isinstance(choice, dict) else "auto"
+    if not isinstance(tools, list) or kind == "none":
         return None
     own = [tool for tool in tools if isinstance(tool, dict) and isinstance(tool.get("input_schema"), dict)]
-    if choice.get("type") == "tool":
+    if kind == "tool" and isinstance(choice, dict):
         return next((tool for tool in own if tool.get("name") == choice.get("name")), None)
-    return own[0] if choice.get("type") == "any" and own else None
+    prompt = last_user_text(params)
+    fits = [shared_words(_about(tool), prompt[:_PROMPT_CHARS]) for tool in own]
+    if not own or (kind != "any" and (max(fits) == 0 or _is_for_text(params, prompt))):
+        return None
+    return own[fits.index(max(fits))]
+
+
+def _about(tool: Mapping[str, Any]) -> str:
+    fields = tool["input_schema"].get("properties")
+    names = " ".join(str(name) for name in fields) if isinstance(fields, dict) else ""
+    return f"{tool.get('name')} {tool.get('description', '')} {names}".replace("_", " ")
+
+
+def _is_for_text(params: Mapping[str, Any], prompt: str) -> bool:
+    if prompt.startswith(_ECHO) or _output_schema(params) is not None:
+        return True
+    messages = params.get("messages")
+    last = messages[-1].get("content") if isinstance(messages, list) and isinstance(messages[-1], dict) else None
+    return any(isinstance(block, dict) and block.get("type") == "tool_result" for block in last or ())
 
 
 def _tool_use(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from batchnb.sim.labels import choose, script_language
+from batchnb.sim.labels import choose, choose_all, script_language
 from batchnb.sim.prompts import Question
 from batchnb.sim.schemas import resolve
 
@@ -72,9 +72,8 @@ class _Builder:
             schema = self.flat(schema)
         if "const" in schema:
             return schema["const"]
-        options = schema.get("enum")
-        if isinstance(options, list) and options:
-            return self.pick(options, schema)
+        if told := self.options(schema):
+            return self.pick(*told, schema)
         branches = schema.get("anyOf") or schema.get("oneOf")
         if isinstance(branches, list) and branches:
             return self.branch(schema, branches, name, depth)
@@ -83,6 +82,8 @@ class _Builder:
     def typed(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
         kind = schema.get("type")
         if isinstance(kind, list):
+            if "null" in kind and self.unsaid({**schema, "type": [k for k in kind if k != "null"]}, name):
+                return None
             kind = next((k for k in kind if k != "null"), "null")
         if kind is None:
             kind = next((k for key, k in _TELLING.items() if key in schema), "string")
@@ -103,11 +104,32 @@ class _Builder:
                 merged[key] = _both(key, merged[key], value) if key in merged else value
         return merged
 
-    def pick(self, options: Sequence[Any], schema: Mapping[str, Any]) -> Any:
+    def options(self, schema: Mapping[str, Any]) -> tuple[list[Any], dict[str, str]] | None:
+        """Return the values that a schema lists, by an enum or as constant alternatives, and what it says of each."""
+        listed = schema.get("enum")
+        if isinstance(listed, list) and listed:
+            return listed, {}
+        branches = schema.get("anyOf") or schema.get("oneOf")
+        if not isinstance(branches, list) or not branches:
+            return None
+        told = [self.flat(branch) for branch in branches if isinstance(branch, dict)]
+        if len(told) < len(branches) or not all("const" in branch for branch in told):
+            return None
+        described = {
+            str(branch["const"]): f"{branch.get('title', '')} {branch.get('description', '')}" for branch in told
+        }
+        return [branch["const"] for branch in told], described
+
+    def pick(self, options: Sequence[Any], described: Mapping[str, str], schema: Mapping[str, Any]) -> Any:
         usable = [option for option in options if _may_be(option, schema.get("type"))] or list(options)
         said = [option for option in usable if option is not None] or usable
-        names = [option if isinstance(option, str) else str(option) for option in said]
-        return said[choose(names, self.question)]
+        return said[choose(_names(said), self.question, described)]
+
+    def picks(self, options: Sequence[Any], described: Mapping[str, str], fewest: int, most: int) -> list[Any]:
+        """Return the options that fit, in their order: as many as fit, within the bounds on their number."""
+        chosen = choose_all(_names(options), self.question, described)[:most]
+        more = [position for position in range(len(options)) if position not in chosen][: max(0, fewest - len(chosen))]
+        return [options[position] for position in sorted([*chosen, *more])]
 
     def branch(self, schema: Mapping[str, Any], branches: Sequence[Any], name: str, depth: int) -> Any:
         """Take the first alternative that says something; deep down the shallowest one, lest it never ends."""
@@ -117,17 +139,39 @@ class _Builder:
             return self.typed(outer, name, depth)
         if depth > _DEEP:
             chosen = min(told, key=_weight)
+        elif any(branch.get("type") == "null" for branch in told) and all(
+            branch.get("type") == "null" or self.unsaid({**outer, **branch}, name) for branch in told
+        ):
+            return None
         else:
             chosen = next((branch for branch in told if branch.get("type") != "null"), told[0])
         if outer:
             chosen = self.flat({**outer, "allOf": [chosen]})
         return self.value(chosen, name, depth + 1)
 
+    def unsaid(self, schema: Mapping[str, Any], name: str) -> bool:
+        """Whether the text holds nothing for a field that may be null: no number, no date, no address."""
+        kind = schema.get("type")
+        kinds = kind if isinstance(kind, list) else [kind]
+        if "enum" in schema or "const" in schema:
+            return False
+        if set(kinds) <= {"integer", "number"}:
+            about = f"{name} {schema.get('description', '')}"
+            if _CERTAINTY.search(about) or _RATING.search(about):
+                return False
+            return not _NUMBER.search(self.question.passage[:2000])
+        form = _FORMATS.get(str(schema.get("format")))
+        return kinds == ["string"] and form is not None and not form[0].search(self.question.passage)
+
     def object_(self, schema: Mapping[str, Any], _name: str, depth: int) -> dict[str, Any]:
         properties = schema.get("properties")
         properties = properties if isinstance(properties, dict) else {}
         required = [key for key in schema.get("required", ()) if isinstance(key, str)]
-        wanted = required if depth > _DEEP else [*properties, *(key for key in required if key not in properties)]
+        # The order of structured outputs: what is required as the schema orders it, then the rest likewise.
+        wanted = [key for key in properties if key in required]
+        if depth <= _DEEP:
+            wanted += [key for key in properties if key not in required]
+        wanted += [key for key in required if key not in properties]
         extra = schema.get("additionalProperties")
         return {key: self.value(properties.get(key, extra), key, depth + 1) for key in wanted}
 
@@ -139,7 +183,10 @@ class _Builder:
         if items is False:
             return first
         flat = self.flat(items) if isinstance(items, dict) else {}
-        if flat.get("type") == "string" and not {"enum", "const", "format", "anyOf", "oneOf"} & flat.keys():
+        told = self.options(flat)
+        if told and fewest <= len(told[0]):
+            rest = self.picks(*told, fewest - len(first), int(schema.get("maxItems", len(told[0]))) - len(first))
+        elif flat.get("type") == "string" and not {"enum", "const", "format", "anyOf", "oneOf"} & flat.keys():
             rest = self.keywords(flat, max(fewest, min(most, 3)) - len(first), fewest - len(first))
         else:
             count = fewest if depth > _DEEP else max(fewest, min(most, 1))
@@ -245,6 +292,10 @@ _TELLING = {
     "minimum": "number",
     "maximum": "number",
 }
+
+
+def _names(options: Sequence[Any]) -> list[str]:
+    return [option if isinstance(option, str) else str(option) for option in options]
 
 
 def extract(text: str) -> str:

@@ -70,9 +70,7 @@ class Answerer:
         raise TypeError(f"a responder returns str, dict or Reply, not {type(given).__name__}")
 
 
-def message(
-    reply: Reply, params: Mapping[str, Any], *, model: str, tier: str, cache: caching.Cache, request_seed: float
-) -> dict[str, Any]:
+def message(reply: Reply, params: Mapping[str, Any], *, model: str, tier: str, split: caching.Split) -> dict[str, Any]:
     """Return the API's Message object for a reply.
 
     Parameters
@@ -85,10 +83,8 @@ def message(
         The canonical id of the model.
     tier
         The ``service_tier`` to report: ``"batch"`` or ``"standard"``.
-    cache
-        What the simulated prompt cache holds; it is brought up to date.
-    request_seed
-        A number in [0, 1) that decides whether this request finds what the cache holds.
+    split
+        What `caching.Cache` makes of its input tokens.
     """
     content, stop_reason, stop_sequence = _stopped(reply, params.get("stop_sequences"))
     return {
@@ -101,14 +97,11 @@ def message(
         "stop_sequence": stop_sequence,
         "stop_details": _REFUSAL if stop_reason == "refusal" else None,
         "container": None,
-        "usage": _usage(reply, params, tier, cache, request_seed),
+        "usage": _usage(reply, params, tier, split),
     }
 
 
-def _usage(
-    reply: Reply, params: Mapping[str, Any], tier: str, cache: caching.Cache, request_seed: float
-) -> dict[str, Any]:
-    split = cache.split(params, reply.input_tokens, request_seed)
+def _usage(reply: Reply, params: Mapping[str, Any], tier: str, split: caching.Split) -> dict[str, Any]:
     return {
         "input_tokens": split.uncached,
         "cache_creation_input_tokens": split.written_5m + split.written_1h,

@@ -47,7 +47,7 @@ class Executor:
 
     def run(self, batch: BatchRow, request: RequestRow) -> tuple[int, str, bytes]:
         """Return a request's row number, its outcome and its ``result`` object as JSON. Never raises."""
-        chance = share_of(self._seed, batch.id, request.custom_id)
+        chance = share_of(self._seed, batch.seq, request.custom_id)
         if chance >= _finished_share(batch):
             return (request.row, "canceled", _CANCELED) if batch.cancel_at else (request.row, "expired", _EXPIRED)
         if request.fate == "expired":
@@ -74,12 +74,23 @@ class Executor:
             reply = Reply([{"type": "text", "text": _REFUSAL_TEXT}], "refusal", reply.input_tokens, 8)
         elif request.fate == "max_tokens":
             reply = _cut(reply)
-        return message(reply, read, model=model, tier="batch", cache=self._cache, request_seed=chance)
+        split = self._cache.split(read, reply.input_tokens, request_seed=chance, at=batch.due_at)
+        return message(reply, read, model=model, tier="batch", split=split)
 
 
-def share_of(seed: int, batch_id: str, custom_id: str) -> float:
-    """Return a number in [0, 1) that belongs to a request: the same every time, for whatever chance decides."""
-    return zlib.crc32(f"{seed}:{batch_id}:{custom_id}".encode()) / 2**32
+def share_of(seed: int, batch: int, custom_id: str) -> float:
+    """Return a number in [0, 1) that belongs to a request: the same every time, for whatever chance decides.
+
+    Parameters
+    ----------
+    seed
+        The simulator's.
+    batch
+        The number of its batch, in the order of creation: its id differs from run to run.
+    custom_id
+        Its own.
+    """
+    return zlib.crc32(f"{seed}:{batch}:{custom_id}".encode()) / 2**32
 
 
 def _finished_share(batch: BatchRow) -> float:

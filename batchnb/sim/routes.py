@@ -229,9 +229,8 @@ class Service:
             reply = self._answerer.reply(params, accepted.read, "")
         except Exception as problem:
             raise ApiError("api_error", f"The responder raised {type(problem).__name__}: {problem}") from problem
-        whole = message(
-            reply, accepted.read, model=accepted.model, tier="standard", cache=self._cache, request_seed=0.0
-        )
+        split = self._cache.split(accepted.read, reply.input_tokens)
+        whole = message(reply, accepted.read, model=accepted.model, tier="standard", split=split)
         if params.get("stream"):
             return Stream("text/event-stream; charset=utf-8", events(whole))
         return whole

@@ -76,6 +76,10 @@ class Simulator:
     models : iterable of Model
         Models beside those that the API has, to try what no real one does: one without structured outputs, or about
         to retire. One with the id of a real one takes its place.
+    cache_hits : float
+        The share of a batch's requests that read a marked prefix from the prompt cache once it is there, from 0 to 1.
+        The first request with a prefix always writes it. Entries last five minutes or an hour after their last use,
+        divided by `speed`; they are lost when the simulator stops.
 
     Examples
     --------
@@ -97,11 +101,14 @@ class Simulator:
         limits: Limits | None = None,
         clock: Clock | None = None,
         models: Iterable[Model] = (),
+        cache_hits: float = 0.8,
     ) -> None:
         if not 0 <= delay[0] <= delay[1]:
             raise ValueError(f"delay is (shortest, longest) in seconds, not {delay!r}")
         if speed <= 0:
             raise ValueError(f"speed is a positive factor, not {speed!r}")
+        if not 0 <= cache_hits <= 1:
+            raise ValueError(f"cache_hits is a share from 0 to 1, not {cache_hits!r}")
         self.calls: list[Call] = []
         self.faults = FaultPlan(faults)
         self._given_state = None if state is None else Path(state).expanduser()
@@ -113,6 +120,7 @@ class Simulator:
         self._limits = limits or Limits()
         self._clock = clock or Clock()
         self._catalogue = Catalogue(models)
+        self._cache_hits = cache_hits
         self._running: _Running | None = None
 
     @property
@@ -199,7 +207,8 @@ class Simulator:
     def _serve(self, folder: Path, store: Store, listener: socket.socket, resources: ExitStack) -> _Running:
         identity = store.remember("id", new_identity())
         seed = self._seed if self._seed is not None else int(store.remember("seed", str(secrets.randbits(32))))
-        cache, answerer = Cache(), Answerer(self._responder, seed)
+        cache = Cache(self._clock, speed=self._speed, hits=self._cache_hits)
+        answerer = Answerer(self._responder, seed)
         files = Files(store, folder, clock=self._clock, limits=self._limits)
         validator = Validator(self._catalogue, files.content, self._limits.image_bytes)
         batches = Batches(

@@ -6,6 +6,8 @@ from simulation import ShiftedClock, ended, params, results, run, sdk
 from batchnb.sim import Simulator
 from batchnb.sim.caching import Cache, Split
 
+pytestmark = pytest.mark.steady
+
 MODEL = "claude-opus-4-8"
 RULES = "Follow every rule of this long list. " * 200  # about 1,850 tokens
 WHOLE = 10_000

@@ -12,6 +12,8 @@ from test_sim_files import PDF, by_id, inline, png
 
 from batchnb.sim import Model, Simulator
 
+pytestmark = pytest.mark.steady
+
 LONG = "output-300k-2026-03-24"
 LAYOUT = {"type": "object", "properties": {}, "additionalProperties": False}
 PLAIN = Model(

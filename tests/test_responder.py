@@ -55,7 +55,7 @@ def label(prompt: str, labels: list[Any], **more: Any) -> Any:
 # --- any schema gets a value that fits it ---
 
 names = st.sampled_from(
-    ["label", "rating", "summary", "tags", "confidence", "is_angry", "language", "when", "π", "a b"]
+    ["label", "rating", "summary", "tags", "confidence", "is_angry", "language", "when", "π", "a b", "city", "price"]
 )
 scalars = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.text(max_size=6), st.floats(-2, 2))
 
@@ -268,6 +268,23 @@ def test_a_field_that_may_be_null_is_null_where_the_text_says_nothing_of_it() ->
     assert [name for name in nullable if empty[name] is None] == ["price", "count", "when"]
     full = value("I paid 12 dollars on 2026-03-04", schema)
     assert (full["price"], full["count"], full["when"]) == (12, 12, "2026-03-04")
+
+
+def test_fields_that_ask_for_a_part_of_the_text_get_it_and_not_a_sentence() -> None:
+    asked = ["customer_name", "company", "city", "email", "phoneNumber", "product", "price", "website", "summary"]
+    kinds = {name: {"type": ["number" if name == "price" else "string", "null"]} for name in asked}
+    schema = {"type": "object", "properties": kinds, "required": asked, "additionalProperties": False}
+    got = value("Maria Lopez from Acme Corp in Berlin writes: these lamps broke, I want 1,049.90 EUR back", schema)
+    assert got["price"] == 1049.9
+    assert [got[name] for name in asked[:6]] == ["Maria Lopez", "Acme Corp", "Berlin", None, None, "lamps"]
+    got = value("I love it. Bought for $30 at https://x.org/a. Regards, Tom Smith, tom@x.org, +49 30 1234567", schema)
+    assert [got[name] for name in (*asked[:1], *asked[3:5], "price", "website")] == [
+        "Tom Smith", "tom@x.org", "+49 30 1234567", 30, "https://x.org/a",
+    ]  # fmt: skip
+    assert [got[name] for name in ("company", "city")] == [None, None]
+    assert value("It broke.", {**schema, "properties": {"city": {"type": "string"}}, "required": ["city"]}) == {
+        "city": "It broke."
+    }
 
 
 # --- labels ---

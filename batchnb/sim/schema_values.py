@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from batchnb.sim.fields import asks_for_a_part, find_amount, find_part
 from batchnb.sim.labels import choose, choose_all, script_language
 from batchnb.sim.prompts import Question
 from batchnb.sim.schemas import resolve
@@ -26,6 +27,7 @@ _RANGE = re.compile(r"(-?\d+(?:\.\d+)?)\s*(?:-|–|to|and|~|and up to|through|ou
 _RATING = re.compile(r"rating|stars?\b|score|sentiment|polarity|satisfaction|stars|점수|별점|评分|星", re.IGNORECASE)
 _POLARITY = re.compile(r"sentiment|polarity|valence", re.IGNORECASE)
 _CERTAINTY = re.compile(r"confidence|probab|certainty|likelihood", re.IGNORECASE)
+_MONEY = re.compile(r"price|cost|amount|total|paid|금액|가격|价格|金额", re.IGNORECASE)
 _GOOD = re.compile(r"positiv|recommend|satisf|happy|like[sd]?\b|would_|favou?r|good", re.IGNORECASE)
 _BAD = re.compile(r"negativ|complain|unhappy|angry|dissatisf|problem|refund|issue|urgent|bad", re.IGNORECASE)
 _FORMATS: dict[str, tuple[re.Pattern[str], str]] = {
@@ -160,8 +162,12 @@ class _Builder:
             if _CERTAINTY.search(about) or _RATING.search(about):
                 return False
             return not _NUMBER.search(self.question.passage[:2000])
+        if kinds != ["string"]:
+            return False
         form = _FORMATS.get(str(schema.get("format")))
-        return kinds == ["string"] and form is not None and not form[0].search(self.question.passage)
+        if form is not None:
+            return not form[0].search(self.question.passage)
+        return asks_for_a_part(name) and find_part(name, self.question.passage) is None
 
     def object_(self, schema: Mapping[str, Any], _name: str, depth: int) -> dict[str, Any]:
         properties = schema.get("properties")
@@ -230,7 +236,7 @@ class _Builder:
         elif words in ("language", "lang"):
             text = script_language(passage)
         else:
-            text = extract(passage)
+            text = find_part(name, passage) or extract(passage)
         return _fit_length(text, schema)
 
     def number(self, schema: Mapping[str, Any], name: str, _depth: int) -> float:
@@ -257,6 +263,8 @@ class _Builder:
             low, high = (float(told[1]), float(told[2])) if told else usual
             low, high = _bounds(schema, low, high)
             return low + (evidence.balance + 1) / 2 * (high - low)
+        if _MONEY.search(about) and (amount := find_amount(self.question.passage)) is not None:
+            return amount
         found = _NUMBER.search(self.question.passage[:2000])
         return float(found[0]) if found else 0.0
 

@@ -39,7 +39,7 @@ def merge(frame: pd.DataFrame, recipe: Recipe, rows: Iterable[RowAnswer], *, ove
     InputError
         The frame has a column of its own where the new ones go.
     """
-    _keep_free(frame, recipe.into, recipe.samples, overwrite=overwrite)
+    _keep_free(frame, recipe.reply, recipe.into, recipe.samples, overwrite=overwrite)
     return with_columns(frame, columns_for(recipe.rows(frame), rows, recipe.spec()).arrays())
 
 
@@ -56,7 +56,7 @@ def merge_on(
     if on is None:
         raise InputError("This batch was made elsewhere: say which column of the frame holds its custom_ids, on=...")
     check_column(frame, on, "on")
-    _keep_free(frame, recipe["into"], overwrite=overwrite)
+    _keep_free(frame, reply_from_spec(recipe["reply"]), recipe["into"], overwrite=overwrite)
     named = {row.key: row for row in rows}
     out = _columns(recipe)
     for name in column_values(frame, on):
@@ -68,8 +68,8 @@ def merge_on(
     return with_columns(frame, out.arrays())
 
 
-def _keep_free(frame: pd.DataFrame, into: str, samples: int = 1, *, overwrite: bool) -> None:
-    replaced = None if overwrite else column_in_the_way(frame, into, samples)
+def _keep_free(frame: pd.DataFrame, reply: Reply, into: str, samples: int = 1, *, overwrite: bool) -> None:
+    replaced = None if overwrite else column_in_the_way(frame, into, samples, reply)
     if replaced is not None:
         raise InputError(
             f"The frame has a column {replaced!r}, which batchnb did not make. Rename it first; overwrite=True "

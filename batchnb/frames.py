@@ -8,27 +8,28 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from batchnb.arrays import array_of
 from batchnb.errors import InputError
 from batchnb.params import NOT_SENT
 from batchnb.results import OUTCOMES, read_result
-from batchnb.schemas import LabelReply, Reply
+from batchnb.schemas import Reply, TextReply, pick
 
-__all__ = ["Columns", "check_into", "column_in_the_way", "copy_of", "with_columns"]
+__all__ = ["Columns", "check_into", "column_in_the_way", "copy_of", "names_of", "with_columns"]
 
 _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
 class Columns:
-    """The columns a job gives, row by row: three, and two more where it asked each row several times.
+    """The columns a job gives, row by row: those of the reply, two more, and another two of several samples.
 
     Parameters
     ----------
     reply : Reply
-        What was asked for.
+        What was asked for; its ``fields`` are columns.
     into : str
-        The name of the first; ``<into>_status`` and ``<into>_error`` are the others, and, with several samples,
-        ``<into>_samples`` and ``<into>_agreement``.
+        The stem of the names: ``<into>_status`` and ``<into>_error``, with several samples ``<into>_samples`` and
+        ``<into>_agreement``, and what `names_of` makes of the fields.
     samples : int
         How many rows added are one row of the frame.
     """
@@ -77,40 +78,40 @@ class Columns:
         if self.samples == 1:
             return self._arrays(self.values, self.statuses, self.errors)
         sampled = _groups(self.values, self.samples)
-        chosen = [_most_frequent(values) for values in sampled]
+        compared = [[pick(value, self.reply.voted) for value in values] for values in sampled]
+        chosen = [_most_frequent(values) for values in compared]
         statuses = _groups(self.statuses, self.samples)
         deciding = [row * self.samples + _deciding(samples) for row, samples in enumerate(statuses)]
         arrays = self._arrays(
-            [value for value, _ in chosen],
+            [values[place] for values, (place, _) in zip(sampled, chosen, strict=True)],
             [self.statuses[place] for place in deciding],
             [self.errors[place] for place in deciding],
         )
         # A row that was never asked has no samples, rather than several without a value.
-        known = [None if status[0] is None else values for values, status in zip(sampled, statuses, strict=True)]
+        known = [None if status[0] is None else values for values, status in zip(compared, statuses, strict=True)]
         extra = (pd.Series(known, dtype=object).array, pd.array([share for _, share in chosen], dtype="Float64"))
-        return arrays | dict(zip(_names(self.into, self.samples)[3:], extra, strict=True))
+        return arrays | dict(zip(_of_samples(self.into), extra, strict=True))
 
     def _arrays(self, values: list[Any], statuses: list[str | None], errors: list[str | None]) -> dict[str, Any]:
-        value: Any
-        if isinstance(self.reply, LabelReply):
-            value = pd.Categorical(values, categories=list(self.reply.labels))
-        else:
-            value = pd.array(values, dtype="string")
+        arrays = [
+            array_of(one, [pick(value, one.path) for value in values] if one.path else values)
+            for one in self.reply.fields
+        ]
         said = (pd.array(statuses, dtype="string"), pd.array(errors, dtype="string"))
-        return dict(zip(_names(self.into), (value, *said), strict=True))
+        return dict(zip(names_of(self.reply, self.into), (*arrays, *said), strict=True))
 
 
 def _groups(items: list[_T], size: int) -> list[list[_T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _most_frequent(values: list[Any]) -> tuple[Any, float | None]:
-    """Give the most frequent value, of equally frequent ones the first, and its share of the values there are."""
+def _most_frequent(values: list[Any]) -> tuple[int, float | None]:
+    """Tell where the most frequent value stands first, of equally frequent ones the first, and its share of all."""
     there = [value for value in values if value is not None]
     if not there:
-        return None, None
+        return 0, None
     chosen = max(there, key=there.count)
-    return chosen, there.count(chosen) / len(there)
+    return values.index(chosen), there.count(chosen) / len(there)
 
 
 def _deciding(statuses: list[str | None]) -> int:
@@ -137,11 +138,29 @@ def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFram
     return out
 
 
-def check_into(frame: pd.DataFrame, into: str, read: Sequence[Hashable], *, overwrite: bool, samples: int = 1) -> None:
-    """Refuse a new column that would replace one of the user's own.
+def check_into(
+    frame: pd.DataFrame, into: str, read: Sequence[Hashable], *, overwrite: bool, samples: int = 1,
+    reply: Reply | None = None,
+) -> None:  # fmt: skip
+    """Refuse new columns that would replace one of the user's own.
 
-    A column is replaced only when its status column stands beside it, as it does after an earlier run of the cell; the
-    two columns of samples, only when both are there.
+    Columns are replaced only when their status column stands beside them, as it does after an earlier run of the cell;
+    the two columns of samples, only when both are there.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        That gets the columns.
+    into : str
+        The stem of their names.
+    read : sequence of hashable
+        The columns that the template or ``key=`` reads.
+    overwrite : bool
+        Whether to replace columns of the user's own.
+    samples : int
+        How often each row is asked.
+    reply : Reply, optional
+        What is asked for. Default: text.
 
     Raises
     ------
@@ -150,34 +169,81 @@ def check_into(frame: pd.DataFrame, into: str, read: Sequence[Hashable], *, over
     """
     if not isinstance(into, str) or not into:
         raise InputError(f"into= takes the name of the new column, not {into!r}. {NOT_SENT}")
+    reply = TextReply() if reply is None else reply
+    names = names_of(reply, into, samples)
+    _check_differ(reply, names)
     labels = set(map(_name_of, frame.columns))
-    used = next((column for column in map(_name_of, read) if column in _names(into, samples)), None)
+    used = next((column for column in map(_name_of, read) if column in names), None)
     if used is not None:
+        which = f"into={into!r}" if reply.prefixed else "The reply"
         raise InputError(
-            f"into={into!r} would replace the column {used!r}, which the template or key= reads. "
-            f"{_proposal(into, labels, samples)} {NOT_SENT}"
+            f"{which} would replace the column {used!r}, which the template or key= reads. "
+            f"{_proposal(reply, into, labels, samples)} {NOT_SENT}"
         )
-    replaced = column_in_the_way(frame, into, samples)
+    replaced = column_in_the_way(frame, into, samples, reply)
     if overwrite or replaced is None:
         return
     raise InputError(
         f"The frame already has a column {replaced!r}, which batchnb did not make. "
-        f"{_proposal(into, labels, samples)} "
+        f"{_proposal(reply, into, labels, samples)} "
         f"overwrite=True replaces it. {NOT_SENT}"
     )
 
 
-def column_in_the_way(frame: pd.DataFrame, into: str, samples: int = 1) -> str | None:
+def _check_differ(reply: Reply, names: tuple[str, ...]) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is None:
+        return
+    way_out = "Give that field or tool another name"
+    if not reply.prefixed:
+        way_out += ", or have all of them led by a name of their own: into=..."
+    elif reply.suffix == "":
+        way_out += ", or leave into= out"
+    raise InputError(f"Two of the new columns would both be called {twice!r}. {way_out}. {NOT_SENT}")
+
+
+def column_in_the_way(frame: pd.DataFrame, into: str, samples: int = 1, reply: Reply | None = None) -> str | None:
     """Give the name of a column of the user's own that the new columns would replace, if there is one."""
+    reply = TextReply() if reply is None else reply
     columns = {_name_of(label): place for place, label in enumerate(frame.columns)}
-    names = _names(into, samples)
+    names = names_of(reply, into, samples)
     taken = [name for name in names if name in columns]
-    if into in columns and f"{into}_status" in columns:
-        statuses = frame.iloc[:, columns[f"{into}_status"]].dropna().tolist()
-        if all(isinstance(status, str) and status in OUTCOMES for status in statuses):
-            of_samples = [name for name in taken if name in names[3:]]
-            return of_samples[0] if len(of_samples) == 1 else None  # an earlier run of the cell made them
-    return taken[0] if taken else None
+    answers = [name for name in names[: len(reply.fields)] if name in columns]
+    if not answers or not _was_run(frame, columns.get(f"{into}_status")):
+        return taken[0] if taken else None
+    foreign = _not_made(frame, columns, into, answers) if not reply.prefixed or len(reply.fields) > 1 else None
+    if foreign is not None:
+        return foreign
+    of_samples = [name for name in taken if samples > 1 and name in _of_samples(into)]
+    return of_samples[0] if len(of_samples) == 1 else None  # an earlier run of the cell made them
+
+
+def _was_run(frame: pd.DataFrame, place: int | None) -> bool:
+    """Tell whether a column is one of outcomes, as every run leaves one."""
+    if place is None:
+        return False
+    statuses = frame.iloc[:, place].dropna().tolist()
+    return all(isinstance(status, str) and status in OUTCOMES for status in statuses)
+
+
+def _not_made(frame: pd.DataFrame, columns: Mapping[str, int], into: str, answers: Sequence[str]) -> str | None:
+    """Give the name of an answers' column that no earlier run made; None where one made all of them.
+
+    A field may have any name, also that of a column of gold labels; what a run made, it left right before its status,
+    and with types that nothing read from a file has.
+    """
+    place = columns[f"{into}_status"]
+    made = set()
+    for name in (_name_of(label) for label in reversed(frame.columns[:place])):
+        if name not in answers or not _may_be_made(frame.iloc[:, columns[name]].dtype):
+            break
+        made.add(name)
+    return next((name for name in answers if name not in made), None)
+
+
+def _may_be_made(dtype: Any) -> bool:
+    # pandas reads files as NumPy's numbers, and from 3 on as a text type of its own.
+    return str(dtype) not in ("int64", "float64", "bool", "str")
 
 
 def _name_of(label: Hashable) -> str:
@@ -185,13 +251,24 @@ def _name_of(label: Hashable) -> str:
     return str(label[0]) if isinstance(label, tuple) and label and not any(label[1:]) else str(label)
 
 
-def _names(into: str, samples: int = 1) -> tuple[str, ...]:
-    of_samples = (f"{into}_samples", f"{into}_agreement") if samples > 1 else ()
-    return into, f"{into}_status", f"{into}_error", *of_samples
+def names_of(reply: Reply, into: str, samples: int = 1) -> tuple[str, ...]:
+    """Give the names of all columns of a job: those of the reply's fields, status and error, and those of samples."""
+    return _names(reply, into, samples, prefixed=reply.prefixed)
 
 
-def _proposal(into: str, labels: Iterable[str], samples: int) -> str:
+def _names(reply: Reply, into: str, samples: int, *, prefixed: bool) -> tuple[str, ...]:
+    fields = ((f"{into}_{one.name}" if prefixed else one.name) if one.name else into for one in reply.fields)
+    return *fields, f"{into}_status", f"{into}_error", *(_of_samples(into) if samples > 1 else ())
+
+
+def _of_samples(into: str) -> tuple[str, str]:
+    return f"{into}_samples", f"{into}_agreement"
+
+
+def _proposal(reply: Reply, into: str, labels: Iterable[str], samples: int) -> str:
     taken = set(labels)
-    candidates = (f"{into}_{suffix}" for suffix in ("new", *map(str, range(2, len(taken) + 4))))
-    free = next(name for name in candidates if not taken.intersection(_names(name, samples)))
+    candidates = [f"{into}_{suffix}" for suffix in ("new", *map(str, range(2, len(taken) + 4)))]
+    if not reply.prefixed:
+        candidates.insert(0, into)  # which leads the columns' names only when it is given
+    free = next(name for name in candidates if not taken.intersection(_names(reply, name, samples, prefixed=True)))
     return f"Use another name, such as into={free!r}."

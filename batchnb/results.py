@@ -14,7 +14,7 @@ import msgspec
 
 from batchnb.pricing import Usage
 from batchnb.requests import digest_in
-from batchnb.schemas import MisfitError, Reply
+from batchnb.schemas import MisfitError, Reply, ToolCall
 
 __all__ = [
     "OUTCOMES",
@@ -86,10 +86,27 @@ class _Kind(msgspec.Struct):
     type: str
 
 
+class _CallBlock(msgspec.Struct):
+    type: str = ""
+    name: str = ""
+    input: Any = None
+
+
+class _CallMessage(msgspec.Struct):
+    content: list[_CallBlock]
+
+
+class _CallResult(msgspec.Struct):
+    message: _CallMessage
+
+
 _decode_line = msgspec.json.Decoder(_Line).decode
 _decode_result = msgspec.json.Decoder(_Result).decode
 
 _decode_kind = msgspec.json.Decoder(_Kind).decode
+
+#: Read only where there are calls, so that text costs nothing more.
+_decode_calls = msgspec.json.Decoder(_CallResult).decode
 
 
 def _read(raw: bytes) -> _Result:
@@ -198,7 +215,7 @@ def identified(line: bytes) -> tuple[str, bytes]:
 def answer_of(digest: bytes, raw: bytes, reply: Reply) -> Answer:
     """Judge a result by the reply that was asked for; `digest` is that of the request."""
     result = _read(raw)
-    outcome, error, _, _ = _judge(result, reply)
+    outcome, error, _, _ = _judge(raw, result, reply)
     message = result.message
     if message is None:
         return Answer(digest, outcome, error, "", NOTHING, None, raw)
@@ -222,20 +239,20 @@ def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | N
         Outcome; value (None where there is none); what went wrong, in words, or None; the reply's text or None.
     """
     result = _read(raw)
-    outcome, error, value, said = _judge(result, reply)
+    outcome, error, value, said = _judge(raw, result, reply)
     text = _text_of(result.message) if result.message else None
     return outcome, value, said if error else None, text
 
 
 def error_of(raw: bytes, reply: Reply) -> str | None:
     """Give the kind of failure of a kept result, as :class:`Answer` has it; None for a good one."""
-    return _judge(_read(raw), reply)[1]
+    return _judge(raw, _read(raw), reply)[1]
 
 
-def _judge(result: _Result, reply: Reply) -> tuple[str, str | None, Any, str | None]:
+def _judge(raw: bytes, result: _Result, reply: Reply) -> tuple[str, str | None, Any, str | None]:
     """Give outcome, kind of failure, value, and the failure in words."""
     if result.type == "succeeded" and result.message is not None:
-        return _judge_message(result.message, reply)
+        return _judge_message(raw, result.message, reply)
     if result.type == "errored":
         error = (result.error and result.error.error) or _Error()
         return "errored", error.type, None, f"{error.type}: {error.message}" if error.message else error.type
@@ -253,19 +270,31 @@ WORDS = {
 }
 
 
-def _judge_message(message: _Message, reply: Reply) -> tuple[str, str | None, Any, str | None]:
+def _judge_message(raw: bytes, message: _Message, reply: Reply) -> tuple[str, str | None, Any, str | None]:
     text = _text_of(message)
     unfinished = UNFINISHED.get(message.stop_reason or "")
     if unfinished:
-        # Free text that was cut or refused is shown in its column: what there is of it is what was paid for.
-        return "invalid", message.stop_reason, text if reply.output_format() is None else None, unfinished
-    if text is None:
-        kinds = ", ".join(sorted({block.type for block in message.content})) or "nothing"
-        return "invalid", "no_text", None, f"the reply holds no text (it holds: {kinds})"
+        return "invalid", message.stop_reason, reply.partial(text), unfinished
     try:
-        return "succeeded", None, reply.read(text), None
+        if text is None or message.stop_reason == "tool_use":
+            calls = _calls_of(raw)
+            if calls:
+                return "succeeded", None, reply.read_calls(text, calls), None
+        if text is not None:
+            return "succeeded", None, reply.read(text), None
     except MisfitError as error:
-        return "invalid", "misfit", None, str(error)
+        return "invalid", error.kind, None, str(error)
+    kinds = ", ".join(sorted({block.type for block in message.content})) or "nothing"
+    return "invalid", "no_text", None, f"the reply holds no text (it holds: {kinds})"
+
+
+def _calls_of(raw: bytes) -> list[ToolCall]:
+    """Give the calls of the user's own tools; those that the server runs itself have other types of block."""
+    try:
+        content = _decode_calls(raw).message.content
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise MisfitError(f"a call of a tool cannot be read: {error}") from error
+    return [ToolCall(block.name, block.input) for block in content if block.type == "tool_use"]
 
 
 def _text_of(message: _Message) -> str | None:

@@ -22,7 +22,7 @@ PACKAGE = Path(batchnb.__file__).parent
 LAYERS: list[set[str]] = [
     {"errors", "snapshot"},
     {"cells", "delivery", "display", "pricing", "requests", "sampling", "schedule", "schemas", "waiting"},
-    {"api", "params", "results", "templates"},
+    {"api", "arrays", "params", "results", "templates"},
     {"ledger"},
     {"frames", "recipes", "settling", "sqlvalues", "state"},
     {"submission"},
@@ -41,8 +41,8 @@ LAYERS: list[set[str]] = [
 ]
 
 #: Values in, values out: no clock, no files, no network, no threads.
-PURE = {"errors", "snapshot", "cells", "delivery", "pricing", "requests", "sampling", "schedule", "schemas", "params",
-        "results", "templates", "frames", "recipes", "changes", "sqlvalues", "display.draft"}  # fmt: skip
+PURE = {"errors", "snapshot", "arrays", "cells", "delivery", "pricing", "requests", "sampling", "schedule", "schemas",
+        "params", "results", "templates", "frames", "recipes", "changes", "sqlvalues", "display.draft"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

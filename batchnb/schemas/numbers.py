@@ -7,8 +7,8 @@ from typing import Any
 
 __all__ = ["INT64", "beyond", "shown"]
 
-#: Whole numbers that a column, a Parquet file or a database holds.
-INT64 = range(-(2**63), 2**63)
+#: The least and the greatest whole number that a column, a Parquet file or a database holds.
+INT64 = (-(2**63), 2**63 - 1)
 
 #: Characters of a value that a reason shows.
 _SHOWN = 40
@@ -17,7 +17,7 @@ _SHOWN = 40
 def beyond(value: Any) -> str | None:
     """Say which number, at any depth of a JSON value, no column can hold; None where there is none."""
     if isinstance(value, int):
-        return None if value in INT64 else f"{shown(value)} has more than 64 bits"
+        return None if INT64[0] <= value <= INT64[1] else f"{shown(value)} has more than 64 bits"
     if isinstance(value, dict):
         return next(filter(None, map(beyond, value.values())), None)
     if isinstance(value, list):

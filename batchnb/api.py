@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import anthropic
     import httpx2
 
-__all__ = ["Api", "BatchInfo", "message_fields", "scope_of", "simulator_client"]
+__all__ = ["Api", "BatchInfo", "message_fields", "scope_of", "simulator_client", "transform_schema"]
 
 BATCHES = "/v1/messages/batches"
 SIMULATOR_HEADER = "batchnb-simulator"
@@ -404,6 +404,13 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def transform_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Turn a JSON schema into one that structured outputs take, by the SDK's own rule. Touches no network."""
+    import anthropic
+
+    return anthropic.transform_schema(schema)
 
 
 @functools.cache

@@ -6,16 +6,16 @@ import dataclasses
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
+from batchnb.api import transform_schema
 from batchnb.errors import InputError
 from batchnb.frames import check_into
 from batchnb.params import NOT_SENT, check_names, shared_params, split_betas
 from batchnb.recipes import Recipe, check_column, check_samples, tag_of
-from batchnb.schemas import LabelReply, TextReply
+from batchnb.schemas import Reply, reply_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from batchnb.schemas import Reply
     from batchnb.workspace import Workspace
 
 __all__ = ["check_frame", "recipe_of"]
@@ -36,11 +36,11 @@ def recipe_of(
     *,
     into: str | None = None,
     labels: Any = None,
-    multiple: bool = False,  # noqa: ARG001
-    other: str | None = None,  # noqa: ARG001
-    explain: bool = False,  # noqa: ARG001
-    schema: Any = None,  # noqa: ARG001
-    flatten: bool = False,  # noqa: ARG001
+    multiple: bool = False,
+    other: str | None = None,
+    explain: bool = False,
+    schema: Any = None,
+    flatten: bool = False,
     examples: Any = None,  # noqa: ARG001
     images: Any = None,  # noqa: ARG001
     documents: Any = None,  # noqa: ARG001
@@ -75,7 +75,10 @@ def recipe_of(
             f"template takes text, a function of a row, or None, not {type(template).__name__}. {NOT_SENT}"
         )
     check_samples(samples)
-    reply: Reply = TextReply() if labels is None else LabelReply.of(labels)
+    reply = reply_of(
+        labels=labels, multiple=multiple, other=other, explain=explain, schema=schema, flatten=flatten,
+        transform=transform_schema, prefixed=into is not None,
+    )  # fmt: skip
     given, betas = split_betas(params or {})
     if model is not None and "model" in given:
         raise InputError(f"model is given twice: as model= and in params=. Keep one. {NOT_SENT}")
@@ -87,7 +90,7 @@ def recipe_of(
         shared=shared_params(reply, model=model or workspace.model, max_tokens=max_tokens, system=system, params=given),
         betas=betas,
         reply=reply,
-        into=f"{column}_{reply.suffix}" if into is None else into,
+        into=_stem(column, reply) if into is None else into,
         key=key,
         missing=missing,
         fields=fields,
@@ -96,7 +99,12 @@ def recipe_of(
     )
     read = (column,) if callable(template) else recipe.compiled(frame).columns
     read = read if key is None else (*read, key)
-    check_into(frame, recipe.into, read, overwrite=overwrite, samples=samples)
+    check_into(frame, recipe.into, read, overwrite=overwrite, samples=samples, reply=reply)
     if fresh is True:
         return dataclasses.replace(recipe, replicate=workspace.ledger.askings.fresh_tag(recipe.asking()))
     return recipe
+
+
+def _stem(column: Hashable, reply: Reply) -> str:
+    """Give the default stem: a schema's fields have names of their own."""
+    return f"{column}_{reply.suffix}" if reply.suffix else str(column)

@@ -10,14 +10,14 @@ import pandas as pd
 
 from batchnb.cells import cell_text
 from batchnb.errors import InputError
-from batchnb.frames import Columns, column_in_the_way, with_columns
+from batchnb.frames import Columns, column_in_the_way, names_of, with_columns
 from batchnb.ledger import Row, RowAnswer
 from batchnb.recipes import Recipe, check_column, column_values
 from batchnb.requests import custom_id, label_of
 from batchnb.results import error_of, read_result
 from batchnb.schemas import Reply, reply_from_spec
 
-__all__ = ["by_row", "columns", "failed", "merge", "merge_on", "result_lines"]
+__all__ = ["by_row", "columns", "failed", "merge", "merge_on", "names", "result_lines"]
 
 #: States of a batch that say why its rows have no answer, where they have none.
 TELLING = ("lost", "uncertain")
@@ -29,6 +29,11 @@ def columns(rows: Iterable[RowAnswer], recipe: dict[str, Any]) -> Columns:
     for row in rows:
         out.add(row.result, _reason(row), asked=row.digest is not None)
     return out
+
+
+def names(recipe: dict[str, Any]) -> tuple[str, ...]:
+    """Give the names of a job's columns."""
+    return names_of(reply_from_spec(recipe["reply"]), recipe["into"], _samples(recipe))
 
 
 def merge(frame: pd.DataFrame, recipe: Recipe, rows: Iterable[RowAnswer], *, overwrite: bool) -> pd.DataFrame:

@@ -111,7 +111,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     found = [
         *(_change(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in first),
         None if _template(old) == _template(new) else "the template",
-        _change("labels", _labels(old), _labels(new)),
+        *(_change(kind, _asked_for(old, kind), _asked_for(new, kind)) for kind in ("labels", "schema")),
         None if before.get("system") == after.get("system") else "the system prompt",
         *(_change(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in rest),
         _change("betas", sorted(set(old["betas"])), sorted(set(new["betas"]))),
@@ -131,10 +131,14 @@ def _params(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {**params, "output_config": config} if config else params
 
 
-def _labels(spec: Mapping[str, Any]) -> Any:
-    """Give what a reply is bound to: labels, or whatever else describes it; nothing for text."""
+def _asked_for(spec: Mapping[str, Any], kind: str) -> Any:
+    """Give the labels, or the schema, a reply is bound to."""
     reply = spec["reply"]
-    return _ABSENT if reply["kind"] == "text" else reply.get("labels", reply)
+    if reply["kind"] != kind:
+        return _ABSENT
+    if kind == "schema":
+        return reply["sent"]
+    return reply["labels"] if reply.keys() == {"kind", "labels"} else reply
 
 
 def _change(name: str, old: Any, new: Any) -> str | None:

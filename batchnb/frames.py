@@ -14,7 +14,7 @@ from batchnb.params import NOT_SENT
 from batchnb.results import OUTCOMES, read_result
 from batchnb.schemas import Reply, TextReply, pick
 
-__all__ = ["Columns", "check_into", "column_in_the_way", "copy_of", "names_of", "with_columns"]
+__all__ = ["Columns", "check_into", "column_in_the_way", "copy_of", "name_of", "names_of", "with_columns"]
 
 _T = TypeVar("_T")
 
@@ -172,8 +172,8 @@ def check_into(
     reply = TextReply() if reply is None else reply
     names = names_of(reply, into, samples)
     _check_differ(reply, names)
-    labels = set(map(_name_of, frame.columns))
-    used = next((column for column in map(_name_of, read) if column in names), None)
+    labels = set(map(name_of, frame.columns))
+    used = next((column for column in map(name_of, read) if column in names), None)
     if used is not None:
         which = f"into={into!r}" if reply.prefixed else "The reply"
         raise InputError(
@@ -205,7 +205,7 @@ def _check_differ(reply: Reply, names: tuple[str, ...]) -> None:
 def column_in_the_way(frame: pd.DataFrame, into: str, samples: int = 1, reply: Reply | None = None) -> str | None:
     """Give the name of a column of the user's own that the new columns would replace, if there is one."""
     reply = TextReply() if reply is None else reply
-    columns = {_name_of(label): place for place, label in enumerate(frame.columns)}
+    columns = {name_of(label): place for place, label in enumerate(frame.columns)}
     names = names_of(reply, into, samples)
     taken = [name for name in names if name in columns]
     answers = [name for name in names[: len(reply.fields)] if name in columns]
@@ -234,7 +234,7 @@ def _not_made(frame: pd.DataFrame, columns: Mapping[str, int], into: str, answer
     """
     place = columns[f"{into}_status"]
     made = set()
-    for name in (_name_of(label) for label in reversed(frame.columns[:place])):
+    for name in (name_of(label) for label in reversed(frame.columns[:place])):
         if name not in answers or not _may_be_made(frame.iloc[:, columns[name]].dtype):
             break
         made.add(name)
@@ -246,7 +246,7 @@ def _may_be_made(dtype: Any) -> bool:
     return str(dtype) not in ("int64", "float64", "bool", "str")
 
 
-def _name_of(label: Hashable) -> str:
+def name_of(label: Hashable) -> str:
     """Give a column's label as text; one of several levels, of which only the first says something, as that."""
     return str(label[0]) if isinstance(label, tuple) and label and not any(label[1:]) else str(label)
 

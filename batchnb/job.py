@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from batchnb import answers, state
 from batchnb.display import has_front_end, show
 from batchnb.errors import BatchnbError, InputError, JobStateError, NotFoundError, ResultTimeoutError
+from batchnb.flatfiles import for_csv, for_parquet
 from batchnb.frames import copy_of, with_columns
 from batchnb.pricing import Usage
 from batchnb.recipes import Recipe
@@ -249,6 +250,7 @@ class Job:
         """Write the results to a file, by its ending: ``.csv``, ``.parquet`` or ``.jsonl``. Touches no network.
 
         ``.jsonl`` holds one line per answered request, in the API's own format. Simulated results say so in every row.
+        Lists and dicts of the job's columns are JSON in CSV, and in Parquet where that cannot hold them as they are.
 
         Parameters
         ----------
@@ -270,13 +272,13 @@ class Job:
             with path.open("wb") as file:
                 file.writelines(answers.result_lines(self._answers(), self._record.recipe, simulated=self.simulated))
             return path
-        frame = self.to_frame()
+        frame, names = self.to_frame(), answers.names(self._record.recipe)
         if self.simulated:
             frame = with_columns(frame, {"simulated": True})
         if path.suffix == ".csv":
-            frame.to_csv(path, index=self._frame is None)
+            for_csv(frame, names).to_csv(path, index=self._frame is None)
         elif path.suffix == ".parquet":
-            frame.to_parquet(path)
+            for_parquet(frame, names).to_parquet(path)
         else:
             raise InputError(
                 f"export() writes .csv, .parquet or .jsonl, not {path.suffix or 'a file without ending'!r}."

@@ -512,9 +512,9 @@ def test_every_sample_is_a_line_of_its_own_in_an_export(bench: Bench, tmp_path):
     assert {line["custom_id"] for line in lines} == custom_ids(bench)
     assert len(lines) == 4
     assert pd.read_csv(job.export(tmp_path / "out.csv"))["echo_samples"].tolist() == [
-        "['a', 'a']",
-        "['b', 'b']",
-        "['a', 'a']",
+        '["a", "a"]',
+        '["b", "b"]',
+        '["a", "a"]',
     ]
 
 

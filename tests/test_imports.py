@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"ledger"},
     {"frames", "recipes", "settling", "sqlvalues", "state"},
     {"submission"},
-    {"answers", "changes", "databases", "turns"},
+    {"answers", "changes", "databases", "flatfiles", "turns"},
     {"foreign", "preflight", "watcher"},
     {"job"},
     {"workspace"},
@@ -42,7 +42,8 @@ LAYERS: list[set[str]] = [
 
 #: Values in, values out: no clock, no files, no network, no threads.
 PURE = {"errors", "snapshot", "arrays", "cells", "delivery", "pricing", "requests", "sampling", "schedule", "schemas",
-        "params", "results", "templates", "frames", "recipes", "changes", "sqlvalues", "display.draft"}  # fmt: skip
+        "params", "results", "templates", "frames", "recipes", "changes", "flatfiles", "sqlvalues",
+        "display.draft"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

@@ -1,0 +1,63 @@
+"""Lists and dicts of a job's columns as files of tables can hold them. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import pandas as pd
+
+from batchnb.frames import copy_of, name_of
+
+__all__ = ["for_csv", "for_parquet"]
+
+
+def for_csv(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
+    """Give the frame with lists and dicts in the columns `names` as JSON, which any reader of a CSV file can read."""
+    return _with_json(frame, _of_objects(frame, names))
+
+
+def for_parquet(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
+    """Give the frame with those of the columns `names` as JSON that Parquet cannot hold as lists and structs.
+
+    It cannot where one place holds a number in one row and text in another, a whole number of more than 64 bits, or
+    an object without fields.
+    """
+    return _with_json(frame, [one for one in _of_objects(frame, names) if not _fits_arrow(frame.iloc[:, one])])
+
+
+def _of_objects(frame: pd.DataFrame, names: Collection[str]) -> list[int]:
+    """Tell where the columns of Python objects are."""
+    places = enumerate(map(name_of, frame.columns))
+    return [place for place, name in places if name in names and pd.api.types.is_object_dtype(frame.dtypes.iloc[place])]
+
+
+def _with_json(frame: pd.DataFrame, places: Iterable[int]) -> pd.DataFrame:
+    out = copy_of(frame)
+    for place in places:
+        cells = [None if cell is None else _json(cell) for cell in frame.iloc[:, place].tolist()]
+        out.isetitem(place, pd.array(cells, dtype="string"))
+    return out
+
+
+def _json(cell: Any) -> str:
+    # A text that stands beside numbers is told from them, and one that is all digits, by its quotes.
+    return json.dumps(cell, ensure_ascii=False)
+
+
+def _fits_arrow(values: pd.Series[Any]) -> bool:
+    import pyarrow as pa
+
+    try:
+        return not _has_empty_struct(pa.array(values.tolist()).type)
+    except (pa.ArrowException, OverflowError):
+        return False
+
+
+def _has_empty_struct(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    if types.is_struct(kind):
+        return kind.num_fields == 0 or any(_has_empty_struct(part.type) for part in kind)
+    return types.is_list(kind) and _has_empty_struct(kind.value_type)

@@ -235,8 +235,10 @@ def _not_made(frame: pd.DataFrame, columns: Mapping[str, int], into: str, answer
     place = columns[f"{into}_status"]
     made = set()
     for name in (name_of(label) for label in reversed(frame.columns[:place])):
-        if name not in answers or not _may_be_made(frame.iloc[:, columns[name]].dtype):
+        if name not in answers:
             break
+        if not _may_be_made(frame.iloc[:, columns[name]].dtype):
+            return name
         made.add(name)
     return next((name for name in answers if name not in made), None)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb.results import OUTCOMES, PAID, error_of, lines, parse_line, read_result, refused_result
-from batchnb.schemas import LabelReply, Reply, TextReply
+from batchnb.schemas import LabelReply, Reply, TextReply, ToolReply
 
 DIGEST = bytes.fromhex("00112233445566778899aabbccddeeff")
 TEXT, LABELS = TextReply(), LabelReply.of(["good", "bad"])
@@ -135,6 +135,59 @@ def test_a_reply_without_text_is_invalid_and_says_what_it_holds():
     assert (outcome, value, text) == ("invalid", None, None)
     assert message is not None
     assert "thinking" in message
+
+
+def call(name: str, given: Any) -> dict[str, Any]:
+    return {"type": "tool_use", "id": "toolu_1", "name": name, "input": given}
+
+
+def test_calls_of_tools_are_a_text_where_there_is_no_other():
+    calls = [call("look_up", {"q": "é"}), call("stop", {}), call("look_up", {"q": "b"})]
+    outcome, value, message, text = read(succeeded(*calls, stop_reason="tool_use"))
+    assert (outcome, message, text) == ("succeeded", None, None)
+    assert value == '{"look_up": [{"q": "é"}, {"q": "b"}], "stop": {}}'
+    assert read(succeeded(calls[1], stop_reason="tool_use"))[1] == '{"stop": {}}'
+    assert read(succeeded(text_block("Wait."), calls[1], stop_reason="tool_use"))[1] == "Wait."
+
+
+def test_calls_of_tools_are_sorted_by_tool_beside_the_text():
+    thinking = {"type": "thinking", "thinking": "Hm.", "signature": "x"}
+    calls = [call("look_up", {"q": 1}), call("look_up", {"q": 2}), call("stop", {})]
+    tools = ToolReply(("stop", "look_up", "idle"))
+    outcome, value, _, text = read(succeeded(thinking, text_block("So."), *calls, stop_reason="tool_use"), tools)
+    assert (outcome, text) == ("succeeded", "So.")
+    assert value == {"text": "So.", "calls": {"look_up": [{"q": 1}, {"q": 2}], "stop": {}}}
+    assert read(succeeded(calls[0], stop_reason="tool_use"), tools)[1] == {"text": None, "calls": {"look_up": {"q": 1}}}
+    assert read(succeeded(text_block("Hi")), tools)[:2] == ("succeeded", {"text": "Hi", "calls": {}})
+    assert read(succeeded(thinking), tools)[:2] == ("invalid", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("other", {}, "the model called 'other', which is none of the tools"),
+        ("look_up", None, "with no object as its input"),
+        ("look_up", {"q": [{"n": 2**64}]}, "look_up: 18446744073709551616 has more than 64 bits"),
+    ],
+)
+def test_a_call_that_no_tool_takes_is_invalid(name, given, said):
+    outcome, value, message, _ = read(succeeded(call(name, given), stop_reason="tool_use"), ToolReply(("look_up",)))
+    assert (outcome, value) == ("invalid", None)
+    assert said in message
+
+
+def test_a_cut_reply_keeps_its_text_and_none_of_its_calls():
+    cut = succeeded(text_block("So."), call("look_up", {}), stop_reason="max_tokens")
+    assert read(cut, ToolReply(("look_up",)))[:2] == ("invalid", {"text": "So.", "calls": {}})
+
+
+@pytest.mark.parametrize("content", [[], [text_block('{"label":"good"}')]])
+def test_a_label_is_not_taken_from_a_reply_that_calls_a_tool(content):
+    result = succeeded(*content, call("look_up", {}), stop_reason="tool_use")
+    outcome, value, message, _ = read(result, LABELS)
+    assert (outcome, value) == ("invalid", None)
+    assert message == "the model called the tool 'look_up' instead of answering"
+    assert error_of(json.dumps(result).encode(), LABELS) == "tool_use"
 
 
 def test_an_empty_reply_is_invalid():

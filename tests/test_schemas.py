@@ -1,18 +1,22 @@
-"""What reply is asked for, and how it is read back."""
+"""What reply is asked for, how it is read back, and what its columns are called."""
 
 from __future__ import annotations
 
 import enum
 import json
+import typing
 
 import numpy as np
 import pandas as pd
+import pydantic
 import pytest
+from anthropic import transform_schema
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb import InputError
-from batchnb.schemas import LabelReply, MisfitError, TextReply, reply_from_spec
+from batchnb.frames import check_into, column_in_the_way, names_of
+from batchnb.schemas import LabelReply, MisfitError, TextReply, ToolReply, reply_from_spec, reply_of
 
 labels = st.lists(
     st.integers(-(2**31), 2**31) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
@@ -37,9 +41,15 @@ def test_labels_are_read_back_as_they_were_given(given_labels):
         assert (read, type(read)) == (label, type(label))
 
 
-@given(labels)
-def test_a_reply_is_rebuilt_from_its_description(given_labels):
-    for reply in (LabelReply.of(given_labels), TextReply()):
+@given(labels, st.booleans(), st.booleans(), st.none() | st.just("no such thing"))
+def test_a_reply_is_rebuilt_from_its_description(given_labels, multiple, explain, other):
+    several = LabelReply.of(given_labels, multiple=multiple, explain=explain, other=other)
+    meanings = LabelReply.of(dict.fromkeys(given_labels, "a meaning"), multiple=multiple)
+    schema = {"type": "object", "properties": {"b": {"enum": given_labels}, "a": {"type": "string"}}}
+    typed = [reply_of(schema=schema, transform=dict, flatten=multiple, prefixed=explain)]
+    for reply in (LabelReply.of(given_labels), several, meanings, TextReply(), ToolReply(("a", "b")), *typed):
+        assert reply_from_spec(json.loads(json.dumps(reply.spec(), sort_keys=True))) == reply
+        assert reply_from_spec(reply.spec()).fields == reply.fields
         assert reply_from_spec(json.loads(json.dumps(reply.spec()))) == reply
 
 
@@ -60,6 +70,9 @@ def test_the_longest_reply_is_longer_for_text_than_for_a_label():
         (list(np.array([1, 2])), (1, 2)),
         (range(1, 4), (1, 2, 3)),
         (list(Mood), ("good", "bad")),
+        (Mood, ("good", "bad")),
+        (enum.Enum("Size", {"S": 1, "M": 2}), (1, 2)),
+        ({"good": "All is well.", "bad": None}, ("good", "bad")),
         (("a", 1), ("a", 1)),
     ],
 )
@@ -74,6 +87,9 @@ def test_labels_become_plain_text_and_plain_numbers(given_labels, plain):
     [
         ("positive", "not str"),
         ({"a", "b"}, "not set"),
+        ({"a": "A letter.", "b": 2}, "says of 'b' what it means by text, not by 2"),
+        ({"a": "A letter.", "b": " "}, "says of 'b'"),
+        ({"a": "A letter."}, "at least two"),
         (pd.Series(["a", "b"]), "not Series"),
         (7, "not int"),
         (["only"], "at least two"),
@@ -98,3 +114,180 @@ def test_labels_that_cannot_be_chosen_from_are_refused(wrong, said):
 def test_a_misfit_is_told_from_a_label(said):
     with pytest.raises(MisfitError):
         LabelReply.of([1, 2]).read(said)
+
+
+# Several labels, with meanings, an escape, and a reason
+
+
+def test_plain_labels_are_described_and_asked_for_as_before_there_were_options():
+    reply = LabelReply.of(["good", "bad"])
+    assert reply.spec() == {"kind": "labels", "labels": ["good", "bad"]}
+    assert reply.output_format() == {
+        "type": "json_schema",
+        "schema": {
+            "type": "object",
+            "properties": {"label": {"enum": ["good", "bad"]}},
+            "required": ["label"],
+            "additionalProperties": False,
+        },
+    }
+    assert reply.instructions() is None
+    assert names_of(reply, "mood") == ("mood", "mood_status", "mood_error")
+
+
+def test_several_labels_come_in_their_own_order_and_once_each():
+    reply = LabelReply.of(["a", "b", "c"], multiple=True)
+    assert reply.read('{"labels": ["c", "a", "c"]}') == ["a", "c"]
+    assert reply.read('{"labels": []}') == []
+    for said in ('{"labels": ["d"]}', '{"labels": "a"}', '{"label": "a"}', '{"labels": [["a"]]}', '{"labels": [null]}'):
+        with pytest.raises(MisfitError):
+            reply.read(said)
+    assert LabelReply.of([1, 2], multiple=True).read('{"labels": [2.0, 1]}') == [1, 2]
+    assert (reply.suffix, reply.fields[0].kind) == ("labels", "object")
+
+
+def test_the_reason_is_asked_for_before_the_label():
+    reply = LabelReply.of(["a", "b"], explain=True)
+    assert list(reply.output_format()["schema"]["properties"]) == ["rationale", "label"]
+    assert reply.output_format()["schema"]["required"] == ["rationale", "label"]
+    assert reply.read('{"rationale": "Since.", "label": "b"}') == {"rationale": "Since.", "label": "b"}
+    assert names_of(reply, "x", 2) == ("x", "x_rationale", "x_status", "x_error", "x_samples", "x_agreement")
+    with pytest.raises(MisfitError, match="no rationale"):
+        reply.read('{"label": "b"}')
+
+
+def test_the_prompt_says_what_labels_mean_and_what_the_last_is_for():
+    reply = LabelReply.of({"bug": "something\n  broke", "idea": None}, other="unclear")
+    assert reply.labels == ("bug", "idea", "unclear")
+    assert reply.instructions() == (
+        'What the labels mean:\n- bug: something broke\n\n"unclear" is for what fits none of the other labels.'
+    )
+    several = LabelReply.of(["bug", "idea"], other="unclear", multiple=True, explain=True).instructions()
+    assert several.startswith('Give every label that fits, and only "unclear" if none does.')
+    assert "rationale" in several
+    assert "an empty list" in LabelReply.of(["bug", "idea"], multiple=True).instructions()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"labels": ["a", "b"], "schema": {}}, "labels= and schema= are two ways to ask"),
+        ({"multiple": True}, "multiple= goes with labels= only"),
+        ({"other": "x"}, "other= goes with labels= only"),
+        ({"explain": True, "schema": {}}, "explain= goes with labels= only"),
+        ({"labels": ["a", "b"], "flatten": True}, "flatten= goes with schema= only"),
+        ({"labels": ["a", "b"], "other": "a"}, "other='a' is one of the labels already"),
+        ({"labels": ["a", "b"], "other": ""}, "other= takes non-empty strings"),
+        ({"schema": 7}, "schema= takes a Pydantic model, a dataclass, a TypedDict or a JSON schema (a dict), not int."),
+        ({"schema": pydantic.create_model("M")()}, "not M: give the class, not one of its objects"),
+        ({"schema": {"a": {1, 2}, "b": object()}}, "schema= cannot be written as JSON"),
+        ({"schema": list[int]}, "its top level is 'array'"),
+        ({"schema": typing.Literal["a"]}, "its top level is 'string'"),
+        ({"schema": pydantic.create_model("M", x=(typing.Callable, ...))}, "Pydantic makes no JSON schema of M"),
+        ({"schema": pydantic.create_model("M", x=(dict[str, int], ...))}, "'x' is an object without fixed fields"),
+        ({"schema": pydantic.create_model("M", x=(typing.Any, ...))}, "'x' takes any value"),
+    ],
+)
+def test_arguments_that_cannot_be_asked_are_refused(options, said):
+    with pytest.raises(InputError) as raised:
+        reply_of(**options, transform=transform_schema)
+    assert said in str(raised.value)
+    assert str(raised.value).endswith(" Nothing was sent.")
+
+
+def test_only_tools_of_ones_own_have_columns():
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    own = {"name": "look_up", "input_schema": {"type": "object"}}
+    assert reply_of(tools=[search, own]) == ToolReply(("look_up",))
+    assert reply_of(tools=[search]) == TextReply()
+    assert names_of(ToolReply(("look_up",)), "x") == ("x", "x_look_up", "x_status", "x_error")
+
+
+# Fields and their columns
+
+
+class Parts(pydantic.BaseModel):
+    size: int = 3
+    note: str | None = None
+
+
+class Thing(pydantic.BaseModel):
+    name: str = "unnamed"
+    parts: Parts | None = None
+    many: list[Parts] = []
+    kind: typing.Literal["x", "y"] | None = None
+    level: typing.Literal[2, 1] = 2
+    flag: typing.Literal[True] = True
+    either: int | float = 0
+    mixed: int | str = 0
+
+
+def test_fields_left_out_have_the_schemas_defaults():
+    reply = reply_of(schema=Thing, transform=transform_schema)
+    assert reply.read("{}") == {**Thing().model_dump(), "many": []}
+    kinds = {one.name: (one.kind, one.categories) for one in reply.fields}
+    assert kinds == {
+        "name": ("string", ()), "parts": ("object", ()), "many": ("object", ()), "kind": ("category", ("x", "y")),
+        "level": ("category", (2, 1)), "flag": ("boolean", ()), "either": ("number", ()), "mixed": ("object", ()),
+    }  # fmt: skip
+    flat = reply_of(schema=Thing, transform=transform_schema, flatten=True)
+    assert [one.name for one in flat.fields][:4] == ["name", "parts.size", "parts.note", "many"]
+
+
+def test_a_default_that_does_not_fit_is_no_answer():
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 3, "default": 7}}}
+    assert reply_of(schema=schema, transform=transform_schema).read("{}") == {}
+
+
+FIELDS = {"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "integer"}}}
+PLAIN, LED = (reply_of(schema=FIELDS, transform=transform_schema, prefixed=prefixed) for prefixed in (False, True))
+MADE = {
+    "b": pd.array(["x"], "string"), "a": pd.array([1], "Int64"), "text_status": ["succeeded"], "text_error": [None]
+}  # fmt: skip
+
+
+def test_fields_keep_their_names_unless_the_columns_are_led():
+    assert names_of(PLAIN, "text") == ("b", "a", "text_status", "text_error")
+    assert names_of(LED, "x", 2) == ("x_b", "x_a", "x_status", "x_error", "x_samples", "x_agreement")
+
+
+@pytest.mark.parametrize(
+    ("columns", "in_the_way"),
+    [
+        ({"text": ["t"], **MADE}, None),
+        ({"text": ["t"], "a": [1]}, "a"),
+        ({"text": ["t"], "text_status": ["x"]}, "text_status"),
+        # A gold column of the user's own, and a run of another schema without such a field.
+        ({"a": [1], "text": ["t"], **{name: made for name, made in MADE.items() if name != "a"}}, "a"),
+        ({"text": ["t"], **MADE, "a": [1]}, "a"),
+        ({"text": ["t"], **MADE, "text_status": ["mine"]}, "b"),
+        ({"text": ["t"], "b": MADE["b"], "text_status": ["invalid"]}, None),
+    ],
+)
+def test_a_column_of_the_users_own_is_told_from_those_of_an_earlier_run(columns, in_the_way):
+    assert column_in_the_way(pd.DataFrame(columns), "text", reply=PLAIN) == in_the_way
+
+
+def test_a_free_name_is_proposed_for_all_columns():
+    frame = pd.DataFrame({"text": ["t"], "a": [1], "text_b": [2], "text_new_status": [3]})
+    with pytest.raises(InputError, match=r"column 'a', which batchnb did not make.*into='text_2'.*Nothing was sent"):
+        check_into(frame, "text", ["text"], overwrite=False, reply=PLAIN)
+    with pytest.raises(InputError, match=r"The reply would replace the column 'a', which the template.*into='text_2'"):
+        check_into(frame, "text", ["a"], overwrite=True, reply=PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("reply", "into", "said"),
+    [
+        ({"schema": {"text_error": {"type": "string"}}}, "text", "led by a name of their own: into="),
+        ({"schema": {"status": {"type": "string"}}, "prefixed": True}, "x", "or leave into= out"),
+        ({"tools": [{"name": "error", "input_schema": {}}]}, "x", "Give that field or tool another name. Nothing"),
+    ],
+)
+def test_two_columns_of_one_name_are_refused(reply, into, said):
+    if "schema" in reply:
+        reply = {**reply, "schema": {"type": "object", "properties": reply["schema"]}}
+    made = reply_of(**reply, transform=transform_schema)
+    with pytest.raises(InputError, match="would both be called") as raised:
+        check_into(pd.DataFrame({"text": ["t"]}), into, ["text"], overwrite=True, reply=made)
+    assert said in str(raised.value)

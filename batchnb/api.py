@@ -358,7 +358,7 @@ def scope_of(base_url: str) -> tuple[str, str | None]:
     """Tell whose answers come from `base_url`: a scope for the ledger, and the simulator's id if it is one.
 
     Touches the network only for an address on this machine, where a simulator may listen: one request, without the
-    user's key, and two seconds at most.
+    user's key, and ten seconds at most.
 
     Returns
     -------
@@ -371,7 +371,7 @@ def scope_of(base_url: str) -> tuple[str, str | None]:
     plain = _plain_url(base_url)
     if not _is_loopback(urlsplit(plain).hostname or ""):
         return plain, None
-    with _local_client(plain, "probe").with_options(max_retries=0, timeout=2.0) as probe:
+    with _local_client(plain, "probe").with_options(max_retries=0, timeout=10.0) as probe:
         try:
             options: Any = {"params": {"limit": 1}, "follow_redirects": False}
             headers = probe.get("/v1/models", cast_to=httpx2.Response, options=options).headers

@@ -171,7 +171,7 @@ class Workspace:
     def scope(self) -> str:
         """Whose answers the ledger keeps.
 
-        The first time, an address on this machine is asked whether it is a simulator: one call, two seconds at most.
+        The first time, an address on this machine is asked whether it is a simulator: one call, ten seconds at most.
         """
         return self._found_scope[0]
 

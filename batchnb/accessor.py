@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameAccessor", "SeriesAccessor"]
 
-Template = str | Callable[[Any], Any] | None
+Template = str | Sequence[dict[str, str]] | Callable[[Any], Any] | None
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -104,10 +104,11 @@ class FrameAccessor:
         ----------
         column : hashable
             What the rows are about.
-        template : str, callable or None
-            Text in which ``{column name}`` is filled in from any column; JSON in it needs no escaping. A function of a
-            row (a Series) that returns text, content blocks, messages, or a dict of params. None sends the column's own
-            text.
+        template : str, list of messages, callable or None
+            Text in which ``{column name}`` is filled in from any column; JSON in it needs no escaping. Or several
+            messages of such texts, the last of them the user's: ``{"role": "user" | "assistant", "content": text}``. A
+            function of a row (a Series) that returns text, content blocks, messages, or a dict of params. None sends
+            the column's own text.
         into : str, optional
             The new column; ``<into>_status`` and ``<into>_error`` stand beside it. Default: ``<column>_reply``, or
             ``<column>_label`` with `labels`.
@@ -136,12 +137,14 @@ class FrameAccessor:
         max_tokens : int, optional
             The longest reply, in tokens. Default: 1,024 for text, 256 for labels.
         thinking : str, int or mapping, optional
-            ``"adaptive"``, ``"disabled"``, or how many tokens the model may think at most.
+            ``"adaptive"``, ``"disabled"``, or how many tokens the model may think at most (from 1,024). Thinking counts
+            towards `max_tokens`, whose default is raised by as much; by 4,096 for ``"adaptive"``.
         effort : str, optional
             ``"low"``, ``"medium"``, ``"high"``, ``"xhigh"`` or ``"max"``.
         params : mapping or callable, optional
             Anything else the Messages API takes, merged into every request (tools, stop_sequences, ...), and ``betas``.
-            A function of a row gives what is merged into that row's.
+            A function of a row (a Series) gives what is merged into that row's params, or None: each name it gives
+            replaces what all rows share under that name. Messages and ``betas`` are not its to give.
         key : hashable, optional
             A column of unique row names. They lead the custom_ids, so that results downloaded elsewhere still match;
             note that they leave this machine with the requests.
@@ -275,6 +278,7 @@ class FrameAccessor:
         job: Job,
         *,
         template: Callable[[Any], Any] | None = None,
+        params: Callable[[Any], Any] | None = None,
         on: Hashable | None = None,
         overwrite: bool = False,
     ) -> pd.DataFrame:
@@ -288,6 +292,8 @@ class FrameAccessor:
             Any job whose template reads columns this frame has.
         template : callable, optional
             The job's template, if it was a function.
+        params : callable, optional
+            The job's params, if they were a function.
         on : hashable, optional
             For a batch made elsewhere: the column that holds its custom_ids.
         overwrite : bool
@@ -303,7 +309,7 @@ class FrameAccessor:
         InputError
             This frame lacks a column the template reads, or has one of its own where the new ones go.
         """
-        return job.merge(self._frame, template=template, on=on, overwrite=overwrite)
+        return job.merge(self._frame, template=template, params=params, on=on, overwrite=overwrite)
 
     def _compose(
         self, source: object, column: Hashable, template: str | None = None, workspace: Workspace | None = None,
@@ -370,7 +376,13 @@ class SeriesAccessor:
         column, frame = self._framed()
         return FrameAccessor(frame)._compose(self._series, column, template, **options)  # noqa: SLF001  # its own kind
 
-    def join(self, job: Job, *, template: Callable[[Any], Any] | None = None) -> pd.DataFrame:
+    def join(
+        self,
+        job: Job,
+        *,
+        template: Callable[[Any], Any] | None = None,
+        params: Callable[[Any], Any] | None = None,
+    ) -> pd.DataFrame:
         """Give the values, as a frame, with a job's columns, matched by content. Touches no network.
 
         Parameters
@@ -379,8 +391,10 @@ class SeriesAccessor:
             Any job whose template reads no other column.
         template : callable, optional
             The job's template, if it was a function.
+        params : callable, optional
+            The job's params, if they were a function.
         """
-        return FrameAccessor(self._framed()[1]).join(job, template=template)
+        return FrameAccessor(self._framed()[1]).join(job, template=template, params=params)
 
     def _framed(self) -> tuple[Hashable, pd.DataFrame]:
         name = "text" if self._series.name is None else self._series.name

@@ -9,10 +9,11 @@ import msgspec
 import pandas as pd
 
 from batchnb.cells import cell_text
+from batchnb.columns import check_column, column_values
 from batchnb.errors import InputError
 from batchnb.frames import Columns, column_in_the_way, names_of, with_columns
 from batchnb.ledger import Row, RowAnswer
-from batchnb.recipes import Recipe, check_column, column_values
+from batchnb.recipes import Recipe
 from batchnb.requests import custom_id, label_of
 from batchnb.results import error_of, read_result
 from batchnb.schemas import Reply, reply_from_spec

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable
+import re
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batchnb.api import transform_schema
+from batchnb.columns import check_column
+from batchnb.conversations import Message, opened
 from batchnb.errors import InputError
 from batchnb.frames import check_into
 from batchnb.params import NOT_SENT, check_names, shared_params, split_betas
-from batchnb.recipes import Recipe, check_column, check_samples, tag_of
+from batchnb.recipes import Recipe
 from batchnb.schemas import Reply, reply_of
 
 if TYPE_CHECKING:
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
     from batchnb.workspace import Workspace
 
 __all__ = ["check_frame", "recipe_of"]
+
+#: A tag of the user's own. What batchnb adds to tags has other characters: "#1" counts, "*2" is the second sample.
+_TAG = re.compile(r"[\w .:/-]{1,64}")
+
+#: Samples of one row, at most.
+MOST_SAMPLES = 100
 
 
 def check_frame(frame: pd.DataFrame, column: Hashable) -> None:
@@ -32,7 +41,7 @@ def recipe_of(
     workspace: Workspace,
     frame: pd.DataFrame,
     column: Hashable,
-    template: str | Callable[[Any], Any] | None,
+    template: str | Sequence[Message] | Callable[[Any], Any] | None,
     *,
     into: str | None = None,
     labels: Any = None,
@@ -47,8 +56,8 @@ def recipe_of(
     system: Any = None,
     model: str | None = None,
     max_tokens: int | None = None,
-    thinking: Any = None,  # noqa: ARG001
-    effort: str | None = None,  # noqa: ARG001
+    thinking: Any = None,
+    effort: str | None = None,
     params: Any = None,
     key: Hashable | None = None,
     missing: str = "skip",
@@ -70,33 +79,35 @@ def recipe_of(
         check_column(frame, key, "key")
     if missing not in ("skip", "raise", "send"):
         raise InputError(f'missing= takes "skip", "raise" or "send", not {missing!r}. {NOT_SENT}')
-    if not isinstance(template, str) and template is not None and not callable(template):
-        raise InputError(
-            f"template takes text, a function of a row, or None, not {type(template).__name__}. {NOT_SENT}"
-        )
-    check_samples(samples)
+    _check_samples(samples)
     reply = reply_of(
         labels=labels, multiple=multiple, other=other, explain=explain, schema=schema, flatten=flatten,
         transform=transform_schema, prefixed=into is not None,
     )  # fmt: skip
-    given, betas = split_betas(params or {})
+    given, betas = ({}, ()) if callable(params) else split_betas(params or {})
     if model is not None and "model" in given:
         raise InputError(f"model is given twice: as model= and in params=. Keep one. {NOT_SENT}")
     fields = workspace.fields(betas)
     check_names(given, fields | {"messages"}, "params=")
+    turns, own = _opened(template, frame)
     recipe = Recipe(
         column=column,
-        template=template,
-        shared=shared_params(reply, model=model or workspace.model, max_tokens=max_tokens, system=system, params=given),
+        template=own,
+        shared=shared_params(
+            reply, model=model or workspace.model, max_tokens=max_tokens, system=system, params=given,
+            thinking=thinking, effort=effort, betas=betas,
+        ),
         betas=betas,
         reply=reply,
         into=_stem(column, reply) if into is None else into,
         key=key,
         missing=missing,
         fields=fields,
-        replicate=tag_of(fresh),
+        replicate=_tag_of(fresh),
         samples=samples,
-    )
+        turns=turns,
+        vary=params if callable(params) else None,
+    )  # fmt: skip
     read = (column,) if callable(template) else recipe.compiled(frame).columns
     read = read if key is None else (*read, key)
     check_into(frame, recipe.into, read, overwrite=overwrite, samples=samples, reply=reply)
@@ -108,3 +119,39 @@ def recipe_of(
 def _stem(column: Hashable, reply: Reply) -> str:
     """Give the default stem: a schema's fields have names of their own."""
     return f"{column}_{reply.suffix}" if reply.suffix else str(column)
+
+
+def _opened(
+    template: Any, frame: pd.DataFrame
+) -> tuple[tuple[Message, ...], str | tuple[Message, ...] | Callable[[Any], Any] | None]:
+    """Part a template into messages that all rows share, and what is each row's own."""
+    if isinstance(template, list | tuple):
+        return opened(template, list(frame.columns))
+    if template is None or isinstance(template, str) or callable(template):
+        return (), template
+    kind = type(template).__name__
+    raise InputError(f"template takes text, a list of messages, a function of a row, or None, not {kind}. {NOT_SENT}")
+
+
+def _tag_of(fresh: Any) -> str:
+    """Give the tag ``fresh=`` names: none for False and, since the ledger counts those, for True.
+
+    Raises
+    ------
+    InputError
+        It is no tag.
+    """
+    if isinstance(fresh, bool):
+        return ""
+    if not isinstance(fresh, str) or not _TAG.fullmatch(fresh):
+        raise InputError(
+            "fresh= takes True, which asks once more at every run, or a tag of 1 to 64 letters, digits, spaces and "
+            f'_ . : / - such as fresh="second try", which asks once more per tag; not {str(fresh)[:80]!r}. {NOT_SENT}'
+        )
+    return str(fresh)
+
+
+def _check_samples(samples: Any) -> None:
+    """Raise InputError unless `samples` is a whole number that a row can be asked for."""
+    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
+        raise InputError(f"samples is a whole number from 1 to {MOST_SAMPLES}, not {samples!r}. {NOT_SENT}")

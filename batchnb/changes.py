@@ -83,7 +83,8 @@ def _asked_under(spec: dict[str, Any], frame: pd.DataFrame, recipe: Recipe, ledg
     """Count the rows of `frame` that were asked under an earlier recipe; none where it does not apply to them."""
     template = recipe.template if spec["callable"] and callable(recipe.template) else None
     try:
-        old = dataclasses.replace(Recipe.from_spec(spec, frame, template, fields=recipe.fields), samples=1)
+        old = Recipe.from_spec(spec, frame, template, params=recipe.vary, fields=recipe.fields)
+        old = dataclasses.replace(old, samples=1)
         return ledger.askings.count_asked(row.digest for row in old.rows(frame) if row.digest is not None)
     except InputError:
         return 0
@@ -111,6 +112,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     found = [
         *(_change(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in first),
         None if _template(old) == _template(new) else "the template",
+        None if _turns(old) == _turns(new) else "the messages before the rows' own",
+        None if old.get("varies", False) == new.get("varies", False) else "params= by a function",
         *(_change(kind, _asked_for(old, kind), _asked_for(new, kind)) for kind in ("labels", "schema")),
         None if before.get("system") == after.get("system") else "the system prompt",
         *(_change(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in rest),
@@ -122,6 +125,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _template(spec: Mapping[str, Any]) -> tuple[Any, ...]:
     return spec["callable"], spec["template"], spec["column"]
+
+
+def _turns(spec: Mapping[str, Any]) -> list[Any]:
+    turns: list[Any] = canonical(list(spec.get("turns", ())))
+    return turns
 
 
 def _params(spec: Mapping[str, Any]) -> dict[str, Any]:

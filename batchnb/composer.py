@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from batchnb.columns import column_values
 from batchnb.display import has_front_end, preview_text, units
 from batchnb.display.compose_html import made_html, static_html
 from batchnb.display.compose_view import SHOWN, ComposeView, Setting
@@ -18,7 +19,7 @@ from batchnb.errors import BatchnbError, InputError
 from batchnb.params import NOT_SENT
 from batchnb.preflight import heard_by
 from batchnb.previews import glance, preview
-from batchnb.recipes import Recipe, column_values
+from batchnb.recipes import Recipe
 from batchnb.schemas import LabelReply, TextReply
 
 if TYPE_CHECKING:

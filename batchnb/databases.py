@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from batchnb.columns import check_column
 from batchnb.errors import BatchnbError, InputError
 from batchnb.params import NOT_SENT
-from batchnb.recipes import check_column
 
 try:
     from sqlalchemy import URL, Column, Connection, Engine, MetaData, Table, create_engine, func, inspect, select

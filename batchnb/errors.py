@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 
+#: How an error ends where it stands for all that could have happened.
+NOT_SENT = "Nothing was sent."
+
+
 class BatchnbError(Exception):
     """Base of every error batchnb raises on purpose."""
 

@@ -202,6 +202,7 @@ class Job:
         frame: pd.DataFrame,
         *,
         template: Callable[[Any], Any] | None = None,
+        params: Callable[[Any], Any] | None = None,
         on: Hashable | None = None,
         overwrite: bool = False,
     ) -> pd.DataFrame:
@@ -216,6 +217,8 @@ class Job:
             Any frame with the columns the template reads.
         template : callable, optional
             The job's template, if it was a function: the ledger cannot keep one.
+        params : callable, optional
+            The job's params, if they were a function.
         on : hashable, optional
             For a batch made elsewhere: the column of `frame` that holds its custom_ids.
         overwrite : bool
@@ -224,8 +227,8 @@ class Job:
         Raises
         ------
         InputError
-            `frame` lacks a column the template reads, or has one of its own where the new ones go; or the template, or
-            the column of custom_ids, is needed.
+            `frame` lacks a column the template reads, or has one of its own where the new ones go; or the template, the
+            params or the column of custom_ids are needed.
         """
         spec = self._record.recipe
         if spec.get("attached"):
@@ -233,8 +236,8 @@ class Job:
         if on is not None:
             raise InputError("on= is for batches made elsewhere; the rows of this job are matched by their content.")
         # The names a function's params may have come from the SDK, which text has no need to load.
-        fields = self._workspace.fields(spec["betas"]) if template else frozenset()
-        recipe = Recipe.from_spec(spec, frame, template, fields=fields)
+        fields = self._workspace.fields(spec["betas"]) if template or params else frozenset()
+        recipe = Recipe.from_spec(spec, frame, template, params=params, fields=fields)
         return self._marked(answers.merge(frame, recipe, self._answers(), overwrite=overwrite))
 
     def errors(self) -> pd.DataFrame:

@@ -7,14 +7,26 @@ the frame. So names are checked before anything is sent, against those the SDK's
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from batchnb.errors import InputError
+from batchnb.errors import NOT_SENT, InputError
 from batchnb.requests import content_of
 from batchnb.schemas import Reply
+from batchnb.thinking import check_budget, checked_effort, room_to_think, thinking_of
 
-__all__ = ["NOT_SENT", "check_names", "shared_params", "split_betas", "unsent", "with_format"]
+__all__ = [
+    "LONGEST_OUTPUT",
+    "LONG_OUTPUT",
+    "NOT_SENT",
+    "check_names",
+    "checked_row",
+    "merged",
+    "shared_params",
+    "split_betas",
+    "unsent",
+    "with_format",
+]
 
 _SAMPLING = "the API takes no sampling parameters any more (since its version 2026-10-21): leave {name} out"
 
@@ -29,14 +41,18 @@ REFUSED = {
     "prompt": "messages are sent: give the text as the template",
 }
 
-#: Arguments of `submit` that have one home.
-BY_ARGUMENT = {"model": "model=", "max_tokens": "max_tokens=", "system": "system="}
+#: The beta by which a batch's replies may be longer, and how long (platform.claude.com documentation, "Batch
+#: processing"); its name is in the types of anthropic 2.14.
+LONG_OUTPUT, LONGEST_OUTPUT = "output-300k-2026-03-24", 300_000
 
 
 def split_betas(params: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Take the beta headers out of `params`: they belong to the create call, not to the request."""
     if not isinstance(params, Mapping):
-        raise InputError(f'params= takes a dict such as {{"thinking": ...}}, not {type(params).__name__}. {NOT_SENT}')
+        raise InputError(
+            f'params= takes a dict such as {{"thinking": ...}}, or a function of a row that gives one, not '
+            f"{type(params).__name__}. {NOT_SENT}"
+        )
     rest = dict(params)
     betas = rest.pop("betas", None) or ()
     if not isinstance(betas, list | tuple) or not all(isinstance(beta, str) for beta in betas):
@@ -64,9 +80,6 @@ def check_names(params: Mapping[str, Any], allowed: frozenset[str], where: str) 
     _check_max_tokens(params.get("max_tokens", 1), where)
 
 
-NOT_SENT = "Nothing was sent."
-
-
 def unsent(error: InputError) -> str:
     """Give what an error says as a sentence, followed by the good news, once."""
     return f"{str(error).removesuffix(NOT_SENT).rstrip(' .')}. {NOT_SENT}"
@@ -84,6 +97,9 @@ def shared_params(
     max_tokens: int | None,
     system: Any,
     params: Mapping[str, Any],
+    thinking: Any = None,
+    effort: Any = None,
+    betas: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Put together what all requests of a recipe share.
 
@@ -93,37 +109,112 @@ def shared_params(
         What is asked for; gives the default of `max_tokens` and the output format.
     model : str
         Used unless `params` names one.
-    max_tokens, system
+    max_tokens, system, thinking, effort
         As given to ``submit``; None where they were not.
     params : mapping
         Merged in as it is, without beta headers.
+    betas : sequence of str
+        Beta headers, which decide what may be asked.
 
     Raises
     ------
     InputError
-        Something is given twice, or `system` is of the wrong kind.
+        Something is given twice, or is of the wrong kind.
     """
-    for name, value in (("max_tokens", max_tokens), ("system", system)):
-        if value is not None and name in params:
-            raise InputError(f"{name} is given twice: as {BY_ARGUMENT[name]} and in params=. Keep one. {NOT_SENT}")
+    _refuse_twice(params, max_tokens=max_tokens, system=system, thinking=thinking)
     if "messages" in params:
         raise InputError(f"params= cannot hold messages: give them by a callable template. {NOT_SENT}")
     if system is not None and not isinstance(system, str | list):
         raise InputError(f"system= takes text or a list of content blocks, not {type(system).__name__}. {NOT_SENT}")
-    shared: dict[str, Any] = {"model": model, "max_tokens": max_tokens or reply.max_tokens}
     if max_tokens is not None:
         _check_max_tokens(max_tokens, "max_tokens=")
-    if system:
-        shared["system"] = system
+    shared: dict[str, Any] = {"model": model, "max_tokens": max_tokens}
+    shared |= {"system": system} if system else {}
+    shared |= {} if thinking is None else {"thinking": thinking_of(thinking)}
     shared.update(params)
-    wanted = reply.output_format()
-    if wanted is not None:
-        shared["output_config"] = with_format(shared.get("output_config"), wanted, "params=")
+    if effort is not None:
+        shared["output_config"] = _with_effort(params.get("output_config"), effort)
+    if shared["max_tokens"] is None:
+        shared["max_tokens"] = reply.max_tokens + room_to_think(shared.get("thinking"), asked=thinking is not None)
+    _finish(shared, reply, "params=")
+    _check_whole(shared, betas)
     try:
         content_of(shared)
     except InputError as error:
         raise InputError(f"system= or params=: {unsent(error)}") from error
     return shared
+
+
+def _refuse_twice(params: Mapping[str, Any], **arguments: Any) -> None:
+    for name, value in arguments.items():
+        if value is not None and params.get(name) is not None:
+            raise InputError(f"{name} is given twice: as {name}= and in params=. Keep one. {NOT_SENT}")
+
+
+def _with_effort(config: Any, effort: Any) -> dict[str, Any]:
+    config = _mapping(config, "params=")
+    _refuse_twice(config, effort=effort)
+    return {**config, "effort": checked_effort(effort)}
+
+
+def merged(
+    shared: Mapping[str, Any], given: Mapping[str, Any], reply: Reply, betas: Sequence[str], where: str
+) -> dict[str, Any]:
+    """Put together the params of a row that gives some of its own.
+
+    Each of those replaces the shared one of its name as a whole; the output format, and what the reply says of its
+    labels, are kept.
+
+    Parameters
+    ----------
+    shared, given : mapping
+        Those of all rows, without messages; and the row's.
+    reply : Reply
+        What is asked for.
+    betas : sequence of str
+        Beta headers, which decide what may be asked.
+    where : str
+        What messages call the row's.
+
+    Raises
+    ------
+    InputError
+        They do not go together.
+    """
+    params = {**shared, **given}
+    _finish(params, reply, where, only=given)
+    _check_whole(params, betas)
+    return params
+
+
+def _finish(params: dict[str, Any], reply: Reply, where: str, only: Mapping[str, Any] | None = None) -> None:
+    """Add what the reply needs, to all params or to `only` those that were given anew."""
+    wanted = reply.output_format()
+    if wanted is not None and (only is None or "output_config" in only):
+        params["output_config"] = with_format(params.get("output_config"), wanted, where)
+
+
+def checked_row(given: Any, allowed: frozenset[str]) -> Mapping[str, Any]:
+    """Give what a params function returned for a row, once it is known to be params; nothing for None.
+
+    Raises
+    ------
+    InputError
+        It is no dict, or names what a row cannot have.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise InputError(f"the params function returned {type(given).__name__}; it may return a dict, or None")
+    if "messages" in given:
+        raise InputError("the params function returned messages: the template gives those, and may be a function too")
+    if "betas" in given:
+        raise InputError(
+            "the params function returned betas, which are headers of a whole batch: give them to all rows by "
+            'params={"betas": [...]}, and what differs by a template function that returns params'
+        )
+    check_names(given, allowed, "the params function")
+    return given
 
 
 def with_format(config: Any, wanted: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -134,9 +225,23 @@ def with_format(config: Any, wanted: Mapping[str, Any], where: str) -> dict[str,
     InputError
         It has a format already, or is none.
     """
+    config = _mapping(config, where)
+    if config.get("format") is not None and config["format"] != wanted:
+        raise InputError(f'labels= or schema= sets output_config["format"], and {where} does too. Keep one. {NOT_SENT}')
+    return {**config, "format": wanted}
+
+
+def _mapping(config: Any, where: str) -> Mapping[str, Any]:
     config = {} if config is None else config
     if not isinstance(config, Mapping):
         raise InputError(f"{where}: output_config is a dict, not {type(config).__name__}. {NOT_SENT}")
-    if config.get("format") is not None and config["format"] != wanted:
-        raise InputError(f'labels= sets output_config["format"], and {where} does too. Keep one. {NOT_SENT}')
-    return {**config, "format": wanted}
+    return config
+
+
+def _check_whole(params: Mapping[str, Any], betas: Sequence[str]) -> None:
+    check_budget(params, betas)
+    if LONG_OUTPUT in betas and params["max_tokens"] > LONGEST_OUTPUT:
+        raise InputError(
+            f"max_tokens is {params['max_tokens']:,}; with the beta {LONG_OUTPUT} a reply has at most "
+            f"{LONGEST_OUTPUT:,} tokens. {NOT_SENT}"
+        )

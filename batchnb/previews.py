@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from batchnb.columns import column_values
 from batchnb.display import Preview, PreviewRow, preview_html, preview_text
 from batchnb.errors import ApiError, CredentialsError, InputError
 from batchnb.params import NOT_SENT
 from batchnb.pricing import Usage
-from batchnb.recipes import column_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,15 +133,30 @@ def _row(
     label = str(part.index[place])
     if question.content is None:
         return PreviewRow(position, label, None, f"skipped: {question.note}")
+    pieces = (*_before(recipe, question, first=place == 0), *_pieces(part, recipe, question, place))
+    return PreviewRow(position, label, pieces, reused, json.dumps(request, indent=2, ensure_ascii=False))
+
+
+def _pieces(part: pd.DataFrame, recipe: Recipe, question: Question, place: int) -> list[tuple[str, bool]]:
+    """Give what a row itself says, and which parts of it its columns filled in."""
     if callable(recipe.template):
+        assert question.content is not None  # noqa: S101  # skipped rows never come here
         sent = json.loads(question.content.sent)
-        text = sent if isinstance(sent, str) else json.dumps(sent, indent=2, ensure_ascii=False)
-        pieces = [(text, True)]
-    else:
-        template = recipe.compiled(part)
-        values = [column_values(part.iloc[place : place + 1], column)[0] for column in template.columns]
-        pieces = template.pieces(values)
-    return PreviewRow(position, label, tuple(pieces), reused, json.dumps(request, indent=2, ensure_ascii=False))
+        return [(sent if isinstance(sent, str) else json.dumps(sent, indent=2, ensure_ascii=False), True)]
+    template = recipe.compiled(part)
+    return template.pieces([column_values(part.iloc[place : place + 1], column)[0] for column in template.columns])
+
+
+def _before(recipe: Recipe, question: Question, *, first: bool) -> list[tuple[str, bool]]:
+    """Give the messages before a row's own; in full for the first row shown, since they are the same for all."""
+    if not recipe.turns or (callable(recipe.template) and question.envelope in (1, 2)):  # which hold them already
+        return []
+    texts = [turn["content"] for turn in recipe.turns]
+    shown = [text if isinstance(text, str) else json.dumps(text, ensure_ascii=False) for text in texts]
+    said = "".join(f"{turn['role']}: {text}\n" for turn, text in zip(recipe.turns, shown, strict=True))
+    before = said if first else f"[the same {len(recipe.turns)} messages as above]\n"
+    own = "" if isinstance(recipe.template, tuple) else "user: "
+    return [(before + own, False)]
 
 
 def _tokens(

@@ -6,36 +6,32 @@ questions, so none of them need be held in memory.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
-import re
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pandas as pd
 
+from batchnb.columns import column_values, label_named, row_name, rows_of, the_column, unique_keys
+from batchnb.conversations import Conversation, Message, compile_conversation
 from batchnb.errors import InputError
 from batchnb.ledger import Row
-from batchnb.params import NOT_SENT, check_names, unsent, with_format
+from batchnb.params import NOT_SENT, check_names, checked_row, merged, unsent
 from batchnb.requests import Content, Envelope, canonical, content_of, label_of
 from batchnb.schemas import Reply, reply_from_spec
 from batchnb.templates import Template, compile_template, whole_column
 
-__all__ = ["Question", "Recipe", "check_column", "check_samples", "column_values", "tag_of", "unique_keys"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Question", "Recipe"]
 
 #: What a row may give, in the order of a recipe's envelopes: see :class:`batchnb.requests.Envelope`.
 SLOTS = ("content", "messages", "params", "blocks")
 
 RowFunction = Callable[[Any], Any]
-
-#: A tag of the user's own. What batchnb adds to tags has other characters: "#1" counts, "*2" is the second sample.
-_TAG = re.compile(r"[\w .:/-]{1,64}")
-
-#: Samples of one row, at most.
-MOST_SAMPLES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +51,9 @@ class Recipe:
     ----------
     column : hashable
         What the rows are about.
-    template : str, callable or None
-        Text with ``{column}`` in it; a function of a row; None for the column's own text.
+    template : str, tuple of messages, callable or None
+        Text with ``{column}`` in it, or several messages of such texts; a function of a row; None for the column's own
+        text.
     shared : dict
         Params all requests share.
     betas : tuple of str
@@ -71,6 +68,8 @@ class Recipe:
         What to do with missing and blank values.
     fields : frozenset of str
         Names a callable's params may have.
+    vary : callable or None
+        A function of a row that gives the params in which it differs from those shared.
     replicate : str
         The tag under which the rows are asked once more; empty for the first asking.
     turns : tuple of dict
@@ -83,7 +82,7 @@ class Recipe:
     """
 
     column: Hashable
-    template: str | RowFunction | None
+    template: str | tuple[Message, ...] | RowFunction | None
     shared: dict[str, Any]
     betas: tuple[str, ...]
     reply: Reply
@@ -95,6 +94,7 @@ class Recipe:
     samples: int = 1
     turns: tuple[dict[str, Any], ...] = ()
     blocks: tuple[dict[str, Any], ...] = ()
+    vary: RowFunction | None = None
 
     def spec(self) -> dict[str, Any]:
         """Describe the recipe as JSON, so that it can ask the same again; a callable cannot be described.
@@ -113,7 +113,12 @@ class Recipe:
             "missing": self.missing,
             "replicate": self.replicate,
         }
-        later = {"samples": self.samples if self.samples > 1 else 0, "turns": self.turns, "blocks": self.blocks}
+        later = {
+            "samples": self.samples if self.samples > 1 else 0,
+            "turns": self.turns,
+            "blocks": self.blocks,
+            "varies": self.vary is not None,
+        }
         return spec | {name: value for name, value in later.items() if value}
 
     @classmethod
@@ -123,6 +128,7 @@ class Recipe:
         frame: pd.DataFrame,
         template: RowFunction | None = None,
         *,
+        params: RowFunction | None = None,
         fields: frozenset[str] = frozenset(),
     ) -> Recipe:
         """Rebuild a recipe from its description, to look up what the rows of `frame` ask.
@@ -134,16 +140,20 @@ class Recipe:
         Raises
         ------
         InputError
-            The frame lacks a column, or the recipe had a callable template and none is given.
+            The frame lacks a column, or the recipe had functions, and they are not given.
         """
-        if spec["callable"] and template is None:
-            raise InputError(
-                "This job's template was a function, which the ledger cannot keep: pass it again as template=."
-            )
+        for name, was, function in (
+            ("template", spec["callable"], template),
+            ("params", spec.get("varies", False), params),
+        ):
+            if was and function is None:
+                raise InputError(
+                    f"This job's {name} was a function, which the ledger cannot keep: pass it again as {name}=."
+                )
         whole = spec["callable"] or spec["template"] is None
         return cls(
-            column=_label(frame, spec["column"]) if whole else spec["column"],
-            template=template if spec["callable"] else spec["template"],
+            column=label_named(frame, spec["column"]) if whole else spec["column"],
+            template=template if spec["callable"] else _kept(spec["template"]),
             shared=spec["shared"],
             betas=tuple(spec["betas"]),
             reply=reply_from_spec(spec["reply"]),
@@ -153,6 +163,7 @@ class Recipe:
             samples=spec.get("samples", 1),
             turns=tuple(spec.get("turns", ())),
             blocks=tuple(spec.get("blocks", ())),
+            vary=params if spec.get("varies") else None,
         )
 
     @property
@@ -160,12 +171,18 @@ class Recipe:
         """The model asked."""
         return str(self.shared["model"])
 
+    @property
+    def calls(self) -> bool:
+        """Whether a function of the user's says what a row asks: it is called once for each row, and may be slow."""
+        return callable(self.template) or self.vary is not None
+
     def envelopes(self) -> tuple[Envelope, ...]:
         """Give the JSON around a row's part, one for each of ``SLOTS`` that this recipe can need."""
         return self._envelopes(self.replicate)
 
     def _envelopes(self, replicate: str) -> tuple[Envelope, ...]:
-        slots = SLOTS if callable(self.template) or self.blocks else SLOTS[:1]
+        single = isinstance(self.template, str) or self.template is None
+        slots = SLOTS[:1] if single and not self.blocks and self.vary is None else SLOTS
         return tuple(
             Envelope.around(
                 self.shared, slot, betas=self.betas, replicate=replicate, turns=self.turns, blocks=self.blocks
@@ -176,17 +193,19 @@ class Recipe:
     def asking(self) -> bytes:
         """Give a digest of what is asked of a row, whichever time it is asked: ``fresh=True`` counts by it."""
         spec = self.spec()
-        asked = ("column", "template", "callable", "reply", "turns", "blocks")
+        asked = ("column", "template", "callable", "reply", "turns", "blocks", "varies")
         named = {name: spec[name] for name in asked if name in spec}
         named |= {"shared": canonical(self.shared), "betas": sorted(set(self.betas))}
         return hashlib.blake2b(msgspec.json.encode(named, order="sorted"), digest_size=16).digest()
 
-    def compiled(self, frame: pd.DataFrame) -> Template:
-        """Read a text template against the frame's columns."""
+    def compiled(self, frame: pd.DataFrame) -> Template | Conversation:
+        """Read a template of text, or of messages, against the frame's columns."""
         if self.template is None:
             return whole_column(self.column)
-        assert isinstance(self.template, str)  # noqa: S101  # callables never come here
-        return compile_template(self.template, list(frame.columns))
+        assert not callable(self.template)  # noqa: S101  # callables never come here
+        if isinstance(self.template, str):
+            return compile_template(self.template, list(frame.columns))
+        return compile_conversation(self.template, list(frame.columns))
 
     def questions(self, frame: pd.DataFrame) -> Iterator[Question]:
         """Give what each row of `frame` asks, in its order.
@@ -200,56 +219,84 @@ class Recipe:
             return self._called(frame, self.template)
         return self._filled(frame, self.compiled(frame))
 
-    def _filled(self, frame: pd.DataFrame, template: Template) -> Iterator[Question]:
+    def _filled(self, frame: pd.DataFrame, template: Template | Conversation) -> Iterator[Question]:
         columns = [column_values(frame, column) for column in template.columns]
         notes = self._notes(frame, list(template.columns), columns)
         kept = [[value for value, note in zip(values, notes, strict=True) if note is None] for values in columns]
-        prompts = template.render_rows(kept)
-        position = -1
-        try:
-            for position, note in enumerate(notes):  # noqa: B007  # the error below names the row
-                yield Question(content_of(next(prompts))) if note is None else Question(None, note=note)
-        except InputError as error:
-            raise InputError(f"{_row(frame, position)}: {unsent(error)}") from error
+        prompts: Iterator[Any] = template.render_rows(kept)
+        differing = self._differing(frame, notes)
+        plain = self.vary is None and isinstance(template, Template)
+        for position, note in enumerate(notes):
+            given = next(differing)
+            try:
+                if note is not None:
+                    yield Question(None, note=note)
+                elif plain:
+                    yield Question(content_of(next(prompts)))
+                else:
+                    yield self._asked(next(prompts), given)
+            except InputError as error:
+                raise InputError(f"{row_name(frame, position)}: {unsent(error)}") from error
 
     def _called(self, frame: pd.DataFrame, function: RowFunction) -> Iterator[Question]:
         notes = self._notes(frame, [self.column], [column_values(frame, self.column)])
-        rows = zip(*(frame.iloc[:, place].tolist() for place in range(frame.shape[1])), strict=True)
-        for position, (values, note) in enumerate(zip(rows, notes, strict=True)):
+        differing = self._differing(frame, notes)
+        for position, (row, note) in enumerate(zip(rows_of(frame), notes, strict=True)):
+            given = next(differing)
             if note is not None:
                 yield Question(None, note=note)
                 continue
-            # dtype=object: whole numbers of one column must not become floats beside those of another.
-            row = pd.Series(values, index=frame.columns, name=frame.index[position], dtype=object)
+            value = _call(function, row, row_name(frame, position), "template")
             try:
-                value = function(row)
-            except Exception as error:
-                error.add_note(f"{_row(frame, position)}: raised by the template function. {NOT_SENT}")
-                raise
-            try:
-                yield self._question_of(value)
+                yield self._question_of(value, given)
             except InputError as error:
-                raise InputError(f"{_row(frame, position)}: the template function: {unsent(error)}") from error
+                raise InputError(f"{row_name(frame, position)}: the template function: {unsent(error)}") from error
 
-    def _question_of(self, value: Any) -> Question:
+    def _differing(self, frame: pd.DataFrame, notes: Sequence[str | None]) -> Iterator[Mapping[str, Any]]:
+        """Give the params in which each row differs from the shared ones; none for rows that are skipped."""
+        if self.vary is None:
+            yield from itertools.repeat({}, len(notes))
+            return
+        for position, (row, note) in enumerate(zip(rows_of(frame), notes, strict=True)):
+            given = _call(self.vary, row, row_name(frame, position), "params") if note is None else None
+            try:
+                yield checked_row(given, self.fields)
+            except InputError as error:
+                raise InputError(f"{row_name(frame, position)}: {unsent(error)}") from error
+
+    def _question_of(self, value: Any, given: Mapping[str, Any]) -> Question:
         """Read what a template function returned: text, content blocks, messages or params."""
         if value is None or (isinstance(value, str) and not value.strip()):
             return Question(None, note="the template function gave nothing to send")
         if isinstance(value, dict):
             check_names(value, self.fields | {"messages"}, "params")
-            merged = {**self.shared, **value}
-            wanted = self.reply.output_format()
-            if wanted is not None:
-                merged["output_config"] = with_format(merged["output_config"], wanted, "params")
-            if not merged.get("messages"):
+            if not value.get("messages"):
                 raise InputError('the params it returned have no "messages"')
-            return Question(content_of(merged), 2)
-        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-            return Question(content_of(value), 1 if "role" in value[0] else 0)
-        if isinstance(value, str):
-            return Question(content_of(value))
+            return self._whole({**given, **value}, value["messages"])
+        if isinstance(value, str) or (
+            isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
+        ):
+            return self._asked(value, given)
         kind = type(value).__name__
         raise InputError(f"it returned {kind}; it may return text, content blocks, messages or a dict of params")
+
+    def _asked(self, value: Any, given: Mapping[str, Any]) -> Question:
+        """Put together what a row asks: its text, content blocks or messages, and the params given for it alone."""
+        is_messages = isinstance(value, list) and "role" in value[0]
+        if not given:
+            return Question(content_of([*self.turns, *value]), 1) if is_messages else Question(content_of(value))
+        if is_messages:
+            return self._whole(given, value)
+        if self.blocks:
+            value = [*self.blocks, *([{"type": "text", "text": value}] if isinstance(value, str) else value)]
+        return self._whole(given, [{"role": "user", "content": value}])
+
+    def _whole(self, given: Mapping[str, Any], messages: Any) -> Question:
+        """Write the whole params of a row that differs in them from the others."""
+        if self.turns:
+            messages = [*self.turns, *messages]
+        params = merged(self.shared, given, self.reply, self.betas, "params")
+        return Question(content_of({**params, "messages": messages}), 2)
 
     def _notes(self, frame: pd.DataFrame, columns: Sequence[Hashable], values: Sequence[list[Any]]) -> list[str | None]:
         """Say of each row why it is skipped; None for those that are sent."""
@@ -263,14 +310,14 @@ class Recipe:
             if is_blank:
                 notes[position] = "blank: there is no text to send"
         for column in columns:
-            missing = _column(frame, column).isna().to_numpy()
+            missing = the_column(frame, column).isna().to_numpy()
             for position in missing.nonzero()[0].tolist():
                 notes[position] = f"missing value in {str(column)!r}"
         if self.missing == "raise":
             for position, note in enumerate(notes):
                 if note is not None:
                     raise InputError(
-                        f'{_row(frame, position)}: {note}. {NOT_SENT} missing="skip" leaves such rows out.'
+                        f'{row_name(frame, position)}: {note}. {NOT_SENT} missing="skip" leaves such rows out.'
                     )
         return notes
 
@@ -293,76 +340,14 @@ class Recipe:
                 yield Row(asking[slot].digest(content), content, slot, label, key, None, again)
 
 
-def tag_of(fresh: Any) -> str:
-    """Give the tag ``fresh=`` names: none for False and, since the ledger counts those, for True.
-
-    Raises
-    ------
-    InputError
-        It is no tag.
-    """
-    if isinstance(fresh, bool):
-        return ""
-    if not isinstance(fresh, str) or not _TAG.fullmatch(fresh):
-        raise InputError(
-            "fresh= takes True, which asks once more at every run, or a tag of 1 to 64 letters, digits, spaces and "
-            f'_ . : / - such as fresh="second try", which asks once more per tag; not {str(fresh)[:80]!r}. {NOT_SENT}'
-        )
-    return str(fresh)
+def _kept(template: Any) -> str | tuple[Message, ...] | None:
+    """Give a template as the ledger keeps it as one of a recipe: JSON has no tuples."""
+    return tuple(template) if isinstance(template, list | tuple) else template
 
 
-def check_samples(samples: Any) -> None:
-    """Raise InputError unless `samples` is a whole number that a row can be asked for."""
-    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
-        raise InputError(f"samples is a whole number from 1 to {MOST_SAMPLES}, not {samples!r}. {NOT_SENT}")
-
-
-def unique_keys(frame: pd.DataFrame, key: Hashable) -> list[str]:
-    """Give the rows' names as text, after checking that each row has one of its own."""
-    values = _column(frame, key)
-    if values.isna().any():
-        raise InputError(f"key={key!r}: {_row(frame, int(values.isna().to_numpy().argmax()))} has no key. {NOT_SENT}")
-    keys = [str(value) for value in values.tolist()]
-    if len(set(keys)) < len(keys):
-        seen: set[str] = set()
-        twice = next(name for name in keys if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise InputError(f"key={key!r}: the key {twice[:60]!r} names more than one row; keys must differ. {NOT_SENT}")
-    return keys
-
-
-def check_column(frame: pd.DataFrame, column: Hashable, argument: str = "column") -> None:
-    """Raise InputError, with the nearest name, unless the frame has exactly one such column."""
-    found = sum(1 for label in frame.columns if label == column)
-    if found == 1:
-        return
-    if found:
-        raise InputError(f"The frame has {found} columns called {column!r}; rename all but one. {NOT_SENT}")
-    names = [str(label) for label in frame.columns]
-    near = difflib.get_close_matches(str(column), names, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(map(repr, names[:20]))}."
-    raise InputError(f"{argument}: the frame has no column {column!r}. {hint} {NOT_SENT}")
-
-
-def column_values(frame: pd.DataFrame, column: Hashable) -> list[Any]:
-    """Give a column's cells as Python objects."""
-    return _column(frame, column).tolist()
-
-
-def _column(frame: pd.DataFrame, column: Hashable) -> pd.Series[Any]:
-    place = [label == column for label in frame.columns].index(True)
-    return frame.iloc[:, place]
-
-
-def _label(frame: pd.DataFrame, name: str) -> Hashable:
-    """Find the column whose label reads `name`."""
-    label: Hashable = next((label for label in frame.columns if str(label) == name), name)
-    check_column(frame, label)
-    return label
-
-
-def _row(frame: pd.DataFrame, position: int) -> str:
-    if position < 0:
-        return "The frame"
-    label = frame.index[position]
-    # As text, since a label may be one that does not compare, such as NA.
-    return f"Row {position}" if str(label) == str(position) else f"Row {position} (index {str(label)[:60]!r})"
+def _call(function: RowFunction, row: pd.Series[Any], name: str, what: str) -> Any:
+    try:
+        return function(row)
+    except Exception as error:
+        error.add_note(f"{name}: raised by the {what} function. {NOT_SENT}")
+        raise

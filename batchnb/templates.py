@@ -72,7 +72,7 @@ class Template:
     text : str
         The template as written.
     parts : tuple of str and Field
-        Literal text and fields, in order. At least one is a field.
+        Literal text and fields, in order. At least one is a field, unless this is one message of several.
     columns : tuple of hashable
         The labels of the columns read, each once, in the order of their first appearance (derived).
     """
@@ -159,7 +159,7 @@ def whole_column(column: Hashable) -> Template:
     return Template(f"{{{column}}}", (Field(column),))
 
 
-def compile_template(template: str, columns: Sequence[Hashable]) -> Template:
+def compile_template(template: str, columns: Sequence[Hashable], *, bare: bool = False) -> Template:
     """Read a template against the labels of a frame's columns.
 
     Parameters
@@ -168,6 +168,8 @@ def compile_template(template: str, columns: Sequence[Hashable]) -> Template:
         Text with ``{column name}`` in it; the module's docstring has the rules.
     columns : sequence of hashable
         The frame's labels. Those that are no strings are written as ``str(label)``.
+    bare : bool
+        Whether it may name no column, as one message of several may.
 
     Raises
     ------
@@ -177,7 +179,7 @@ def compile_template(template: str, columns: Sequence[Hashable]) -> Template:
     if not isinstance(template, str):
         raise TemplateError(f"A template is a str such as 'Classify: {{review}}', not {type(template).__name__}.")
     parts = _Reader(template, columns).read()
-    if not any(isinstance(part, Field) for part in parts):
+    if not bare and not any(isinstance(part, Field) for part in parts):
         raise TemplateError(_no_column_message(template, [str(column) for column in columns]))
     return Template(template, tuple(parts))
 

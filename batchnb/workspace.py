@@ -20,13 +20,14 @@ import pandas as pd
 import platformdirs
 
 from batchnb.api import Api, BatchInfo, message_fields, scope_of
+from batchnb.columns import unique_keys
 from batchnb.errors import InputError
 from batchnb.foreign import attach_batch, is_batch_id, recover
 from batchnb.job import Job
 from batchnb.ledger import COPIED, Ledger, NewJob, Row
 from batchnb.preflight import check_first, stacklevel_of_user, warn_of_change
 from batchnb.pricing import PriceTable, load_prices
-from batchnb.recipes import Recipe, unique_keys
+from batchnb.recipes import Recipe
 from batchnb.schedule import plan_batch_size
 from batchnb.state import facts_of, note_of, server_frame, status_of, utc
 from batchnb.submission import Submission
@@ -230,7 +231,7 @@ class Workspace:
         CredentialsError
             There is no key, or the server refuses it. Nothing was sent.
         """
-        rows: list[Row] | None = list(recipe.rows(frame)) if callable(recipe.template) else None
+        rows: list[Row] | None = list(recipe.rows(frame)) if recipe.calls else None
         digests = [row.digest for row in rows or recipe.rows(frame)]
         jobs = self.ledger.jobs
         if not recipe.replicate:

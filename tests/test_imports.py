@@ -21,9 +21,9 @@ PACKAGE = Path(batchnb.__file__).parent
 #: A package stands for all its modules. What only a type checker reads is free.
 LAYERS: list[set[str]] = [
     {"errors", "snapshot"},
-    {"cells", "delivery", "display", "pricing", "requests", "sampling", "schedule", "schemas", "waiting"},
+    {"cells", "delivery", "display", "pricing", "requests", "sampling", "schedule", "schemas", "thinking", "waiting"},
     {"api", "arrays", "params", "results", "templates"},
-    {"ledger"},
+    {"columns", "conversations", "ledger"},
     {"frames", "recipes", "settling", "sqlvalues", "state"},
     {"submission"},
     {"answers", "changes", "databases", "flatfiles", "turns"},
@@ -41,9 +41,9 @@ LAYERS: list[set[str]] = [
 ]
 
 #: Values in, values out: no clock, no files, no network, no threads.
-PURE = {"errors", "snapshot", "arrays", "cells", "delivery", "pricing", "requests", "sampling", "schedule", "schemas",
-        "params", "results", "templates", "frames", "recipes", "changes", "flatfiles", "sqlvalues",
-        "display.draft"}  # fmt: skip
+PURE = {"errors", "snapshot", "arrays", "cells", "delivery", "pricing", "requests", "sampling", "schedule",
+        "schemas", "params", "results", "templates", "frames", "recipes", "changes", "flatfiles", "sqlvalues",
+        "display.draft", "thinking", "columns", "conversations"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

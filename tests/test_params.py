@@ -119,7 +119,10 @@ def test_labels_keep_the_rest_of_a_users_output_config():
     [
         ({"max_tokens": 5, "params": {"max_tokens": 6}}, "max_tokens is given twice"),
         ({"system": "a", "params": {"system": "b"}}, "system is given twice"),
-        ({"reply": LABELS, "params": {"output_config": {"format": {"type": "json_schema"}}}}, "labels= sets"),
+        (
+            {"reply": LABELS, "params": {"output_config": {"format": {"type": "json_schema"}}}},
+            "labels= or schema= sets",
+        ),
         ({"reply": LABELS, "params": {"output_config": "low"}}, "output_config is a dict, not str"),
         ({"params": {"messages": []}}, "callable template"),
         ({"system": {"type": "text"}}, "system= takes text or a list"),

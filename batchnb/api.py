@@ -21,10 +21,11 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
+from batchnb.capabilities import ModelInfo
 from batchnb.errors import AmbiguousError, ApiError, CredentialsError, InputError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ class _Page(msgspec.Struct, frozen=True):
     last_id: str | None = None
 
 
+class _Models(msgspec.Struct, frozen=True):
+    data: list[ModelInfo]
+
+
 class _TokenCount(msgspec.Struct, frozen=True):
     input_tokens: int
 
@@ -101,6 +106,7 @@ class Api:
     def __init__(self, client: anthropic.Anthropic | None = None, *, simulator: str | None = None) -> None:
         self._given = client
         self.simulator = simulator
+        self._models: dict[str, ModelInfo | None] = {}
 
     @functools.cached_property
     def _client(self) -> anthropic.Anthropic:
@@ -221,6 +227,55 @@ class Api:
         headers = {"content-type": "application/json"} | ({"anthropic-beta": ",".join(betas)} if betas else {})
         response = self._call("POST", "/v1/messages/count_tokens", content=body, headers=headers, timeout=timeout)
         return self._decode(response, _TokenCount).input_tokens
+
+    def model(self, name: str, *, timeout: float = 10.0) -> ModelInfo | None:
+        """Ask what a model can do; asked once, and kept.
+
+        Parameters
+        ----------
+        name : str
+            Its id, or a shorter name of it.
+        timeout : float
+            Seconds.
+
+        Returns
+        -------
+        ModelInfo or None
+            None where the server does not tell: it has no such endpoint, or did not answer.
+
+        Raises
+        ------
+        NotFoundError
+            The server has the endpoint, and knows no such model.
+        RefusedError
+            Of type "simulated": the answer comes from elsewhere.
+        """
+        if name not in self._models:
+            try:
+                response = self._call("GET", f"/v1/models/{quote(name, safe='')}", timeout=timeout)
+                self._models[name] = self._decode(response, ModelInfo)
+            except ApiError as error:
+                # The API says "model: <name>"; what stands between may know no such address.
+                if error.type == "simulated" or (
+                    error.type == "not_found_error" and str(error).lower().startswith("model")
+                ):
+                    raise
+                self._models[name] = None
+        return self._models[name]
+
+    def model_names(self, *, timeout: float = 10.0) -> tuple[str, ...]:
+        """List the names of the models there are; none where the server does not tell.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds.
+        """
+        try:
+            page = self._decode(self._call("GET", "/v1/models", query={"limit": 1000}, timeout=timeout), _Models)
+        except ApiError:
+            return ()
+        return tuple(model.id for model in page.data)
 
     # The one place that calls
 

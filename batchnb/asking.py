@@ -11,6 +11,7 @@ from batchnb.api import transform_schema
 from batchnb.columns import check_column
 from batchnb.conversations import Message, opened
 from batchnb.errors import InputError
+from batchnb.examples import example_turns
 from batchnb.frames import check_into
 from batchnb.params import NOT_SENT, check_names, shared_params, split_betas
 from batchnb.recipes import Recipe
@@ -50,7 +51,7 @@ def recipe_of(
     explain: bool = False,
     schema: Any = None,
     flatten: bool = False,
-    examples: Any = None,  # noqa: ARG001
+    examples: Any = None,
     images: Any = None,  # noqa: ARG001
     documents: Any = None,  # noqa: ARG001
     system: Any = None,
@@ -108,6 +109,7 @@ def recipe_of(
         turns=turns,
         vary=params if callable(params) else None,
     )  # fmt: skip
+    recipe = dataclasses.replace(recipe, turns=(*turns, *example_turns(examples, recipe, frame)))
     read = (column,) if callable(template) else recipe.compiled(frame).columns
     read = read if key is None else (*read, key)
     check_into(frame, recipe.into, read, overwrite=overwrite, samples=samples, reply=reply)

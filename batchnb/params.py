@@ -10,14 +10,13 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from batchnb.capabilities import LONG_OUTPUT, LONGEST_OUTPUT
 from batchnb.errors import NOT_SENT, InputError
 from batchnb.requests import content_of
 from batchnb.schemas import Reply
 from batchnb.thinking import check_budget, checked_effort, room_to_think, thinking_of
 
 __all__ = [
-    "LONGEST_OUTPUT",
-    "LONG_OUTPUT",
     "NOT_SENT",
     "check_names",
     "checked_row",
@@ -40,10 +39,6 @@ REFUSED = {
     "max_tokens_to_sample": "it is now max_tokens",
     "prompt": "messages are sent: give the text as the template",
 }
-
-#: The beta by which a batch's replies may be longer, and how long (platform.claude.com documentation, "Batch
-#: processing"); its name is in the types of anthropic 2.14.
-LONG_OUTPUT, LONGEST_OUTPUT = "output-300k-2026-03-24", 300_000
 
 
 def split_betas(params: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from batchnb.api import Api
+from batchnb.capabilities import nearest, needs_of, notice, problem
 from batchnb.changes import asked_again
-from batchnb.errors import ApiError, CredentialsError, InputError, NotFoundError, RecipeChangedWarning
-from batchnb.ledger import Ledger
+from batchnb.errors import NOT_SENT, ApiError, CredentialsError, InputError, NotFoundError, RecipeChangedWarning
+from batchnb.ledger import Ledger, Row
 from batchnb.pricing import PriceTable
-from batchnb.recipes import Recipe
+from batchnb.recipes import SLOTS, Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check_first", "heard_by", "stacklevel_of_user", "warn_of_change"]
+__all__ = ["check_first", "check_model", "heard_by", "stacklevel_of_user", "warn_of_change"]
+
+#: Models that rows name for themselves, of which the server is asked at most.
+MOST_MODELS = 5
+
+#: Models on their way out that were warned of.
+_noticed: set[str] = set()
 
 _listener: ContextVar[Callable[[str], object] | None] = ContextVar("listener", default=None)
 
@@ -73,13 +81,26 @@ def stacklevel_of_user() -> int:
     return level
 
 
-def check_first(api: Api, prices: PriceTable, recipe: Recipe, frame: pd.DataFrame, position: int) -> None:
-    """Have the server check what the row at `position` asks. Blocks for 10 s at most.
+def check_first(
+    api: Api, prices: PriceTable, recipe: Recipe, frame: pd.DataFrame, position: int, rows: Iterable[Row] = ()
+) -> None:
+    """Have the server check what the row at `position` asks, and its models what the rows ask of them.
+
+    Blocks: for one call, and another for each model that was not asked for before; 10 s each at most.
+
+    Parameters
+    ----------
+    api, prices, recipe, frame
+        The connection; the prices, whose models may be meant by a name that is none; what is asked, and of which rows.
+    position : int
+        The first row that is to be sent.
+    rows : iterable of Row
+        Those to be sent, where some of them may name models of their own.
 
     Raises
     ------
     InputError
-        The server refuses the request's shape or model.
+        The server refuses the request's shape or model, or a model cannot do what is asked of it.
     CredentialsError
         There is no key, or the server refuses it.
     """
@@ -90,11 +111,84 @@ def check_first(api: Api, prices: PriceTable, recipe: Recipe, frame: pd.DataFram
     try:
         api.count_tokens(params, recipe.betas)
     except ApiError as error:
-        _raise_refusal(error, str(params.get("model")), prices)
+        _raise_refusal(error, str(params.get("model")), api, prices)
         _warn(f"The first request could not be checked before sending ({error}). It is sent all the same.")
+        if error.status is None:  # a server that does not answer would not tell of models either
+            return
+    check_model(api, prices, params, recipe.betas)
+    for name, its in _differing(rows):
+        check_model(api, prices, its, recipe.betas, name)
 
 
-def _raise_refusal(error: ApiError, model: str, prices: PriceTable) -> None:
+def check_model(
+    api: Api, prices: PriceTable, params: Mapping[str, Any], betas: Sequence[str], row: str = "",
+    needs: Iterable[str] = (),
+) -> None:  # fmt: skip
+    """Check that a model can do what a request asks of it; warn, once, of one that is on its way out.
+
+    Asks the server for a model it was not asked for before, and blocks for 10 s at most; a server that does not tell is
+    no reason to stop.
+
+    Parameters
+    ----------
+    api, prices
+        The connection; and the prices, whose models may be meant by a name that is none.
+    params : mapping
+        The request's, with or without messages.
+    betas : sequence of str
+        Its beta headers.
+    row : str
+        How messages call the row; empty where all rows ask alike.
+    needs : iterable of str
+        Capabilities it needs besides those that its params and content blocks show.
+
+    Raises
+    ------
+    InputError
+        The model cannot. Nothing was sent.
+    """
+    name, where = str(params.get("model")), f"{row}: " if row else ""
+    try:
+        model = api.model(name)
+    except NotFoundError as error:
+        raise InputError(f"{where}{_unknown(error, name, api, prices)}") from error
+    if model is None:
+        return
+    found = problem(model, params, betas, {*needs, *needs_of(params.get("messages"))})
+    if found is not None:
+        raise InputError(f"{where}{found} {NOT_SENT}")
+    said = notice(model, name)
+    if said is not None and name not in _noticed:
+        _warn(said)
+        _noticed.add(name)
+
+
+def _differing(rows: Iterable[Row]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the different params of the rows that have their own, as far as they concern a model: of a few models."""
+    found, models = set(), set()
+    for row in rows:
+        if row.content is None or SLOTS[row.envelope] != "params":
+            continue
+        its = msgspec.json.decode(row.content.sent, type=_Asked)
+        models.add(str(its.model))
+        if len(models) > MOST_MODELS:
+            return
+        asked = msgspec.json.encode(its)
+        if asked not in found:
+            found.add(asked)
+            yield f"Row {row.label}", msgspec.json.decode(asked)
+
+
+class _Asked(msgspec.Struct, omit_defaults=True):
+    """What of a row's params decides whether a model can answer them."""
+
+    model: Any = None
+    max_tokens: Any = None
+    thinking: Any = None
+    output_config: Any = None
+
+
+def _raise_refusal(error: ApiError, model: str, api: Api, prices: PriceTable) -> None:
     """Raise what the server said of the request or the key; any other failure of the check is no reason to stop."""
     if error.status == 401:
         raise CredentialsError(
@@ -104,10 +198,18 @@ def _raise_refusal(error: ApiError, model: str, prices: PriceTable) -> None:
     if error.status == 403:
         raise CredentialsError(f"The API key may not do this ({error}). Nothing was sent.") from error
     if isinstance(error, NotFoundError) and (model in str(error) or "model" in str(error)):
-        near = difflib.get_close_matches(model, prices.prices, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"The server knows no model {model!r} ({error}).{hint} Nothing was sent.") from error
+        raise InputError(_unknown(error, model, api, prices)) from error
     if error.status == 400:
         raise InputError(f"The server refuses this request: {error}. Nothing was sent.") from error
     if error.type == "simulated":
         raise error
+
+
+def _unknown(error: ApiError, name: str, api: Api, prices: PriceTable) -> str:
+    """Say that there is no such model: it was retired, or never was and is like one that is."""
+    with contextlib.suppress(NotFoundError):
+        model = api.model(name)
+        if model is not None and (found := problem(model, {"model": name})) is not None:
+            return f"{found} {NOT_SENT}"
+    hint = nearest(name, {*api.model_names(), *prices.prices} - {name})
+    return f"The server knows no model {name!r} ({error}).{hint} {NOT_SENT}"

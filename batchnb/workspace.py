@@ -241,7 +241,10 @@ class Workspace:
         unsent = list(jobs.unsent(dict.fromkeys(digest for digest in digests if digest is not None), rule))
         if unsent:
             warn_of_change(self.ledger, recipe, frame, digests, set(unsent))
-            check_first(self.api, self.prices, recipe, frame, digests.index(unsent[0]) // recipe.samples)
+            first = digests.index(unsent[0]) // recipe.samples
+            wanted = set(unsent)
+            asked = (row for row, digest in zip(rows or (), digests, strict=False) if digest in wanted)
+            check_first(self.api, self.prices, recipe, frame, first, asked)
         job = NewJob(
             id=job_id,
             name=name or f"{recipe.column} → {recipe.into}",

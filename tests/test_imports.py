@@ -21,12 +21,12 @@ PACKAGE = Path(batchnb.__file__).parent
 #: A package stands for all its modules. What only a type checker reads is free.
 LAYERS: list[set[str]] = [
     {"errors", "snapshot"},
-    {"cells", "delivery", "display", "pricing", "requests", "sampling", "schedule", "schemas", "thinking", "waiting"},
+    {"capabilities", "cells", "delivery", "display", "pricing", "requests", "sampling", "schedule", "schemas", "thinking", "waiting"},
     {"api", "arrays", "params", "results", "templates"},
     {"columns", "conversations", "ledger"},
     {"frames", "recipes", "settling", "sqlvalues", "state"},
     {"submission"},
-    {"answers", "changes", "databases", "flatfiles", "turns"},
+    {"answers", "changes", "databases", "examples", "flatfiles", "turns"},
     {"foreign", "preflight", "watcher"},
     {"job"},
     {"workspace"},
@@ -43,7 +43,7 @@ LAYERS: list[set[str]] = [
 #: Values in, values out: no clock, no files, no network, no threads.
 PURE = {"errors", "snapshot", "arrays", "cells", "delivery", "pricing", "requests", "sampling", "schedule",
         "schemas", "params", "results", "templates", "frames", "recipes", "changes", "flatfiles", "sqlvalues",
-        "display.draft", "thinking", "columns", "conversations"}  # fmt: skip
+        "display.draft", "thinking", "columns", "conversations", "capabilities", "examples"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

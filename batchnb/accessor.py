@@ -126,7 +126,11 @@ class FrameAccessor:
         flatten : bool
             Give the fields of objects within the schema columns of their own, such as ``address.city``.
         examples : DataFrame or sequence, optional
-            Inputs with the answers wanted, which are shown to the model before each row.
+            Inputs with the answers wanted, as messages before each row: (input, answer) pairs, dicts of ``"input"`` and
+            ``"answer"`` (and ``"rationale"``), or a frame. An input is what `column` would hold, or a dict of all
+            columns the template reads, and goes through the template as a row does; a frame has those columns, and the
+            answers in the column `into` or ``"answer"``, or in one for each field of `schema`. An answer is text, a
+            label, a list of labels, or the fields of `schema` as a dict, a dataclass or a Pydantic object.
         images, documents : hashable or sequence, optional
             A column that holds images or PDFs: paths, URLs, bytes, PIL images, or lists of them; or, as a list, those
             that all rows share.

@@ -139,8 +139,8 @@ def _of_frame(examples: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame) -> It
     else:
         reads = list(recipe.compiled(frame).columns)
         taken = set(reads)
-    for column in [*taken]:
-        if list(examples.columns).count(column) != 1:
+    for column in taken:
+        if sum(column == there for there in examples.columns) != 1:
             raise InputError(f"examples= has no column {str(column)!r}, which the template reads. {NOT_SENT}")
     answers = _answers(examples, recipe, taken)
     asked = examples[reads]
@@ -225,7 +225,7 @@ def _as_json(value: Any, schema: Mapping[str, Any]) -> str:
 
 
 def _ordered(value: Any, schema: Any, root: Mapping[str, Any]) -> Any:
-    """Put the fields of objects into the order of their schema, in which replies are written."""
+    """Put an answer into the form of its schema: fields in its order, in which replies are written, and its types."""
     schema = _resolved(schema, root)
     if isinstance(value, dict):
         properties = schema.get("properties", {})
@@ -234,6 +234,11 @@ def _ordered(value: Any, schema: Any, root: Mapping[str, Any]) -> Any:
         return {name: _ordered(value[name], properties.get(name, {}), root) for name in names}
     if isinstance(value, list):
         return [_ordered(one, schema.get("items", {}), root) for one in value]
+    kinds = [schema, *schema.get("anyOf", ())]
+    if isinstance(value, float) and value.is_integer() and any(kind.get("type") == "integer" for kind in kinds):
+        return int(value)  # one missing value makes floats of a whole column
+    if isinstance(value, str) and any(kind.get("format") == "date" for kind in kinds):
+        return value.removesuffix("T00:00:00")  # of a date, pandas makes a time
     return value
 
 

@@ -64,6 +64,11 @@ def check_names(params: Mapping[str, Any], allowed: frozenset[str], where: str) 
         The message names the parameter and says what to do.
     """
     for name in params:
+        if name == "betas":
+            raise InputError(
+                f"{where}: betas are headers of a whole batch, not of a row. Give them to all rows, by "
+                f'params={{"betas": [...]}}, and what differs by a template function that returns params. {NOT_SENT}'
+            )
         if name in REFUSED and not (name == "stream" and params[name] is False):
             raise InputError(f"{where}: {name!r} is refused by the API: {REFUSED[name].format(name=name)}. {NOT_SENT}")
         if name not in allowed:
@@ -203,11 +208,6 @@ def checked_row(given: Any, allowed: frozenset[str]) -> Mapping[str, Any]:
         raise InputError(f"the params function returned {type(given).__name__}; it may return a dict, or None")
     if "messages" in given:
         raise InputError("the params function returned messages: the template gives those, and may be a function too")
-    if "betas" in given:
-        raise InputError(
-            "the params function returned betas, which are headers of a whole batch: give them to all rows by "
-            'params={"betas": [...]}, and what differs by a template function that returns params'
-        )
     check_names(given, allowed, "the params function")
     return given
 

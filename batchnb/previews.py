@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ShownPreview", "first_rows", "glance", "preview"]
 
+#: Messages before a row's own that are shown, and characters of each.
+MOST_TURNS, TURN_LIMIT = 6, 200
+
 
 class ShownPreview:
     """A preview as a notebook or a terminal shows it.
@@ -148,15 +151,23 @@ def _pieces(part: pd.DataFrame, recipe: Recipe, question: Question, place: int) 
 
 
 def _before(recipe: Recipe, question: Question, *, first: bool) -> list[tuple[str, bool]]:
-    """Give the messages before a row's own; in full for the first row shown, since they are the same for all."""
+    """Give the messages before a row's own, for the first row shown: they are the same for all.
+
+    Long ones are cut, and of many the last are left out, so that the row itself is seen; its request has them all.
+    """
     if not recipe.turns or (callable(recipe.template) and question.envelope in (1, 2)):  # which hold them already
         return []
-    texts = [turn["content"] for turn in recipe.turns]
-    shown = [text if isinstance(text, str) else json.dumps(text, ensure_ascii=False) for text in texts]
-    said = "".join(f"{turn['role']}: {text}\n" for turn, text in zip(recipe.turns, shown, strict=True))
-    before = said if first else f"[the same {len(recipe.turns)} messages as above]\n"
-    own = "" if isinstance(recipe.template, tuple) else "user: "
-    return [(before + own, False)]
+    said = f"[the same {len(recipe.turns)} messages as above]\n"
+    if first:
+        said = "".join(f"{turn['role']}: {_cut(turn['content'])}\n" for turn in recipe.turns[:MOST_TURNS])
+        left = len(recipe.turns) - MOST_TURNS
+        said += f"[{left} more messages]\n" if left > 0 else ""
+    return [(said if isinstance(recipe.template, tuple) else f"{said}user: ", False)]
+
+
+def _cut(content: Any) -> str:
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    return text if len(text) <= TURN_LIMIT else f"{text[:TURN_LIMIT]}…"
 
 
 def _tokens(

@@ -290,7 +290,7 @@ def test_a_function_that_gives_params_keeps_the_labels(submit, frame, asked):
     def ask(row: pd.Series[Any]) -> dict[str, Any]:
         return {"messages": [{"role": "user", "content": row["review"]}], "output_config": {"effort": "low"}}
 
-    result = submit(frame, template=ask, labels=LABELS, into="label").result(timeout=SECONDS)
+    result = submit(frame, template=ask, labels=LABELS, into="label", model="claude-opus-5").result(timeout=SECONDS)
     assert result["label"].tolist() == ["positive"] * 3
     assert {params["output_config"]["effort"] for params in asked} == {"low"}
 

@@ -21,7 +21,19 @@ PACKAGE = Path(batchnb.__file__).parent
 #: A package stands for all its modules. What only a type checker reads is free.
 LAYERS: list[set[str]] = [
     {"errors", "snapshot"},
-    {"capabilities", "cells", "delivery", "display", "pricing", "requests", "sampling", "schedule", "schemas", "thinking", "waiting"},
+    {
+        "capabilities",
+        "cells",
+        "delivery",
+        "display",
+        "pricing",
+        "requests",
+        "sampling",
+        "schedule",
+        "schemas",
+        "thinking",
+        "waiting",
+    },
     {"api", "arrays", "params", "results", "templates"},
     {"columns", "conversations", "ledger"},
     {"frames", "recipes", "settling", "sqlvalues", "state"},

@@ -13,7 +13,7 @@ from batchnb.conversations import Message, opened
 from batchnb.errors import InputError
 from batchnb.examples import example_turns
 from batchnb.frames import check_into
-from batchnb.params import NOT_SENT, check_names, shared_params, split_betas
+from batchnb.params import NOT_SENT, check_names, shared_params, split_betas, tools_of
 from batchnb.recipes import Recipe
 from batchnb.schemas import Reply, reply_of
 
@@ -81,15 +81,15 @@ def recipe_of(
     if missing not in ("skip", "raise", "send"):
         raise InputError(f'missing= takes "skip", "raise" or "send", not {missing!r}. {NOT_SENT}')
     _check_samples(samples)
-    reply = reply_of(
-        labels=labels, multiple=multiple, other=other, explain=explain, schema=schema, flatten=flatten,
-        transform=transform_schema, prefixed=into is not None,
-    )  # fmt: skip
     given, betas = ({}, ()) if callable(params) else split_betas(params or {})
     if model is not None and "model" in given:
         raise InputError(f"model is given twice: as model= and in params=. Keep one. {NOT_SENT}")
     fields = workspace.fields(betas)
     check_names(given, fields | {"messages"}, "params=")
+    reply = reply_of(
+        labels=labels, multiple=multiple, other=other, explain=explain, schema=schema, flatten=flatten,
+        transform=transform_schema, prefixed=into is not None, tools=tools_of(given),
+    )  # fmt: skip
     turns, own = _opened(template, frame)
     recipe = Recipe(
         column=column,

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from batchnb.errors import InputError
+from batchnb.params import without_instructions
 from batchnb.recipes import Recipe
 from batchnb.requests import canonical
+from batchnb.schemas import reply_from_spec
 from batchnb.state import utc
 
 if TYPE_CHECKING:
@@ -133,8 +135,10 @@ def _turns(spec: Mapping[str, Any]) -> list[Any]:
 
 
 def _params(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the params all requests share, without the output format, which labels stand for."""
+    """Give the params all requests share, without what labels or a schema stand for: format and instructions."""
     params: dict[str, Any] = canonical(spec["shared"])
+    system = without_instructions(params.pop("system", None), reply_from_spec(spec["reply"]).instructions())
+    params |= {} if system is None else {"system": system}
     config = {name: value for name, value in (params.pop("output_config", None) or {}).items() if name != "format"}
     return {**params, "output_config": config} if config else params
 

@@ -221,6 +221,8 @@ def _as_json(value: Any, schema: Mapping[str, Any]) -> str:
     unknown = [name for name in value if name not in properties]
     if unknown:
         raise InputError(f"its answer has {unknown[0]!r}, which is none of {', '.join(map(repr, properties))}")
+    if "rationale" in properties and value.get("rationale") is None:
+        raise InputError('explain=True asks for a rationale too: {"input": ..., "answer": ..., "rationale": "..."}')
     return json.dumps(_ordered(value, schema, schema), ensure_ascii=False)
 
 

@@ -23,8 +23,11 @@ __all__ = [
     "merged",
     "shared_params",
     "split_betas",
+    "tools_of",
     "unsent",
     "with_format",
+    "with_instructions",
+    "without_instructions",
 ]
 
 _SAMPLING = "the API takes no sampling parameters any more (since its version 2026-10-21): leave {name} out"
@@ -189,9 +192,64 @@ def merged(
 
 def _finish(params: dict[str, Any], reply: Reply, where: str, only: Mapping[str, Any] | None = None) -> None:
     """Add what the reply needs, to all params or to `only` those that were given anew."""
+    instructions = reply.instructions()
+    if instructions is not None and (only is None or "system" in only):
+        params["system"] = with_instructions(params.get("system"), instructions)
     wanted = reply.output_format()
     if wanted is not None and (only is None or "output_config" in only):
         params["output_config"] = with_format(params.get("output_config"), wanted, where)
+
+
+def with_instructions(system: Any, instructions: str) -> Any:
+    """Add what the reply needs said to a system prompt, as its last paragraph or its last block.
+
+    Parameters
+    ----------
+    system : str, list of content blocks, or None
+        The user's own.
+    instructions : str
+        What is added.
+    """
+    if isinstance(system, list):
+        return [*system, {"type": "text", "text": instructions}]
+    return f"{system}\n\n{instructions}" if system else instructions
+
+
+def without_instructions(system: Any, instructions: str | None) -> Any:
+    """Give the user's own system prompt back; None where there was none.
+
+    Parameters
+    ----------
+    system : str, list of content blocks, or None
+        As `with_instructions` made it.
+    instructions : str or None
+        What was added.
+    """
+    if instructions is None:
+        return system
+    if isinstance(system, list):
+        return system[:-1] if system and system[-1] == {"type": "text", "text": instructions} else system
+    return str(system or "").removesuffix(instructions).removesuffix("\n\n") or None
+
+
+def tools_of(params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Give the tools of params; none where there are none.
+
+    Raises
+    ------
+    InputError
+        They are no list of dicts, each with a name of its own or a type.
+    """
+    tools = params.get("tools") or ()
+    if not isinstance(tools, list | tuple) or not all(isinstance(tool, Mapping) for tool in tools):
+        raise InputError(
+            f'params["tools"] takes a list of dicts, each of "name", "description" and "input_schema". {NOT_SENT}'
+        )
+    names = [tool.get("name") for tool in tools]
+    twice = next((name for name in names if name is not None and names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f'params["tools"] has two tools called {twice!r}. {NOT_SENT}')
+    return tools
 
 
 def checked_row(given: Any, allowed: frozenset[str]) -> Mapping[str, Any]:

@@ -270,6 +270,69 @@ def test_the_names_of_efforts_and_kinds_of_thinking_are_the_sdks():
     assert kinds == {*NAMED, "enabled"}
 
 
+# What labels mean, and tools
+
+
+def test_what_labels_mean_is_said_at_the_end_of_every_system_prompt(submit, asked):
+    meant = {"positive": "The writer would buy it again.", "negative": "The writer would not."}
+    blocks = [{"type": "text", "text": "Be strict."}]
+    own = {5: {"system": "Row a."}, 1: {"system": blocks}, 3: None}
+    submit(labels=meant, system="All.", params=lambda row: own[row["stars"]]).result(SECONDS)
+    sent = {text: one["system"] for text, one in by_text(asked).items()}
+    said = "What the labels mean:\n- positive: The writer would buy it again.\n- negative: The writer would not."
+    assert sent == {
+        "About good": f"Row a.\n\n{said}",
+        "About bad": [*blocks, {"type": "text", "text": said}],
+        "About so so": f"All.\n\n{said}",
+    }
+
+
+def test_changed_meanings_are_no_change_of_the_users_system_prompt(submit):
+    submit(labels={"positive": "good", "negative": None}, system="All.").result(SECONDS)
+    with pytest.warns(UserWarning, match="has changed: labels") as caught:
+        submit(labels={"positive": "very good", "negative": None}, system="All.").result(SECONDS)
+    assert "system prompt" not in str(caught[0].message)
+
+
+TOOL = {"name": "rate", "input_schema": {"type": "object", "properties": {"stars": {"type": "integer"}}}}
+
+
+def test_what_a_tool_is_called_with_is_a_column_by_the_tools_name(tmp_path, frame):
+    with (
+        Simulator(tmp_path / "tools", delay=(0.01, 0.02), seed=1) as simulator,
+        simulator_client(simulator.url) as client,
+    ):
+        workspace = Workspace(client, home=tmp_path / "tools-home", max_poll=0.05)
+        params = {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "rate"}}
+        job = frame.batch.submit("review", params=params, into="said", workspace=workspace, progress=False)
+        result = job.result(SECONDS)
+        assert list(result.columns[2:]) == ["said", "said_rate", "said_status", "said_error"]
+        assert result["said_status"].eq("succeeded").all()
+        assert result["said"].isna().all()
+        assert all(set(given) == {"stars"} for given in result["said_rate"])
+        later = workspace.attach(job.id).merge(frame.iloc[[1]])
+        assert later["said_rate"].tolist() == result["said_rate"].tolist()[1:2]
+        workspace.close()
+
+
+def test_tools_beside_labels_are_columns_of_labels(submit):
+    result = submit(labels=LABELS, params={"tools": [TOOL]}, into="label").result(SECONDS)
+    assert list(result.columns[2:]) == ["label", "label_status", "label_error"]
+
+
+@pytest.mark.parametrize(
+    ("tools", "said"),
+    [
+        (7, "takes a list of dicts"),
+        ([TOOL, "rate"], "takes a list of dicts"),
+        ([TOOL, TOOL], "two tools called 'rate'"),
+        ([{**TOOL, "name": "status"}], "Two of the new columns would both be called 'review_reply_status'"),
+    ],
+)
+def test_what_are_no_tools_is_refused(refused, tools, said):
+    refused(said, params={"tools": tools})
+
+
 # Several messages
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +12,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from batchnb import InputError
+from batchnb.api import transform_schema
 from batchnb.conversations import opened
 from batchnb.examples import example_turns
 from batchnb.recipes import Recipe
-from batchnb.schemas import LabelReply, TextReply
+from batchnb.schemas import LabelReply, TextReply, ToolReply, reply_of
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -153,6 +156,94 @@ def test_what_is_no_example_is_refused_by_its_place(examples, one, said):
 
 def test_missing_values_are_sent_where_rows_send_them():
     assert turns([(None, "positive")], recipe(missing="send"))[0] == ("user", "About ")
+
+
+# Answers in the form of every reply
+
+
+class Town(BaseModel):
+    name: str
+    code: int | None
+
+
+class Visit(BaseModel):
+    rating: int
+    when: date
+    town: Town | None
+    tags: list[str]
+
+
+@dataclasses.dataclass
+class Plain:
+    rating: int
+    when: str
+    town: dict[str, Any] | None
+    tags: tuple[str, ...]
+
+
+SCHEMA = reply_of(schema=Visit, transform=transform_schema)
+EXPLAINED = reply_of(labels=["positive", "negative"], explain=True)
+SEVERAL = reply_of(labels=[1, 2, 3], multiple=True)
+WRITTEN = '{"rating": 4, "when": "2026-01-02", "town": {"name": "Ü", "code": null}, "tags": ["a"]}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Visit(rating=4, when=date(2026, 1, 2), town=Town(name="Ü", code=None), tags=["a"]),
+        Plain(4, "2026-01-02", {"code": None, "name": "Ü"}, ("a",)),
+        {
+            "tags": np.array(["a"]),
+            "town": {"code": pd.NA, "name": "Ü"},
+            "when": date(2026, 1, 2),
+            "rating": np.int64(4),
+        },
+        {"tags": ["a"], "town": Town(name="Ü", code=None), "when": pd.Timestamp("2026-01-02"), "rating": 4.0},
+    ],
+)
+def test_a_schemas_answer_is_written_in_the_schemas_order_whatever_it_is_made_of(answer):
+    assert turns([("x", answer)], recipe(reply=SCHEMA))[1] == ("assistant", WRITTEN)
+
+
+def test_a_frame_of_examples_may_have_a_column_for_each_field():
+    frame = pd.DataFrame(
+        {"review": ["x", "y"], "rating": pd.array([4, 5], dtype="Int64"), "when": pd.to_datetime(["2026-01-02"] * 2),
+         "town": [{"name": "Ü", "code": None}, None], "tags": [["a"], []], "more": 1}
+    )  # fmt: skip
+    for named in (frame, frame.rename(columns=lambda name: name if name == "review" else f"label_{name}")):
+        found = turns(named, recipe(reply=SCHEMA))
+        assert found[1] == ("assistant", WRITTEN)
+        assert found[3] == ("assistant", '{"rating": 5, "when": "2026-01-02", "town": null, "tags": []}')
+    with pytest.raises(InputError, match="or one for each of 'rating', 'when', 'town', 'tags'"):
+        turns(frame.drop(columns="tags"), recipe(reply=SCHEMA))
+
+
+def test_labels_with_a_rationale_and_several_labels_are_written_as_replies_are():
+    wanted = ("assistant", '{"rationale": "since", "label": "positive"}')
+    frame = pd.DataFrame({"review": ["a"], "label": ["positive"], "label_rationale": ["since"]})
+    named = {"input": "a", "answer": "positive", "rationale": "since"}
+    for examples in ([named], [("a", {"label": "positive", "rationale": "since"})], frame):
+        assert turns(examples, recipe(reply=EXPLAINED))[1] == wanted
+    answers = turns([("a", [3, np.int64(1)]), ("b", [])], recipe(reply=SEVERAL))
+    assert [said for role, said in answers if role == "assistant"] == ['{"labels": [3, 1]}', '{"labels": []}']
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer", "said"),
+    [
+        (SCHEMA, "text", "a dict of the schema's fields, not str"),
+        (SCHEMA, {"rating": 4}, r"examples\[0\]: its answer is none that a reply could give \(when: missing"),
+        (SCHEMA, {**json.loads(WRITTEN), "rating": "many"}, r"rating: "),
+        (SCHEMA, {**json.loads(WRITTEN), "mood": 1}, "has 'mood', which is none of 'rating', 'when', 'town', 'tags'"),
+        (EXPLAINED, "positive", "explain=True asks for a rationale too"),
+        (SEVERAL, [4], "none of the labels"),
+        (SEVERAL, 1, "no list of labels"),
+        (ToolReply(("t",)), {"t": {}}, "its answer is text, not dict"),
+    ],
+)
+def test_an_answer_that_no_reply_could_give_is_refused(reply, answer, said):
+    with pytest.raises(InputError, match=said):
+        turns([("a", answer)], recipe(reply=reply))
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)

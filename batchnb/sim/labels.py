@@ -200,16 +200,16 @@ def _scores(plain: Sequence[str], question: Question, described: Mapping[str, st
     more = {_plain(option): said for option, said in described.items()}
     scores = []
     for name in plain:
-        said = f"{_description(name, question.instruction)} {more.get(name, '')}"
+        said = f"{_descriptions(question.instruction).get(name, '')} {more.get(name, '')}"
         if name in _NOTHING or _ESCAPE.search(name) or _ESCAPE.search(said):
             scores.append(-1.0)
         else:
-            scores.append(_overlap(name, words, passage) + len(_content_words(said) & words))
+            scores.append(_overlap(name, words, passage) + len(_known_words(said) & words))
     return scores
 
 
 def _overlap(label: str, words: set[str], passage: str) -> float:
-    names = _content_words(label)
+    names = _known_words(label)
     score = 3.0 * len(names & words) + (2.0 if _named(label, passage) else 0.0)
     for name in names:
         latin, other = _CUES.get(name, (frozenset(), ()))
@@ -224,13 +224,21 @@ def _named(label: str, passage: str) -> bool:
     return not label.isascii() or re.search(rf"(?<!\w){re.escape(label)}(?!\w)", passage) is not None
 
 
-def _description(label: str, instruction: str) -> str:
-    """Return what the instruction says of a label on a line of its own ("- billing: invoices and refunds")."""
+# The rows of a batch share their instruction and their labels.
+@lru_cache(maxsize=64)
+def _descriptions(instruction: str) -> dict[str, str]:
+    """Return what an instruction says of labels on lines of their own ("- billing: invoices and refunds")."""
+    found: dict[str, str] = {}
     for line in instruction.splitlines():
         parts = _DESCRIBES.split(line.strip(" -*#•"), maxsplit=1)
-        if len(parts) == 2 and _plain(parts[0].strip(" *\"'`")) == label:
-            return parts[1]
-    return ""
+        if len(parts) == 2:
+            found.setdefault(_plain(parts[0].strip(" *\"'`")), parts[1])
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _known_words(text: str) -> frozenset[str]:
+    return frozenset(_content_words(text))
 
 
 def _content_words(text: str) -> set[str]:

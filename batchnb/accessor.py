@@ -85,7 +85,7 @@ class FrameAccessor:
         retries: int = 1,
         max_cost: float | None = None,  # noqa: ARG002
         if_over: Literal["refuse", "stop"] = "refuse",  # noqa: ARG002
-        cache: Literal["auto", "5m", "1h"] | None = "auto",  # noqa: ARG002
+        cache: Literal["auto", "5m", "1h"] | None = "auto",
         fresh: bool | str = False,
         samples: int = 1,
         details: bool = False,  # noqa: ARG002
@@ -166,7 +166,9 @@ class FrameAccessor:
         if_over : {"refuse", "stop"}
             With "stop", as much is sent as `max_cost` allows, batch by batch, and the rest is held back.
         cache : {"auto", "5m", "1h"} or None
-            How long the server keeps what all prompts share, at a lower price. "auto" decides whether it pays.
+            How long the server keeps what all prompts share, to read it at a lower price. "auto" decides whether that
+            pays, and ``job.caching`` says why. It is no part of what is asked: changing it asks nothing again. A first
+            request fills the cache before the others go.
         fresh : bool or str
             Ask once more what was asked before. A tag, of 1 to 64 letters, digits, spaces and ``_ . : / -``, asks once
             more per tag: running the cell again sends nothing. True asks once more at every run, after going on with a
@@ -197,8 +199,10 @@ class FrameAccessor:
             There is no key, or the server refuses it. Nothing was sent.
         """
         from batchnb.asking import recipe_of
+        from batchnb.deliveries import check_cache
         from batchnb.display import show
 
+        check_cache(cache)
         workspace = workspace or _default_workspace()
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise InputError(f"retries is a whole number from 0, not {retries!r}. {NOT_SENT}")
@@ -208,7 +212,9 @@ class FrameAccessor:
             system=system, model=model, max_tokens=max_tokens, thinking=thinking, effort=effort, params=params,
             key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite,
         )  # fmt: skip
-        job = workspace.submit(self._frame, recipe, name=name, batch_size=batch_size, retries=retries)
+        job = workspace.submit(
+            self._frame, recipe, name=name, batch_size=batch_size, retries=retries, cache=cache
+        )  # fmt: skip
         show(job, progress=progress)
         return job
 

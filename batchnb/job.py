@@ -15,7 +15,7 @@ from batchnb.flatfiles import for_csv, for_parquet
 from batchnb.frames import copy_of, with_columns
 from batchnb.pricing import Usage
 from batchnb.recipes import Recipe
-from batchnb.snapshot import Snapshot
+from batchnb.snapshot import Caching, Snapshot
 from batchnb.waiting import async_wait, explained, wait
 
 if TYPE_CHECKING:
@@ -84,6 +84,11 @@ class Job:
     def cost(self) -> float | None:
         """Dollars for the answers so far, at batch rates; None where the price of a model is unknown."""
         return self._facts().cost
+
+    @property
+    def caching(self) -> Caching:
+        """What the prompt cache does for the job: its lifetime and why, hit rate, tokens, and dollars saved or lost."""
+        return self._facts().caching
 
     @property
     def batches(self) -> pd.DataFrame:

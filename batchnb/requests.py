@@ -29,6 +29,7 @@ __all__ = [
     "content_of",
     "custom_id",
     "digest_in",
+    "encode",
     "item_size",
     "join_items",
     "label_of",
@@ -236,6 +237,17 @@ def _json(value: Any) -> bytes:
         return _encode(value if isinstance(value, str) else _in_order(value))
     except (TypeError, ValueError, RecursionError) as error:  # ValueError: integers beyond 64 bits, half a character
         raise InputError(f"it cannot be written as JSON ({error})") from error
+
+
+def encode(value: Any) -> bytes:
+    """Encode a part of a request as it is sent: with sorted names, but a schema's properties in their own order.
+
+    Raises
+    ------
+    InputError
+        It cannot be written as JSON.
+    """
+    return _json(value)
 
 
 def label_of(key: object) -> str:

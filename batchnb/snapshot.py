@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-__all__ = ["COUNTS", "BatchLine", "ErrorKind", "RequestCounts", "Snapshot", "Usual"]
+__all__ = ["COUNTS", "BatchLine", "Caching", "ErrorKind", "RequestCounts", "Snapshot", "Usual"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,45 @@ class Usual:
 
 
 @dataclass(frozen=True, slots=True)
+class Caching:
+    """What the server's prompt cache does for a job.
+
+    Parameters
+    ----------
+    lifetime : {"5m", "1h"} or None
+        How long the cache is to live after it was last used; None: there is none.
+    why : str
+        Why there is a cache, or none, in words.
+    shared_tokens : int or None
+        Tokens of what all prompts share, as the server counted them; None where they were not counted.
+    requests : int
+        Answered requests that the cache was read or written for; an answer that serves several rows counts once.
+    hits : int
+        Those of them that read it.
+    read, written_5m, written_1h : int
+        Tokens read from the cache, and written to one that lives 5 minutes, or an hour.
+    saved : float or None
+        Dollars that the same tokens would have cost more without a cache; negative where it has cost more than it
+        saved. None where the price of a model is unknown.
+    """
+
+    lifetime: str | None = None
+    why: str = ""
+    shared_tokens: int | None = None
+    requests: int = 0
+    hits: int = 0
+    read: int = 0
+    written_5m: int = 0
+    written_1h: int = 0
+    saved: float | None = 0.0
+
+    @property
+    def hit_rate(self) -> float | None:
+        """The share of `requests` that read the cache, from 0 to 1; None before there are any."""
+        return self.hits / self.requests if self.requests else None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a view may show of a job, at one instant.
 
@@ -149,6 +188,8 @@ class Snapshot:
         What a person should know now: the last failed check, or what submitting waits for.
     errors : tuple of ErrorKind
         Kinds of failure among the rows, most frequent first.
+    caching : Caching
+        What the server's prompt cache does for the job.
     """
 
     job_id: str
@@ -172,6 +213,7 @@ class Snapshot:
     simulated: bool = False
     note: str | None = None
     errors: tuple[ErrorKind, ...] = ()
+    caching: Caching = field(default_factory=Caching)
 
     @property
     def counts(self) -> RequestCounts:

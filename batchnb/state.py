@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,11 @@ from batchnb.ledger import BatchRecord, JobRecord, Ledger
 from batchnb.pricing import PriceTable, Usage
 from batchnb.results import UNPAID
 from batchnb.schedule import usual
-from batchnb.snapshot import COUNTS, BatchLine, ErrorKind, RequestCounts, Snapshot, Usual
+from batchnb.snapshot import COUNTS, BatchLine, Caching, ErrorKind, RequestCounts, Snapshot, Usual
 
 if TYPE_CHECKING:
     from batchnb.api import BatchInfo
+    from batchnb.ledger.rows import UsageLine
 
 __all__ = [
     "Facts",
@@ -54,6 +55,8 @@ class Facts:
         Failed requests that ``retry()`` would ask again.
     usual : Usual or None
         How long earlier batches of the same model took; None for a job that has ended.
+    caching : Caching
+        What the prompt cache does for the job.
     """
 
     outcomes: Mapping[str, int]
@@ -62,6 +65,7 @@ class Facts:
     errors: tuple[ErrorKind, ...]
     retryable: int
     usual: Usual | None
+    caching: Caching = field(default_factory=Caching)
 
 
 def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
@@ -85,7 +89,39 @@ def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
         errors=tuple(rows.errors(number)),
         retryable=ledger.jobs.count_releasable(number, "retry") if outcomes.keys() & UNPAID else 0,
         usual=None if record.state == "ended" else _usual(ledger, record),
+        caching=_caching(ledger, record, lines, prices),
     )
+
+
+def _caching(ledger: Ledger, job: JobRecord, lines: Sequence[UsageLine], prices: PriceTable) -> Caching:
+    """Tell what the prompt cache did for the answers whose tokens `lines` sum up."""
+    usage = sum((line.usage for line in lines), Usage())
+    is_used = usage.prompt_tokens > usage.input_tokens
+    requests, hits = ledger.warming.hits(job.number) if is_used else (0, 0)
+    saved = [_saved(line, prices) for line in lines if line.usage.prompt_tokens > line.usage.input_tokens]
+    known = [dollars for dollars in saved if dollars is not None]
+    return Caching(
+        lifetime=job.delivery.cache,
+        why=job.delivery.cache_why,
+        shared_tokens=job.delivery.shared_tokens,
+        requests=requests,
+        hits=hits,
+        read=usage.cache_read,
+        written_5m=usage.cache_write_5m,
+        written_1h=usage.cache_write_1h,
+        saved=float(sum(known, Decimal(0))) if len(known) == len(saved) else None,
+    )
+
+
+def _saved(line: UsageLine, prices: PriceTable) -> Decimal | None:
+    """Give what these tokens would have cost more, had all of the prompts been plain input."""
+    price, usage = prices.price(line.model), line.usage
+    if price is None:
+        return None
+    plain = Usage(usage.prompt_tokens, usage.output_tokens, requests=usage.requests)
+    without = price.cost(plain, geo=line.geo, prompt_tokens=line.prompt_tokens)
+    cost = price.cost(usage, geo=line.geo, prompt_tokens=line.prompt_tokens)
+    return None if without is None or cost is None else without - cost
 
 
 def _usual(ledger: Ledger, job: JobRecord) -> Usual | None:
@@ -124,6 +160,7 @@ def snapshot_of(
         # A view may be saved and published: where the ledger lies is nobody's business there.
         note=note and note.replace(str(ledger.path), ledger.path.name).replace(str(ledger.home), "BATCHNB_HOME"),
         errors=facts.errors,
+        caching=facts.caching,
     )
 
 

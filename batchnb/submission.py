@@ -17,6 +17,8 @@ from typing import TypeVar
 
 from batchnb import requests, results
 from batchnb.api import Api, BatchInfo
+from batchnb.caching import FIRST_REASON
+from batchnb.delivery import marked_items
 from batchnb.errors import AmbiguousError, ApiError, CredentialsError, NotFoundError, RefusedError
 from batchnb.ledger import ATTACHED, BatchRecord, JobRecord, Ledger
 from batchnb.schemas import Reply
@@ -44,12 +46,15 @@ class Sent:
         Why to wait, for people.
     unreachable : bool
         Whether the server could not even be asked.
+    filling : bool
+        Whether a first batch that fills the cache is waited for: its end may come sooner than `wait` says.
     """
 
     anything: bool
     wait: float | None = None
     reason: str | None = None
     unreachable: bool = False
+    filling: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +104,16 @@ class Submission:
 
     # Sending
 
-    def send(self, job: JobRecord) -> Sent:
-        """Claim and send one batch of a job's unsent requests."""
-        batch = self._ledger.batches.claim(
-            job.number,
-            owner=self._ledger.owner.name,
-            now=self._clock(),
-            max_requests=min(job.batch_size, self._max_requests),
-            max_bytes=job.max_bytes,
-        )
+    def send(self, job: JobRecord, *, patient: bool = True) -> Sent:
+        """Claim and send one batch of a job's unsent requests; unless `patient`, without waiting for a cache."""
+        batch = self._claim(job, patient=patient)
         if batch is None:
             return Sent(anything=False)
+        if isinstance(batch, float):
+            return Sent(anything=True, wait=max(0.0, batch - self._clock()), reason=FIRST_REASON, filling=True)
         try:
-            body = requests.join_items(self._ledger.batches.items(batch.id))
+            items = self._ledger.batches.items(batch.id)
+            body = requests.join_items(items if batch.cache is None else marked_items(items, batch.cache))
             info = self.api.create_batch(body, self._ledger.batches.betas(batch.id))
         except RefusedError as error:
             return self._refused(job, batch, error)
@@ -127,6 +129,15 @@ class Submission:
             raise
         self._ledger.batches.accepted(batch.id, info.id, times=times_of(info))
         return Sent(anything=True)
+
+    def _claim(self, job: JobRecord, *, patient: bool) -> BatchRecord | float | None:
+        """Claim a batch; or give the time until which to wait for a cache, in seconds since the epoch."""
+        owner, now, size = self._ledger.owner.name, self._clock(), min(job.batch_size, self._max_requests)
+        if patient and job.delivery.cache is not None:
+            return self._ledger.warming.claim(job, owner=owner, now=now, max_requests=size, max_bytes=job.max_bytes)
+        return self._ledger.batches.claim(
+            job.number, owner=owner, now=now, max_requests=size, max_bytes=job.max_bytes, cache=job.delivery.cache
+        )
 
     def _refused(self, job: JobRecord, batch: BatchRecord, error: RefusedError) -> Sent:
         batches = self._ledger.batches

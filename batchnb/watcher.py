@@ -45,6 +45,7 @@ class _Watch:
     refused_since: float = 0.0
     may_send: bool = True
     unreachable: bool = False
+    filling: bool = False
 
 
 class Watcher:
@@ -75,6 +76,7 @@ class Watcher:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._patient = True
         self._changed = False
         self._foreign: int | None = None
         self._ledger_failures = 0
@@ -89,6 +91,8 @@ class Watcher:
             if watch is None or watch.ended.is_set():
                 watch = self._watches[job] = _Watch(job)
             watch.may_send = True
+            if watch.filling:
+                watch.send_at = 0.0  # how the job is delivered may have changed
             self._changed = True
             if self._thread is None:
                 self._stopping, self.failure, self._ledger_failures = False, None, 0
@@ -117,6 +121,12 @@ class Watcher:
         self._turns.hurry(batch.id for batch in batches)
         with self._lock:
             self._changed = True
+        self._wake.set()
+
+    def hurry(self) -> None:
+        """Send what is unsent without waiting for a cache to be filled: nobody will be there to send it later."""
+        self._patient = False
+        self._end_fillings()
         self._wake.set()
 
     def stop(self) -> None:
@@ -152,7 +162,7 @@ class Watcher:
             job = self._job_of(watch)
             if job is None:
                 continue
-            if job.state == "open" and watch.may_send and not watch.refusals:
+            if job.state == "open" and watch.may_send and not watch.refusals and not watch.filling:
                 return False
             if not all(map(self._turns.is_patient, self._ledger.batches.of_job(job.number))):
                 return False
@@ -257,10 +267,13 @@ class Watcher:
     # Sending
 
     def _send(self, job: JobRecord, watch: _Watch, now: float) -> None:
+        if watch.filling and job.state != "open":  # canceled: there is nothing to wait for any more
+            watch.filling = False
+            self._note(job, None)
         if job.state != "open" or not watch.may_send or watch.send_at > now:
             return
-        sent = self._submission.send(job)
-        self._changed, watch.unreachable = True, sent.unreachable
+        sent = self._submission.send(job, patient=self._patient)
+        self._changed, watch.unreachable, watch.filling = True, sent.unreachable, sent.filling
         if not sent.anything:
             watch.may_send = False
             self._note(job, None)
@@ -268,6 +281,10 @@ class Watcher:
             watch.refusals = 0
             self._note(job, None)
             self._wake.set()  # there may be more: come back without a pause
+        elif sent.filling:
+            watch.refusals = 0
+            watch.send_at = now + (sent.wait or 0.0) if self._patient else 0.0
+            self._note(job, sent.reason)
         else:
             pause = backoff(watch.refusals, retry_after=sent.wait or None, jitter=random.random())  # noqa: S311
             if not watch.refusals:
@@ -280,10 +297,18 @@ class Watcher:
         if job.note != note:
             self._ledger.jobs.note(job.number, note)
 
+    def _end_fillings(self) -> None:
+        """Look again whether caches are filled: a batch has ended, or another process has written."""
+        for watch in self._open_watches():
+            if watch.filling:
+                watch.send_at = 0.0
+                self._wake.set()
+
     def _turn_to(self, batch: BatchRecord) -> None:
         turned = self._turns.take(batch)
         if turned.changed:
             self._changed = True
+            self._end_fillings()
         if turned.let_go:
             for watch in self._open_watches():
                 watch.may_send = True
@@ -295,6 +320,8 @@ class Watcher:
     def _settle_jobs(self) -> None:
         """End the jobs that have nothing left to wait for, and tell the views."""
         foreign = self._ledger.foreign_revision()
+        if foreign != self._foreign:
+            self._end_fillings()
         with self._lock:  # cleared before the ledger is read, so that no change falls between the two
             changed, self._changed = self._changed or foreign != self._foreign, False
         for watch in self._open_watches():

@@ -21,6 +21,8 @@ import platformdirs
 
 from batchnb.api import Api, BatchInfo, message_fields, scope_of
 from batchnb.columns import unique_keys
+from batchnb.deliveries import with_cache
+from batchnb.delivery import Delivery
 from batchnb.errors import InputError
 from batchnb.foreign import attach_batch, is_batch_id, recover
 from batchnb.job import Job
@@ -203,8 +205,9 @@ class Workspace:
         return message_fields(beta=bool(tuple(betas)))
 
     def submit(
-        self, frame: pd.DataFrame, recipe: Recipe, *, name: str | None, batch_size: int | None, retries: int
-    ) -> Job:
+        self, frame: pd.DataFrame, recipe: Recipe, *, name: str | None, batch_size: int | None, retries: int,
+        cache: str | None = "auto",
+    ) -> Job:  # fmt: skip
         """Record a job and have it sent in the background.
 
         Only if something is about to be sent, the network is touched: the first such request is checked with the free
@@ -223,6 +226,8 @@ class Workspace:
             Requests in a batch. Default: chosen so that progress moves.
         retries : int
             How often a row is asked again by itself.
+        cache : {"auto", "5m", "1h"} or None
+            How long the server is to cache what the rows share. To decide, its tokens may be counted, also for free.
 
         Raises
         ------
@@ -237,14 +242,19 @@ class Workspace:
         if not recipe.replicate:
             digests = list(self.ledger.askings.newest(digests))
         job_id = _job_id(recipe, digests, None if recipe.key is None else unique_keys(frame, recipe.key))
-        rule = "rerun" if jobs.find(job_id) else "new"
+        known = jobs.find(job_id)
+        rule = "rerun" if known else "new"
         unsent = list(jobs.unsent(dict.fromkeys(digest for digest in digests if digest is not None), rule))
-        if unsent:
+        first = digests.index(unsent[0]) // recipe.samples if unsent else None
+        if first is not None:
             warn_of_change(self.ledger, recipe, frame, digests, set(unsent))
-            first = digests.index(unsent[0]) // recipe.samples
             wanted = set(unsent)
             asked = (row for row, digest in zip(rows or (), digests, strict=False) if digest in wanted)
             check_first(self.api, self.prices, recipe, frame, first, asked)
+        delivery = with_cache(
+            known.delivery if known else Delivery(), cache, self.api, self.ledger, self.prices, recipe, frame, first,
+            requests=len(set(digests) - {None}) if known else len(unsent),
+        )  # fmt: skip
         job = NewJob(
             id=job_id,
             name=name or f"{recipe.column} → {recipe.into}",
@@ -254,6 +264,7 @@ class Workspace:
             max_bytes=self._max_bytes,
             retries=retries,
             asking=recipe.asking() if recipe.replicate.startswith("#") else None,
+            delivery=delivery,
         )
         record = jobs.create(job, _as_chosen(rows or recipe.rows(frame), digests), time.time())
         jobs.release(record.number, rule)
@@ -399,6 +410,7 @@ class Workspace:
         """Finish sending before the interpreter goes, and say so; waiting for answers is not needed."""
         self._freeze_views()  # first: a kernel that is shut down has seconds to leave its views readable
         try:
+            self.watcher.hurry()
             count, held_up = self.watcher.unsent()
             if count and self.watcher.running:
                 print(f"batchnb: sending the last {count:,} requests before leaving ...", file=sys.stderr)  # noqa: T201

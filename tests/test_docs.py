@@ -20,14 +20,14 @@ from batchnb.accessor import FrameAccessor, SeriesAccessor
 from batchnb.composer import Composer
 from batchnb.previews import ShownPreview
 from batchnb.pricing import Usage
-from batchnb.snapshot import Snapshot
+from batchnb.snapshot import Caching, Snapshot
 
 PACKAGE = Path(batchnb.__file__).parent
 
 #: Classes a user meets: those exported, and those of what the exported ones give.
 CLASSES = [
     *(thing for thing in (getattr(batchnb, name) for name in batchnb.__all__) if inspect.isclass(thing)),
-    FrameAccessor, SeriesAccessor, ShownPreview, Composer, Usage, Snapshot,
+    FrameAccessor, SeriesAccessor, ShownPreview, Composer, Usage, Snapshot, Caching,
 ]  # fmt: skip
 FUNCTIONS = [thing for thing in (getattr(batchnb, name) for name in batchnb.__all__) if inspect.isfunction(thing)]
 

@@ -24,7 +24,6 @@ LAYERS: list[set[str]] = [
     {
         "capabilities",
         "cells",
-        "delivery",
         "display",
         "pricing",
         "requests",
@@ -34,13 +33,14 @@ LAYERS: list[set[str]] = [
         "thinking",
         "waiting",
     },
-    {"api", "arrays", "params", "results", "templates"},
+    {"api", "arrays", "delivery", "params", "results", "templates"},
+    {"caching"},
     {"columns", "conversations", "ledger"},
     {"frames", "recipes", "settling", "sqlvalues", "state"},
     {"submission"},
     {"answers", "changes", "databases", "examples", "flatfiles", "turns"},
     {"foreign", "preflight", "watcher"},
-    {"job"},
+    {"deliveries", "job"},
     {"workspace"},
     {"sim"},
     {"current"},
@@ -53,7 +53,7 @@ LAYERS: list[set[str]] = [
 ]
 
 #: Values in, values out: no clock, no files, no network, no threads.
-PURE = {"errors", "snapshot", "arrays", "cells", "delivery", "pricing", "requests", "sampling", "schedule",
+PURE = {"errors", "snapshot", "arrays", "caching", "cells", "delivery", "pricing", "requests", "sampling", "schedule",
         "schemas", "params", "results", "templates", "frames", "recipes", "changes", "flatfiles", "sqlvalues",
         "display.draft", "thinking", "columns", "conversations", "capabilities", "examples"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",

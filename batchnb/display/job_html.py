@@ -80,8 +80,9 @@ def facts_html(snapshot: Snapshot) -> Html:
 
 
 def details_html(snapshot: Snapshot) -> Html:
-    """Draw what became of the rows, the kinds of errors, and the note."""
+    """Draw what became of the rows, what the cache did, the kinds of errors, and the note."""
     parts = [tag("div", words.rows_words(snapshot), class_="batchnb-rows batchnb-muted")]
+    parts += [tag("div", tag("bdi", text(line, 400)), class_="batchnb-muted") for line in words.cache_words(snapshot)]
     errors = words.error_words(snapshot)
     if errors:
         items = (tag("li", tag("bdi", text(kind))) for kind in errors)

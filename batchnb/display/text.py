@@ -40,6 +40,7 @@ def summary_text(snapshot: Snapshot) -> str:
         words.counts_words(snapshot),
         " · ".join(words.facts_words(snapshot)),
         words.rows_words(snapshot),
+        *words.cache_words(snapshot),
     ]
     live = words.live_words(snapshot)
     if live:

@@ -14,6 +14,7 @@ __all__ = [
     "batch_segments",
     "batch_words",
     "batches_words",
+    "cache_words",
     "cost_words",
     "counts_words",
     "error_words",
@@ -101,6 +102,27 @@ def cost_words(snapshot: Snapshot) -> str:
     if snapshot.status == "ended":
         return said
     return f"{said} so far"
+
+
+def cache_words(snapshot: Snapshot) -> list[str]:
+    """Say what the prompt cache has brought, and why there is one, or none although much is shared."""
+    caching = snapshot.caching
+    said = []
+    if caching.hit_rate is not None:
+        parts = [f"cache: {caching.hit_rate:.0%} hits", f"{_tokens(caching.read)} tokens read"]
+        if caching.saved is not None:
+            what = "saved" if caching.saved >= 0 else "lost"
+            would = "would have " if snapshot.simulated else ""
+            parts.append(f"{would}{what} {units.money(abs(caching.saved))}")
+        said.append(" · ".join(parts))
+    if caching.why and (caching.lifetime is not None or caching.shared_tokens is not None):
+        said.append(units.clean(caching.why, 400))
+    return said
+
+
+def _tokens(number: int) -> str:
+    """Say a number of tokens: ``"4,210"``, ``"4.2 M"``."""
+    return f"{number:,}" if number < 1_000_000 else f"{number / 1e6:,.1f} M"
 
 
 def facts_words(snapshot: Snapshot) -> list[str]:

@@ -18,6 +18,7 @@ from batchnb.ledger.owners import Owner
 from batchnb.ledger.rows import RowAnswer, Rows
 from batchnb.ledger.store import Store, make_private_folder
 from batchnb.ledger.terms import ATTACHED, LIVE
+from batchnb.ledger.warming import Warming
 
 __all__ = [
     "ATTACHED",
@@ -52,6 +53,8 @@ class Ledger:
     batches : Batches
     foreign : Foreign
         Batches that this ledger did not send.
+    warming : Warming
+        How the server's prompt cache is filled.
     held_back : int
         Requests that are not sent before somebody decides, since opening the ledger showed that it is a copy.
     owner : Owner
@@ -73,6 +76,7 @@ class Ledger:
         self.jobs = Jobs(self._store, self.foreign)
         self.rows = Rows(self._store)
         self.askings = Askings(self._store)
+        self.warming = Warming(self._store, self.batches)
         try:
             self.held_back = hold_back_copied(self._store, self.batches)
         except BaseException:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import msgspec
 
+from batchnb.delivery import MARK_BYTES
 from batchnb.errors import JobStateError, LedgerError
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import ATTACHED, LIVE, UNSENT
@@ -64,6 +65,7 @@ class BatchRecord:
     note: str | None
     given_up: int
     standard: int
+    cache: str | None = None
 
 
 _COLUMNS = ", ".join(field.name for field in fields(BatchRecord))
@@ -171,23 +173,32 @@ class Batches:
 
     # Writing
 
-    def claim(self, job: int, *, owner: str, now: float, max_requests: int, max_bytes: int) -> BatchRecord | None:
+    def claim(
+        self, job: int, *, owner: str, now: float, max_requests: int, max_bytes: int, cache: str | None = None,
+        only: Sequence[int] = (), without: Sequence[int] = (),
+    ) -> BatchRecord | None:  # fmt: skip
         """Record the intent to send a batch of a job's unsent requests, before any byte is sent.
 
         In one durable transaction the batch is written (``submitting``) and takes its requests, so that no other
         process can take them. Fewer than `max_requests` are taken where the body would exceed `max_bytes`, but at
         least one. None where nothing is unsent.
+
+        With a `cache`, room is left for the marks. `only` are the requests that may be taken, `without` the envelopes
+        whose requests may not: see :class:`batchnb.ledger.warming.Warming`.
         """
+        chosen = f" AND r.id IN ({', '.join(map(str, only))})" if only else ""
+        chosen += f" AND r.envelope NOT IN ({', '.join(map(str, without))})" if without else ""
         query = f"""
             SELECT DISTINCT r.id, length(r.label), length(e.head) + length(r.content) + length(e.tail)
-            {UNSENT.replace("WHERE", "JOIN envelopes AS e ON e.id = r.envelope WHERE", 1)}
+            {UNSENT.replace("WHERE", "JOIN envelopes AS e ON e.id = r.envelope WHERE", 1)}{chosen}
             ORDER BY j.position LIMIT :limit
         """
+        mark = MARK_BYTES if cache else 0
         with self._store.transaction(durable=True) as db:
             size = len(BODY_START) + len(BODY_END)
             taken: list[int] = []
             for request, label_length, params_length in db.execute(query, {"job": job, "limit": max_requests}):
-                added = item_size(label_length, params_length)
+                added = item_size(label_length, params_length + mark)
                 if taken and size + added > max_bytes:
                     break
                 taken.append(request)
@@ -195,9 +206,9 @@ class Batches:
             if not taken:
                 return None
             number = db.execute(
-                "INSERT INTO batches (state, owner, requests, bytes, intended_at, processing)"
-                " VALUES ('submitting', ?, ?, ?, ?, ?)",
-                (owner, len(taken), size, now, len(taken)),
+                "INSERT INTO batches (state, owner, requests, bytes, intended_at, processing, cache)"
+                " VALUES ('submitting', ?, ?, ?, ?, ?, ?)",
+                (owner, len(taken), size, now, len(taken), cache),
             ).lastrowid
             assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
             claimed = db.executemany(

@@ -151,4 +151,8 @@ STEPS: tuple[str, ...] = (
     -- standard: 1  no batch, but requests sent one by one through Messages, at the standard price (a pilot)
     ALTER TABLE batches ADD COLUMN standard INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- cache: for how long what the batch's requests share was asked to be cached ('5m', '1h'); NULL: not at all
+    ALTER TABLE batches ADD COLUMN cache TEXT;
+    """,
 )

@@ -18,6 +18,7 @@ __all__ = [
     "ASSUMED",
     "FEW",
     "FIRST_REASON",
+    "LIFETIME_WORDS",
     "MINIMUM",
     "MOST_FIRST",
     "PATIENCE",
@@ -64,7 +65,8 @@ MOST_FIRST, RECENT = 3, 86_400.0
 #: What is said meanwhile.
 FIRST_REASON = "The first request fills the cache; the rest go when it has ended, or in 10 minutes at the latest."
 
-_WORDS = {"5m": "5 minutes", "1h": "1 hour"}
+#: How a lifetime is said.
+LIFETIME_WORDS = {"5m": "5 minutes", "1h": "1 hour"}
 _DATED = re.compile(r"(.+)-20\d{6}")
 
 
@@ -159,16 +161,15 @@ def choose(
     missing = None if least is None or tokens is None else max(0, least - tokens)
     if asked != "auto":
         wanted: Literal["5m", "1h"] = "1h" if asked == "1h" else "5m"
-        why = f"cache: {_WORDS[wanted]}, as asked; {size}; it pays from a hit rate of {break_even(wanted, price):.0%}"
+        why = f"cache: {LIFETIME_WORDS[wanted]}, as asked"
         if not missing:
-            return Choice(wanted, True, why, tokens)
+            rate = f"it pays from a hit rate of {break_even(wanted, price):.0%}"
+            return Choice(wanted, True, f"{why}; {size}; {rate}", tokens)
         warning = (
             f'cache="{asked}" will bring nothing: {size}. Below that the server caches nothing, and charges the usual '
             "price. The rows are sent all the same."
         )
-        return Choice(
-            wanted, False, f"cache: {_WORDS[wanted]}, as asked, but it brings nothing: {size}", tokens, warning
-        )
+        return Choice(wanted, False, f"{why}, but it brings nothing: {size}", tokens, warning)
     if least is None or tokens is None or missing:
         return Choice(None, False, f"no cache: {size}", tokens)
     rates = {lifetime: earlier.get(lifetime, rate) for lifetime, rate in ASSUMED.items()}
@@ -178,9 +179,9 @@ def choose(
     rate = f"pays from a hit rate of {break_even(best, price):.0%}, {told} {rates[best]:.0%}"
     counted = f"{requests:,} request{'s' if requests > 1 else ''} with {tokens:,} shared tokens"
     if costs[best] > 1 - LEAST_SAVING:
-        why = f"no cache: {counted}; a cache of {_WORDS[best]} {rate}: too little to gain with so many requests"
+        why = f"no cache: {counted}; a cache of {LIFETIME_WORDS[best]} {rate}: too little to gain with so many requests"
         return Choice(None, False, why, tokens)
-    return Choice(best, True, f"cache: {_WORDS[best]}; {counted}; it {rate}", tokens)
+    return Choice(best, True, f"cache: {LIFETIME_WORDS[best]}; {counted}; it {rate}", tokens)
 
 
 def _size_words(model: str, shared: Shared, tokens: int | None, least: int | None) -> str:

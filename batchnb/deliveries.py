@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from batchnb.api import Api
-from batchnb.caching import choose, is_worth_counting
+from batchnb.caching import LIFETIME_WORDS, choose, is_worth_counting
 from batchnb.delivery import Delivery, Shared, shared_of
 from batchnb.errors import ApiError, InputError
 from batchnb.ledger import Ledger
@@ -53,11 +53,13 @@ def with_cache(
         Requests of the job, so that a job that goes on decides as it did when it began.
     """
     if cache is None:
-        return _decided(delivery, why="no cache: cache=None")
+        return _decided(delivery, why="no cache, as asked")
     if position is None:
         if cache in ("auto", delivery.cache):
             return delivery
-        return _decided(delivery, cache, fills=True, why=f"cache: {cache}, as asked, for what may be sent later")
+        return _decided(
+            delivery, cache, fills=True, why=f"cache: {LIFETIME_WORDS[cache]}, as asked, for what is sent later"
+        )
     shared = _shared(recipe, frame, position)
     if isinstance(shared, str):
         if cache != "auto":

@@ -410,8 +410,8 @@ class Workspace:
         """Finish sending before the interpreter goes, and say so; waiting for answers is not needed."""
         self._freeze_views()  # first: a kernel that is shut down has seconds to leave its views readable
         try:
-            self.watcher.hurry()
             count, held_up = self.watcher.unsent()
+            self.watcher.hurry()
             if count and self.watcher.running:
                 print(f"batchnb: sending the last {count:,} requests before leaving ...", file=sys.stderr)  # noqa: T201
             while count and held_up < EXIT_PATIENCE and self.watcher.running:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from fake_job import HOSTILE, ended, running
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -26,8 +27,11 @@ from batchnb.caching import (
     relative_cost,
 )
 from batchnb.delivery import LIFETIMES, MARK_BYTES, Shared, marked, marked_items, shared_of
+from batchnb.display.job_html import summary_html
+from batchnb.display.text import summary_text
 from batchnb.pricing import load_prices
 from batchnb.requests import Envelope, blocks_of, canonical, content_of, encode, join_items
+from batchnb.snapshot import Caching
 
 MODEL = "claude-haiku-4-5"
 HAIKU = load_prices().prices[MODEL]
@@ -369,3 +373,26 @@ def test_a_wait_ends_within_the_patience_whatever_was_sent(sendings):
     if isinstance(ready, float):
         assert NOW < ready <= NOW + PATIENCE
         assert readiness(sendings, ready + 1e-3) in ("warm", "cold")
+
+
+# What is shown
+
+
+@pytest.mark.parametrize("draw", [summary_html, summary_text])
+def test_views_say_what_the_cache_has_brought_and_why_there_is_one(draw):
+    caching = Caching("1h", chosen().why, 5210, 200, 184, read=4_200_000, written_1h=83_360, saved=3.1)
+    shown = str(draw(ended(caching=caching)))
+    assert "cache: 92% hits · 4.2 M tokens read · saved $3.10" in shown
+    assert chosen().why in shown
+    assert "would have saved $3.10" in str(draw(ended(caching=caching, simulated=True)))
+    assert "lost $3.10" in str(draw(ended(caching=Caching("1h", "why", 5210, 2, 0, saved=-3.1))))
+
+
+@pytest.mark.parametrize("draw", [summary_html, summary_text])
+def test_views_say_why_there_is_no_cache_only_where_much_is_shared(draw):
+    assert "no cache: too short" in str(draw(running(caching=Caching(None, "no cache: too short", 310))))
+    assert "no cache" not in str(draw(running(caching=Caching(None, "no cache: nothing is shared"))))
+    hostile = str(draw(running(caching=Caching("1h", HOSTILE))))
+    assert "\x1b" not in hostile
+    if draw is summary_html:
+        assert "<script>" not in hostile

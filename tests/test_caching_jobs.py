@@ -133,8 +133,16 @@ def test_a_refused_first_batch_is_sent_again_alone(bench):
     assert bench.server.bought_once()
 
 
-def test_a_first_batch_whose_answer_was_lost_is_found_and_waited_for(bench):
-    bench.server.faults["create"] += [Lost(accept=True)]
+@pytest.mark.parametrize("status", [400, 402])
+def test_where_the_server_refuses_for_good_rows_are_not_offered_one_by_one(bench, status):
+    bench.server.always["create"] = Status(status)
+    assert outcomes(cached(bench).result(SECONDS)) == {"errored": 30}
+    assert bench.server.called("POST", "/batches") == 4
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_first_batch_whose_answer_was_lost_is_found_or_sent_again_and_waited_for(bench, made):
+    bench.server.faults["create"] += [Lost(accept=made)]
     job = filling(bench)
     assert sizes(bench) == [1]
     go_on(bench)

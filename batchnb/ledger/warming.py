@@ -24,6 +24,13 @@ _SENDINGS = """
     AND EXISTS (SELECT 1 FROM requests AS r WHERE r.batch = b.id AND r.envelope = :envelope)
 """
 
+#: Whether the server has refused requests of a job (:job) for good: it will refuse others just so, and one by one that
+#: would take as many calls.
+_REFUSED = """
+    SELECT 1 FROM job_rows AS j JOIN answers AS a ON a.request = j.request
+    WHERE j.job = :job AND a.batch IS NULL AND a.outcome = 'errored' LIMIT 1
+"""
+
 
 class Warming:
     """Which requests may go before the cache is filled, decided by what the ledger says of earlier batches alone.
@@ -71,7 +78,7 @@ class Warming:
                     for state, size, cache, intended_at, took, checked_at in found
                 ]
                 ready = readiness(sendings, now)
-                if ready == "cold" and requests > FEW:
+                if ready == "cold" and requests > FEW and not db.execute(_REFUSED, {"job": job.number}).fetchone():
                     first.append(request)
                 elif isinstance(ready, float):
                     filling.append(envelope)

@@ -11,6 +11,7 @@ No thread and no sleep in here: :mod:`batchnb.watcher` calls these steps when th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -132,12 +133,12 @@ class Submission:
 
     def _claim(self, job: JobRecord, *, patient: bool) -> BatchRecord | float | None:
         """Claim a batch; or give the time until which to wait for a cache, in seconds since the epoch."""
-        owner, now, size = self._ledger.owner.name, self._clock(), min(job.batch_size, self._max_requests)
-        if patient and job.delivery.cache is not None:
-            return self._ledger.warming.claim(job, owner=owner, now=now, max_requests=size, max_bytes=job.max_bytes)
-        return self._ledger.batches.claim(
-            job.number, owner=owner, now=now, max_requests=size, max_bytes=job.max_bytes, cache=job.delivery.cache
-        )
+        now = self._clock()
+        claim = functools.partial(
+            self._ledger.batches.claim, job.number, owner=self._ledger.owner.name, now=now,
+            max_requests=min(job.batch_size, self._max_requests), max_bytes=job.max_bytes, cache=job.delivery.cache,
+        )  # fmt: skip
+        return self._ledger.warming.claim(job, now, claim) if patient and job.delivery.fills else claim()
 
     def _refused(self, job: JobRecord, batch: BatchRecord, error: RefusedError) -> Sent:
         batches = self._ledger.batches

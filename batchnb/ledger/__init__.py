@@ -76,7 +76,7 @@ class Ledger:
         self.jobs = Jobs(self._store, self.foreign)
         self.rows = Rows(self._store)
         self.askings = Askings(self._store)
-        self.warming = Warming(self._store, self.batches)
+        self.warming = Warming(self._store)
         try:
             self.held_back = hold_back_copied(self._store, self.batches)
         except BaseException:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from batchnb.caching import FEW, RECENT, Sending, readiness
-from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import UNSENT
 
 if TYPE_CHECKING:
+    from batchnb.ledger.batches import BatchRecord
     from batchnb.ledger.jobs import JobRecord
 
 __all__ = ["Warming"]
@@ -38,24 +39,27 @@ class Warming:
     So it holds after a restart, and for several processes at once.
     """
 
-    def __init__(self, store: Store, batches: Batches) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._batches = batches
 
-    def claim(
-        self, job: JobRecord, *, owner: str, now: float, max_requests: int, max_bytes: int
-    ) -> BatchRecord | float | None:
-        """Claim a batch of a job whose requests are cached, as :meth:`Batches.claim` does.
+    def claim(self, job: JobRecord, now: float, claim: Callable[..., BatchRecord | None]) -> BatchRecord | float | None:
+        """Claim a batch of a job whose requests fill a cache first.
 
         Where a cache is not known to be filled, that is one request, which fills it. While that is on its way there is
         nothing to claim, and the time is given, in seconds since the epoch, until which to wait at most.
+
+        Parameters
+        ----------
+        job : JobRecord
+            The job.
+        now : float
+            Seconds since the epoch.
+        claim : callable
+            :meth:`Batches.claim` with all that it takes but `only` and `without`.
         """
         with self._store.transaction(durable=True):
             first, filling, until = self._first(job, now)
-            claimed = self._batches.claim(
-                job.number, owner=owner, now=now, max_requests=max_requests, max_bytes=max_bytes,
-                cache=job.delivery.cache, only=first, without=() if first else filling,
-            )  # fmt: skip
+            claimed = claim(only=first, without=() if first else filling)
         return until if claimed is None else claimed
 
     def _first(self, job: JobRecord, now: float) -> tuple[list[int], list[int], float | None]:
@@ -70,7 +74,7 @@ class Warming:
         times: list[float] = []
         with self._store.read() as db:
             # SQLite gives the request of the row that has the least position.
-            waiting = db.execute(query, {"job": job.number}).fetchall() if job.delivery.fills else []
+            waiting = db.execute(query, {"job": job.number}).fetchall()
             for envelope, request, _, requests in waiting:
                 found = db.execute(_SENDINGS, {"since": now - RECENT, "envelope": envelope}).fetchall()
                 sendings = [

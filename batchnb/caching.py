@@ -63,7 +63,10 @@ PATIENCE = 600.0
 MOST_FIRST, RECENT = 3, 86_400.0
 
 #: What is said meanwhile.
-FIRST_REASON = "The first request fills the cache; the rest go when it has ended, or in 10 minutes at the latest."
+FIRST_REASON = (
+    "The first request fills the cache; the rest go when it has ended, or in 10 minutes at the latest, if this kernel "
+    "still runs then."
+)
 
 #: How a lifetime is said.
 LIFETIME_WORDS = {"5m": "5 minutes", "1h": "1 hour"}

@@ -152,6 +152,7 @@ def test_samples_agree_by_the_whole_answer(frame, workspace):
 
 
 def test_a_parquet_file_keeps_the_types_and_a_csv_file_holds_json(frame, workspace, tmp_path):
+    pytest.importorskip("pyarrow")
     job = submit(frame, workspace, schema=ReviewModel)
     out = job.result(SECONDS)
     read = pd.read_parquet(job.export(tmp_path / "out.parquet"))

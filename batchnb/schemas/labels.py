@@ -170,8 +170,9 @@ class LabelReply:
             value = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError, ValueError) as error:
             raise MisfitError(f"the reply is not JSON: {error}") from error
-        found = value.get(self._name) if isinstance(value, dict) else None
-        label = self._several(found) if self.multiple else self._known(found)
+        if not isinstance(value, dict):
+            raise MisfitError("the reply is no object with a label")
+        label = self._several(value.get("labels")) if self.multiple else self._known(value.get("label"))
         if not self.explain:
             return label
         if not isinstance(value.get("rationale"), str):

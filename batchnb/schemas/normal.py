@@ -12,7 +12,7 @@ from typing import Any
 
 from batchnb.errors import InputError
 
-__all__ = ["branches", "place_in", "resolved", "sendable"]
+__all__ = ["branches", "place_in", "resolved", "sendable", "settled"]
 
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 
@@ -84,6 +84,19 @@ def sendable(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {**top, "$defs": names} if names else top
 
 
+def settled(sent: Any) -> Any:
+    """Give a transformed schema as every version of the SDK would: a choice says its type by its values.
+
+    What is sent is the question, and the ledger finds answers by it: it must not change when the SDK does.
+    """
+    if isinstance(sent, list):
+        return [settled(part) for part in sent]
+    if not isinstance(sent, dict):
+        return sent
+    known = {name: part for name, part in sent.items() if not (name == "type" and isinstance(sent.get("enum"), list))}
+    return {name: settled(part) for name, part in known.items()}
+
+
 class _Reader:
     """Reads a schema, from the top or from a definition, down to its leaves."""
 
@@ -100,6 +113,12 @@ class _Reader:
             raise InputError(f"schema=: it has more than {_MOST_PARTS:,} parts once its references are followed.")
         _check_keywords(node, place)
         node = {name: part for name, part in node.items() if name not in _UNSENT}
+        if (
+            len(node.get("allOf", ())) == 1
+            and isinstance(node["allOf"][0], dict)
+            and node["allOf"][0].keys() == {"$ref"}
+        ):
+            node |= node.pop("allOf")[0]  # Pydantic before 2.9 writes so what has notes beside a reference
         if "$ref" in node:
             return self._referred(node, place, above)
         if "allOf" in node:
@@ -115,7 +134,7 @@ class _Reader:
         if self.keeping and "prefixItems" in inner and "items" not in inner:
             # The API holds no positions: it is told of them, and holds what there can be at any.
             inner["items"] = {"anyOf": inner["prefixItems"]}
-        return inner
+        return _by_choice(inner) if self.keeping else inner
 
     def _inner(self, name: str, part: Any, place: str, above: tuple[str, ...]) -> Any:
         if name == "properties":
@@ -126,7 +145,8 @@ class _Reader:
             return [self.read(one, f"{place}[{number}]", above) for number, one in enumerate(part)]
         if name in ("anyOf", "oneOf"):
             return [self.read(one, place, above) for one in part]
-        return part
+        # Pydantic writes a bound as 0 or as 0.0, by its version.
+        return int(part) if isinstance(part, float) and part.is_integer() else part
 
     def _referred(self, node: dict[str, Any], place: str, above: tuple[str, ...]) -> dict[str, Any]:
         reference = node.pop("$ref")
@@ -157,6 +177,8 @@ def _check_keywords(node: Any, place: str) -> None:
         wrong = held is not None and (not isinstance(part, held) or (isinstance(part, bool) and bool not in held))
         if wrong or (name in ("enum", "anyOf", "oneOf", "allOf") and not part):
             raise InputError(f"schema=: {_said(place)} has {name}: {str(part)[:60]!r}, which is no JSON schema.")
+    if "" in node.get("properties", ()):
+        raise InputError(f"schema=: {_said(place)} has a field without a name.")
 
 
 def _check_told(node: Mapping[str, Any], place: str) -> None:
@@ -205,6 +227,23 @@ def _by_type(node: dict[str, Any], place: str) -> dict[str, Any]:
     if "anyOf" in outer:
         raise InputError(f"schema=: {_said(place)} has both a list of types and anyOf: write the types into anyOf.")
     return {**outer, "anyOf": chosen}
+
+
+def _by_choice(node: dict[str, Any]) -> dict[str, Any]:
+    """Write a choice with its type, or one choice for each type: the transform of anthropic 2.0 takes no other."""
+    if "const" in node:
+        node = {**{name: part for name, part in node.items() if name != "const"}, "enum": [node["const"]]}
+    if "enum" not in node:
+        return node
+    kinds: dict[str, list[Any]] = {}
+    for option in node["enum"]:
+        kinds.setdefault(_TYPE_NAMES[type(option)], []).append(option)
+    choices = [{"type": kind} if kind == "null" else {"type": kind, "enum": options} for kind, options in kinds.items()]
+    rest = {name: part for name, part in node.items() if name not in ("type", "enum")}
+    return {**rest, **choices[0]} if len(choices) == 1 else {**rest, "anyOf": choices}
+
+
+_TYPE_NAMES = {str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
 
 
 def _merged(parts: list[dict[str, Any]], place: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import msgspec
 from batchnb.errors import InputError
 from batchnb.schemas.checks import Check, check_of
 from batchnb.schemas.fields import Field, Kind
-from batchnb.schemas.normal import branches, resolved, sendable
+from batchnb.schemas.normal import branches, resolved, sendable, settled
 from batchnb.schemas.replies import MisfitError, ToolCall, no_answer
 from batchnb.schemas.sources import json_schema_of
 
@@ -75,7 +75,7 @@ class SchemaReply:
         made = json_schema_of(schema)
         resolved(made)
         try:
-            sent = transform(sendable(made))
+            sent = settled(transform(sendable(made)))
         except (ValueError, TypeError, AssertionError, AttributeError, KeyError) as error:
             raise InputError(f"schema=: the SDK cannot write it as the API takes it: {error}") from error
         return cls(_text(made), _text(sent), flatten, prefixed)

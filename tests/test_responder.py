@@ -6,6 +6,7 @@ import json
 import random
 from typing import Any
 
+import anthropic
 import jsonschema
 import pytest
 from hypothesis import given, settings
@@ -578,3 +579,28 @@ def test_tokens_grow_with_everything_that_is_sent() -> None:
     ]
     assert all(count_tokens(params) > count_tokens(base) for params in bigger)
     assert answer(base).input_tokens == count_tokens(base)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "integer", "maximum": 50, "minimum": 40},
+        {"type": "number", "exclusiveMinimum": 5.5, "maximum": 6, "description": "How good."},
+        {"type": "number", "multipleOf": 0.5, "description": "{not a note} at all"},
+        {"type": "string", "maxLength": 12},
+        {"type": "string", "minLength": 300, "description": "At length."},
+        {"type": "string", "pattern": r"^[A-Z]{2}-\d{3}$", "minLength": 2},
+        {"type": "string", "pattern": "[0-9]+", "default": "7"},
+        {"type": "string", "pattern": "^#[0-9a-f]{6}$"},
+        {"type": "array", "items": {"type": "integer"}, "maxItems": 2, "minItems": 2, "uniqueItems": True},
+    ],
+)
+def test_bounds_that_the_sdk_notes_in_descriptions_are_kept(schema):
+    whole = {"type": "object", "properties": {"x": schema}, "required": ["x"]}
+    made = value("Great value, I paid 12 dollars for 3 of them.", anthropic.transform_schema(whole))
+    jsonschema.validate(made, whole)
+
+
+def test_a_pattern_is_looked_for_in_the_text():
+    schema = {"type": "object", "properties": {"x": {"type": "string", "pattern": "^[A-Z]{2}[0-9]{3}$"}}}
+    assert value("The order AB123 has not come.", anthropic.transform_schema(schema)) == {"x": "AB123"}

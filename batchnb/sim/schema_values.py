@@ -9,6 +9,7 @@ from typing import Any
 
 from batchnb.sim.fields import asks_for_a_part, find_amount, find_part
 from batchnb.sim.labels import choose, choose_all, script_language
+from batchnb.sim.notes import matching, noted
 from batchnb.sim.prompts import Question
 from batchnb.sim.schemas import resolve
 
@@ -55,7 +56,8 @@ def build(schema: Any, question: Question) -> Any:
     schema : mapping or bool
         A JSON schema. Understood: ``type`` (also a list), ``properties``, ``required``, ``enum``, ``const``, ``anyOf``,
         ``oneOf``, ``allOf``, ``items``, ``prefixItems``, ``$ref`` within the document, ``format``, and bounds on
-        numbers and lengths. Not understood, and ignored: ``pattern``, ``not``, conditions.
+        numbers and lengths, also as notes in descriptions; ``pattern`` where it is simple. Not understood, and
+        ignored: ``not``, conditions.
     question : Question
         What the value is about: enums are chosen, numbers rated and strings cut from its passage.
     """
@@ -82,6 +84,7 @@ class _Builder:
         return self.typed(schema, name, depth)
 
     def typed(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
+        schema = noted(schema)
         kind = schema.get("type")
         if isinstance(kind, list):
             if "null" in kind and self.unsaid({**schema, "type": [k for k in kind if k != "null"]}, name):
@@ -237,6 +240,8 @@ class _Builder:
             text = script_language(passage)
         else:
             text = find_part(name, passage) or extract(passage)
+        if isinstance(wanted := schema.get("pattern"), str):
+            text = matching(wanted, passage) or text
         return _fit_length(text, schema)
 
     def number(self, schema: Mapping[str, Any], name: str, _depth: int) -> float:

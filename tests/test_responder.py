@@ -593,6 +593,7 @@ def test_tokens_grow_with_everything_that_is_sent() -> None:
         {"type": "string", "pattern": "[0-9]+", "default": "7"},
         {"type": "string", "pattern": "^#[0-9a-f]{6}$"},
         {"type": "array", "items": {"type": "integer"}, "maxItems": 2, "minItems": 2, "uniqueItems": True},
+        {"anyOf": [{"type": "string", "pattern": "^[0-9]{5}$"}, {"type": "null"}], "default": "00000"},
     ],
 )
 def test_bounds_that_the_sdk_notes_in_descriptions_are_kept(schema):

@@ -117,7 +117,7 @@ class _Builder:
         branches = schema.get("anyOf") or schema.get("oneOf")
         if not isinstance(branches, list) or not branches:
             return None
-        told = [self.flat(branch) for branch in branches if isinstance(branch, dict)]
+        told = [noted(self.flat(branch)) for branch in branches if isinstance(branch, dict)]
         if len(told) < len(branches) or not all("const" in branch for branch in told):
             return None
         described = {
@@ -139,7 +139,7 @@ class _Builder:
     def branch(self, schema: Mapping[str, Any], branches: Sequence[Any], name: str, depth: int) -> Any:
         """Take the first alternative that says something; deep down the shallowest one, lest it never ends."""
         outer = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf", "$defs", "definitions")}
-        told = [self.flat(branch) for branch in branches if isinstance(branch, dict)]
+        told = [noted(self.flat(branch)) for branch in branches if isinstance(branch, dict)]
         if not told:
             return self.typed(outer, name, depth)
         if depth > _DEEP:

@@ -14,7 +14,16 @@ from batchnb.params import NOT_SENT
 from batchnb.results import OUTCOMES, read_result
 from batchnb.schemas import Reply, TextReply, pick
 
-__all__ = ["Columns", "check_into", "column_in_the_way", "copy_of", "name_of", "names_of", "with_columns"]
+__all__ = [
+    "Columns",
+    "check_into",
+    "column_in_the_way",
+    "copy_of",
+    "name_of",
+    "names_of",
+    "shown_names",
+    "with_columns",
+]
 
 _T = TypeVar("_T")
 
@@ -256,6 +265,14 @@ def name_of(label: Hashable) -> str:
 def names_of(reply: Reply, into: str, samples: int = 1) -> tuple[str, ...]:
     """Give the names of all columns of a job: those of the reply's fields, status and error, and those of samples."""
     return _names(reply, into, samples, prefixed=reply.prefixed)
+
+
+def shown_names(reply: Reply, into: str) -> str:
+    """Say briefly which columns a job gives: their stem, or the first of those that have names of their own."""
+    if reply.prefixed:
+        return into
+    first = [one.name for one in reply.fields[:4]]
+    return ", ".join(first if len(first) < 4 else [*first[:3], "…"])
 
 
 def _names(reply: Reply, into: str, samples: int, *, prefixed: bool) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from batchnb.deliveries import with_cache
 from batchnb.delivery import Delivery
 from batchnb.errors import InputError
 from batchnb.foreign import attach_batch, is_batch_id, recover
+from batchnb.frames import shown_names
 from batchnb.job import Job
 from batchnb.ledger import COPIED, Ledger, NewJob, Row
 from batchnb.preflight import check_first, stacklevel_of_user, warn_of_change
@@ -257,7 +258,7 @@ class Workspace:
         )  # fmt: skip
         job = NewJob(
             id=job_id,
-            name=name or f"{recipe.column} → {recipe.into}",
+            name=name or f"{recipe.column} → {shown_names(recipe.reply, recipe.into)}",
             recipe=recipe.spec(),
             envelopes=tuple((envelope, recipe.betas, recipe.reply.spec()) for envelope in recipe.envelopes()),
             batch_size=plan_batch_size(len(unsent), batch_size=batch_size, max_requests=self._max_requests),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pydantic
 import pytest
 import sqlalchemy as sa
 from typed_fixtures import DTYPES, FLAT, SCHEMAS, Mood, ReviewModel, review
 
 import batchnb.api
-from batchnb import InputError, Workspace
+from batchnb import InputError, RecipeChangedWarning, Workspace
 from batchnb.sim import Simulator
 
 SECONDS = 60  # a test that waits longer has failed
@@ -141,6 +143,23 @@ def test_a_cell_run_again_replaces_its_own_columns_and_no_others(frame, workspac
     assert renamed["review_stars"].iloc[0] == 1
     replaced = submit(gold, workspace, schema=ReviewModel, overwrite=True).result(SECONDS)
     assert str(replaced["stars"].dtype) == "Int64"
+
+
+def test_a_changed_schema_is_named_before_it_is_asked_and_the_fields_name_the_job(frame, workspace):
+    class Short(pydantic.BaseModel):
+        stars: int
+        summary: str
+
+    assert submit(frame, workspace, schema=Short, into="x").name == "review → x"
+    with pytest.warns(RecipeChangedWarning, match=r"recipe has changed: schema\. job\.cancel"):
+        job = submit(frame, workspace, schema=ReviewModel, into="x")
+    assert job.status == "ended"
+    with pytest.warns(RecipeChangedWarning, match="template"):
+        other = frame.batch.submit("review", "{review}", schema=Short, into="x", workspace=workspace, progress=False)
+    other.cancel()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert submit(frame, workspace, schema=ReviewModel).name == "review → summary, stars, price, …"
 
 
 def test_samples_agree_by_the_whole_answer(frame, workspace):

@@ -111,8 +111,9 @@ class FrameAccessor:
             the column's own text.
         into : str, optional
             The new column; ``<into>_status`` and ``<into>_error`` stand beside it. Default: ``<column>_reply``, or
-            ``<column>_label`` with `labels`.
-        labels : sequence or mapping, optional
+            ``<column>_label`` with `labels` (``_labels`` for `multiple`). With a `schema`, its fields give the names,
+            which ``<into>_`` leads where it is given; by default ``<column>_status`` and ``<column>_error`` follow.
+        labels : sequence, mapping or Enum, optional
             Have each row answered by one of these, as a categorical column. A dict says of each label what it means.
         multiple : bool
             Let a row have several labels, or none: the column holds lists.
@@ -122,7 +123,11 @@ class FrameAccessor:
             Also ask for a short reason, before the label, as a column ``<into>_rationale``.
         schema : type or dict, optional
             Have each row answered in this form: a Pydantic model, a dataclass, a TypedDict or a JSON schema. Each of
-            its fields becomes a column of the fitting type.
+            its fields becomes a column: ``string``, ``Int64``, ``Float64``, ``boolean``, ``category`` for choices,
+            ``datetime64[us, UTC]`` for times and ``datetime64[us]`` for days; times of day stay text; lists and objects
+            are as Python has them. Bounds, lengths, patterns and formats, which the API does not hold, are told to the
+            model and checked when the reply comes: a row that breaks them is ``invalid`` and names the field. A model's
+            validators are Python code, which the ledger cannot keep: they are not run.
         flatten : bool
             Give the fields of objects within the schema columns of their own, such as ``address.city``.
         examples : DataFrame or sequence, optional
@@ -139,7 +144,8 @@ class FrameAccessor:
         model : str, optional
             Default: the workspace's, ``claude-haiku-4-5`` unless it was changed.
         max_tokens : int, optional
-            The longest reply, in tokens. Default: 1,024 for text, 256 for labels.
+            The longest reply, in tokens. Default: 1,024 for text, 256 for a label, 512 for several or
+            explained ones, 4,096 for a schema.
         thinking : str, int or mapping, optional
             ``"adaptive"``, ``"disabled"``, or how many tokens the model may think at most (from 1,024). Thinking counts
             towards `max_tokens`, whose default is raised by as much; by 4,096 for ``"adaptive"``.

@@ -77,7 +77,7 @@ class FrameAccessor:
         max_tokens: int | None = None,
         thinking: str | int | Mapping[str, Any] | None = None,
         effort: str | None = None,
-        params: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None = None,
+        params: Mapping[str, Any] | Callable[[Any], Mapping[str, Any] | None] | None = None,
         key: Hashable | None = None,
         name: str | None = None,
         missing: Literal["skip", "raise", "send"] = "skip",
@@ -95,10 +95,10 @@ class FrameAccessor:
     ) -> Job:
         """Send the rows as batches, and show how they fare. Returns at once; sending goes on in the background.
 
-        Rows that were asked the same before are not asked, or paid for, again; so running the cell again picks up
-        where it stopped. Touches the network only when something is to be sent: first the free count_tokens endpoint
-        checks the first request. A changed recipe asks rows again: before that, a RecipeChangedWarning says what has
-        changed and for how many rows.
+        Rows that were asked the same before are not asked, or paid for, again; so running the cell again picks up where
+        it stopped. Touches the network only when something is to be sent: first the free count_tokens endpoint checks
+        the first request, and the models endpoint tells, once a model, what the model can do. A changed recipe asks
+        rows again: before that, a RecipeChangedWarning says what has changed and for how many rows.
 
         Parameters
         ----------

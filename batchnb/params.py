@@ -38,7 +38,7 @@ REFUSED = {
     "top_p": _SAMPLING,
     "top_k": _SAMPLING,
     "stream": "a batch cannot stream: leave {name} out",
-    "output_format": "it is now output_config={{'format': ...}}, and labels= sets it for you",
+    "output_format": "it is now output_config={{'format': ...}}, and labels= or schema= sets it for you",
     "max_tokens_to_sample": "it is now max_tokens",
     "prompt": "messages are sent: give the text as the template",
 }

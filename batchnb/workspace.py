@@ -212,8 +212,9 @@ class Workspace:
         """Record a job and have it sent in the background.
 
         Only if something is about to be sent, the network is touched: the first such request is checked with the free
-        count_tokens endpoint, which blocks for 10 s at most. Questions that were asked before, in this job or another,
-        are not sent again. Before rows are asked again because the recipe has changed, a RecipeChangedWarning says so.
+        count_tokens endpoint, and what its model can do is asked, once a model; each blocks for 10 s at most. Questions
+        that were asked before, in this job or another, are not sent again. Before rows are asked again because the
+        recipe has changed, a RecipeChangedWarning says so.
 
         Parameters
         ----------

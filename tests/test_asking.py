@@ -8,10 +8,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given as given_by
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from batchnb import InputError, Job, Workspace
-from batchnb.api import simulator_client
-from batchnb.params import REFUSED
+from batchnb.api import message_fields, simulator_client
+from batchnb.params import REFUSED, shared_params
+from batchnb.recipes import Recipe
+from batchnb.schemas import LabelReply, TextReply
 from batchnb.sim import Simulator
 
 SECONDS = 60
@@ -102,6 +107,42 @@ def test_a_row_whose_function_gives_what_is_shared_is_the_row_without_one(submit
     job = submit(system="All", params=lambda row: {"max_tokens": 1024} if row["stars"] > 1 else {})
     assert job.result(SECONDS)["review_reply_status"].tolist() == ["succeeded"] * 3
     assert sum(call.path.endswith("/batches") for call in simulator.calls) == calls
+
+
+given = st.fixed_dictionaries(
+    {},
+    optional={
+        "max_tokens": st.integers(1, 99),
+        "system": st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+        "stop_sequences": st.lists(st.sampled_from("abc"), max_size=2),
+        "metadata": st.just({"user_id": "u"}),
+        "output_config": st.sampled_from([{}, {"effort": "low"}]),
+    },
+)
+
+
+@settings(deadline=None)
+@given_by(st.lists(st.none() | given, min_size=1, max_size=4), st.booleans(), st.booleans())
+def test_params_of_a_row_ask_what_a_template_function_that_returns_them_all_asks(rows, labels, turned):
+    reply = LabelReply.of(LABELS) if labels else TextReply()
+    shared = shared_params(reply, model="m", max_tokens=50, system="All.", params={})
+    turns = ({"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}) if turned else ()
+    frame = pd.DataFrame({"review": [f"r{i}" for i in range(len(rows))]})
+    same = {"reply": reply, "into": "x", "fields": message_fields(beta=False), "betas": (), "shared": shared}
+
+    def whole(row):
+        own = rows[row.name] or {}
+        return {"messages": [{"role": "user", "content": f"About {row['review']}"}], **own}
+
+    varied = Recipe("review", "About {review}", turns=turns, vary=lambda row: rows[row.name], **same)
+    called = Recipe("review", whole, turns=turns, **same)
+    assert [row.digest for row in varied.rows(frame)] == [row.digest for row in called.rows(frame)]
+    envelopes = varied.envelopes()
+    for question, own in zip(varied.questions(frame), rows, strict=True):
+        params = envelopes[question.envelope].params(question.content)
+        assert params["messages"][:-1] == list(turns)
+        assert all(params[name] == value for name, value in (own or {}).items() if name != "output_config")
+        assert ("format" in params.get("output_config", {})) == labels
 
 
 def test_labels_keep_their_format_whatever_a_row_gives(submit, asked):
@@ -218,6 +259,23 @@ def test_thinking_goes_by_name_or_number_and_leaves_the_reply_its_room(submit, a
     assert {one["max_tokens"] for one in asked} == {most}
     assert all(one["thinking"] == (sent or thinking) for one in asked)
     assert result["review_reply"].tolist() == ["About good", "About bad", "About so so"]
+
+
+def test_what_was_thought_is_no_part_of_the_answer(tmp_path, frame):
+    with (
+        Simulator(tmp_path / "thinking", delay=(0.01, 0.02), seed=1) as simulator,
+        simulator_client(simulator.url) as client,
+    ):
+        workspace = Workspace(client, home=tmp_path / "thinking-home", max_poll=0.05)
+        job = frame.batch.submit(
+            "review", "Echo: {review}", labels=None, thinking=2000, into="said", workspace=workspace, progress=False
+        )
+        result = job.result(SECONDS)
+        lines = job.export(tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+        workspace.close()
+    messages = [json.loads(line)["result"]["message"]["content"] for line in lines]
+    assert all([block["type"] for block in blocks] == ["thinking", "text"] for blocks in messages)
+    assert sorted(result["said"]) == sorted(blocks[1]["text"] for blocks in messages)
 
 
 def test_effort_goes_into_the_output_config_beside_a_format(submit, asked):

@@ -6,7 +6,7 @@ import json
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchnb import InputError, TemplateError
@@ -71,6 +71,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 literal = texts.map(lambda text: text.replace("{", "(").replace("}", ")") + ".")
 
 
+@settings(deadline=None)
 @given(
     st.lists(literal, min_size=1, max_size=3),
     st.lists(st.tuples(st.sampled_from(["", "{stars} "]), literal), max_size=3),

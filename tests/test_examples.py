@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -249,6 +249,7 @@ def test_an_answer_that_no_reply_could_give_is_refused(reply, answer, said):
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
 
 
+@settings(deadline=None)
 @given(st.lists(texts, min_size=1, max_size=4), st.data())
 def test_an_examples_input_is_what_a_row_of_it_says_and_its_answer_is_read_back(inputs, data):
     reply = LabelReply.of(data.draw(st.lists(texts | st.integers(-9, 9), min_size=2, unique_by=str)))

@@ -375,6 +375,15 @@ def test_a_long_document_over_200_rows_is_cached_by_itself_and_pays(simulator: S
     again.result(SECONDS)
 
 
+def test_examples_are_shared_too(simulator: Simulator, workspace: Workspace):
+    examples = [(f"some words about number {i} " * 20, "good" if i % 2 else "bad") for i in range(50)]
+    job = ask(workspace, "text", system=None, labels=["good", "bad"], examples=examples)
+    job.result(SECONDS)
+    assert job.caching.lifetime == "1h"
+    assert job.caching.requests == 200
+    assert job.caching.hits > 100
+
+
 def test_a_cache_that_is_never_read_is_said_to_have_lost(bench):
     usage = {"input_tokens": 10, "output_tokens": 5, "cache_creation_input_tokens": 5_000,
              "cache_creation": {"ephemeral_1h_input_tokens": 5_000, "ephemeral_5m_input_tokens": 0}}  # fmt: skip

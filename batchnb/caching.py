@@ -174,7 +174,8 @@ def choose(
         )
         return Choice(wanted, False, f"{why}, but it brings nothing: {size}", tokens, warning)
     if least is None or tokens is None or missing:
-        return Choice(None, False, f"no cache: {size}", tokens)
+        hint = ' (cache="1h" marks it all the same)' if least is None else ""
+        return Choice(None, False, f"no cache: {size}{hint}", tokens)
     rates = {lifetime: earlier.get(lifetime, rate) for lifetime, rate in ASSUMED.items()}
     costs = {lifetime: relative_cost(lifetime, requests, rates[lifetime], price) for lifetime in LIFETIMES}
     best: Literal["5m", "1h"] = "1h" if costs["1h"] <= costs["5m"] else "5m"
@@ -195,7 +196,7 @@ def _size_words(model: str, shared: Shared, tokens: int | None, least: int | Non
     else:
         size = f"the shared part has {tokens:,} tokens"
     if least is None:
-        return f'{size}, and from how many on {model} caches is not known (cache="1h" marks it all the same)'
+        return f"{size}, and from how many on {model} caches is not known"
     missing = least - (shared.size if tokens is None and shared.plain else least if tokens is None else tokens)
     short = f": {'at least ' if tokens is None else ''}{missing:,} are missing" if missing > 0 else ""
     return f"{size}, {model} caches from {least:,}{short}"

@@ -89,6 +89,6 @@ def _shared(recipe: Recipe, frame: pd.DataFrame, position: int) -> Shared | str:
 def _count(api: Api, shared: Shared, betas: Sequence[str]) -> int | None:
     """Count the shared part's tokens: those of a prompt that begins with it, less those of the same without it."""
     try:
-        return api.count_tokens(shared.counted, betas) - api.count_tokens(shared.least, betas)
+        return max(0, api.count_tokens(shared.counted, betas) - api.count_tokens(shared.least, betas))
     except ApiError:
         return None  # "not known" is said; whether the requests can be sent has been checked before

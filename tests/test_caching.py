@@ -310,7 +310,10 @@ def test_a_short_text_is_not_counted_and_still_said_to_be_short():
 def test_what_is_not_known_is_said_and_only_an_explicit_wish_is_marked_all_the_same():
     unheard = chosen(model="claude-unheard-of", tokens=None)
     assert (unheard.cache, unheard.fills) == (None, False)
-    assert "from how many on claude-unheard-of caches is not known" in unheard.why
+    assert unheard.why == (
+        "no cache: the tokens of the shared part are not known, and from how many on claude-unheard-of caches is not "
+        'known (cache="1h" marks it all the same)'
+    )
     for tokens in (None, 100):
         wanted = chosen("1h", model="claude-unheard-of", tokens=tokens)
         assert (wanted.cache, wanted.fills, wanted.warning) == ("1h", True, None)

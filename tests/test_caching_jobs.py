@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -159,6 +162,33 @@ def test_a_first_request_that_fails_is_asked_again_and_keeps_nothing_up(bench):
     bench.server.result = lambda params: next(results, None) or usual(params)
     assert_echoed(cached(bench))
     assert sizes(bench) == [1, 1, 10, 10, 9]
+
+
+#: A cell whose kernel is killed just before, or just after, the server makes the first batch.
+KILLED = """
+import os, signal, anthropic, pandas as pd, batchnb
+from batchnb.api import Api
+from batchnb.ledger.batches import Batches
+
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+{where} = die
+workspace = batchnb.Workspace(anthropic.Anthropic(api_key="k", base_url={url!r}), home={home!r}, scope="independent")
+pd.DataFrame({{"review": {texts!r}}}).batch.submit(
+    "review", "Echo: {{review}}", into="echo", system={rules!r}, cache="1h", batch_size=10, workspace=workspace,
+    progress=False).result(60)
+"""
+
+
+@pytest.mark.parametrize("where", ["Api.create_batch", "Batches.accepted"])
+def test_a_kernel_killed_while_it_sends_the_first_request_leaves_one_to_fill_the_cache(bench, where):
+    cell = KILLED.format(where=where, url=bench.server.url, home=str(bench.home), texts=texts(30), rules=RULES)
+    done = subprocess.run([sys.executable, "-c", cell], capture_output=True, timeout=SECONDS)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert_echoed(cached(bench))
+    assert sizes(bench) == [1, 10, 10, 9]
+    assert bench.server.bought_once()
 
 
 def test_canceling_while_the_cache_is_filled_sends_nothing_more(bench):

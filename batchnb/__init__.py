@@ -27,6 +27,8 @@ from batchnb.errors import (
 )
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     import pandas as pd
 
     from batchnb.current import simulate
@@ -53,7 +55,9 @@ __all__ = [
     "attach",
     "batches",
     "jobs",
+    "prices",
     "recover",
+    "set_price",
     "simulate",
 ]
 
@@ -154,6 +158,73 @@ def recover(timeout: float | None = None, *, workspace: Workspace | None = None)
         note.
     """
     return _workspace(workspace).recover(timeout)
+
+
+def prices() -> pd.DataFrame:
+    """List the prices that costs are reckoned with, one model a row. A model that is not listed has no known price.
+
+    Those that come with batchnb, each with its source and date, and those that `set_price` has set. Touches no network.
+
+    Returns
+    -------
+    DataFrame
+        ``model``; in dollars per million tokens at the standard rate ``input``, ``output``, ``cache_read``,
+        ``cache_write_5m``, ``cache_write_1h``; in a batch ``batch_input``, ``batch_output`` (and the cache's at the
+        same share); for a request whose prompt is larger than ``above_tokens`` tokens, ``above_input`` and
+        ``above_output`` at the standard rate; ``us_factor``, which multiplies all of them for ``inference_geo: "us"``;
+        ``source``, ``date``.
+    """
+    from batchnb.pricelist import price_frame, prices_in_use
+
+    return price_frame(prices_in_use())
+
+
+def set_price(
+    model: str,
+    *,
+    input: float | str | Decimal,
+    output: float | str | Decimal,
+    cache_read: float | str | Decimal | None = None,
+    cache_write_5m: float | str | Decimal | None = None,
+    cache_write_1h: float | str | Decimal | None = None,
+    batch: float | str | Decimal | None = None,
+    geo_us: float | str | Decimal | None = None,
+    source: str = "set by the user",
+    date: str | None = None,
+) -> None:
+    """Set what a model costs, from now on and in this process: every cost shown is reckoned with it at once.
+
+    It is kept nowhere, so that no forgotten price can falsify another notebook's costs: a notebook that needs it calls
+    this in its first cell. Touches no network.
+
+    Parameters
+    ----------
+    model : str
+        The model's id. A dated id has the price of its undated one, unless it has its own.
+    input, output : number
+        Dollars per million tokens at the standard rate, whatever the prompt's size.
+    cache_read, cache_write_5m, cache_write_1h : number, optional
+        Multiples of the input price.
+    batch, geo_us : number, optional
+        Multiples of every price: in a batch, and for ``inference_geo: "us"``. Multiples left out stay as the model had
+        them, or are the usual ones.
+    source, date : str
+        Where the price comes from, and from when. Default: today.
+
+    Raises
+    ------
+    InputError
+        A number that is negative, not finite, or no number.
+    """
+    import datetime as dt
+
+    from batchnb import pricelist
+
+    pricelist.set_price(
+        model, input=input, output=output, cache_read=cache_read, cache_write_5m=cache_write_5m,
+        cache_write_1h=cache_write_1h, batch=batch, geo_us=geo_us, source=source,
+        date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}" if date is None else date,
+    )  # fmt: skip
 
 
 def _workspace(workspace: Workspace | None) -> Workspace:

@@ -14,6 +14,7 @@ from batchnb.params import NOT_SENT
 
 if TYPE_CHECKING:
     from batchnb.composer import Composer
+    from batchnb.display import Estimate
     from batchnb.job import Job
     from batchnb.previews import ShownPreview
     from batchnb.recipes import Recipe
@@ -83,8 +84,8 @@ class FrameAccessor:
         missing: Literal["skip", "raise", "send"] = "skip",
         batch_size: int | None = None,
         retries: int = 1,
-        max_cost: float | None = None,  # noqa: ARG002
-        if_over: Literal["refuse", "stop"] = "refuse",  # noqa: ARG002
+        max_cost: float | None = None,
+        if_over: Literal["refuse", "stop"] = "refuse",
         cache: Literal["auto", "5m", "1h"] | None = "auto",
         fresh: bool | str = False,
         samples: int = 1,
@@ -168,9 +169,14 @@ class FrameAccessor:
         retries : int
             How often a row is asked again by itself after an error that passes, or after its batch expired.
         max_cost : float, optional
-            Dollars that the job may cost at most. Where the worst case is more, nothing is sent.
+            Dollars that the job may cost at most; answers that were bought before cost it nothing. Where the worst case
+            is more, nothing is sent: input tokens at the upper end of what a sample lets expect, every reply as long as
+            `max_tokens` allows. The sample takes a few seconds, by the free count_tokens endpoint.
         if_over : {"refuse", "stop"}
-            With "stop", as much is sent as `max_cost` allows, batch by batch, and the rest is held back.
+            With "stop", as much is sent as `max_cost` allows, batch by batch: the cost of the answers, and the worst
+            case of what is under way, never add up to more. What a twentieth of `max_cost` could still buy, and all
+            else, is held back, as ``pending``; running the cell again with a higher `max_cost` goes on. The closer
+            `max_tokens` is to what replies need, the fewer batches that takes.
         cache : {"auto", "5m", "1h"} or None
             How long the server keeps what all prompts share, to read it at a lower price. "auto" decides whether that
             pays, and ``job.caching`` says why. It is no part of what is asked: changing it asks nothing again. A first
@@ -207,6 +213,7 @@ class FrameAccessor:
         from batchnb.asking import recipe_of
         from batchnb.deliveries import check_cache
         from batchnb.display import show
+        from batchnb.spending import limit_of
 
         check_cache(cache)
         workspace = workspace or _default_workspace()
@@ -219,7 +226,8 @@ class FrameAccessor:
             key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite,
         )  # fmt: skip
         job = workspace.submit(
-            self._frame, recipe, name=name, batch_size=batch_size, retries=retries, cache=cache
+            self._frame, recipe, name=name, batch_size=batch_size, retries=retries, cache=cache,
+            limit=limit_of(max_cost, if_over),
         )  # fmt: skip
         show(job, progress=progress)
         return job
@@ -256,6 +264,48 @@ class FrameAccessor:
         workspace = options.pop("workspace", None) or _default_workspace()
         recipe = recipe_of(workspace, self._frame, column, template, **options)
         return preview(workspace, self._frame, recipe, first_rows(self._frame, n))
+
+    @_takes_what(submit, *(name for name in _ONLY_SUBMIT if name != "cache"))
+    def estimate(
+        self, column: Hashable, template: Template = None, *, n: int | None = None, seed: int = 0, **options: Any
+    ) -> Estimate:
+        """Estimate what `submit` would use and cost: tokens and dollars, expected and at most. Nothing is sent.
+
+        The input tokens are counted for a sample, spread over the lengths of the requests, with the free count_tokens
+        endpoint; the interval holds the true number in 99 of 100 samples. The output tokens are those of earlier
+        answers of the same recipe, or else an assumption that is stated. Touches the network; blocks, for some seconds.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many requests to count. Default: 48, and more, up to 192, until the interval is no wider than a tenth.
+        seed : int
+            Another one draws another sample.
+        column, template, into, labels, multiple, other, explain, schema, flatten, examples, images, documents
+            As `submit` takes them.
+        system, model, max_tokens, thinking, effort, params, key, missing, fresh, samples, overwrite, workspace, cache
+            As `submit` takes them.
+
+        Returns
+        -------
+        Estimate
+            Shows itself, as HTML or as text.
+
+        Raises
+        ------
+        InputError
+            As `submit` would.
+        CredentialsError
+            There is no key, or the server refuses it.
+        """
+        from batchnb.asking import recipe_of
+        from batchnb.deliveries import check_cache
+        from batchnb.estimates import estimate
+
+        workspace, cache = options.pop("workspace", None) or _default_workspace(), options.pop("cache", "auto")
+        check_cache(cache)
+        recipe = recipe_of(workspace, self._frame, column, template, **options)
+        return estimate(workspace, self._frame, recipe, n=n, seed=seed, cache=cache)
 
     def compose(
         self, column: Hashable, template: str | None = None, *, labels: Sequence[str | int] | None = None,
@@ -378,6 +428,25 @@ class SeriesAccessor:
         """
         column, frame = self._framed()
         return FrameAccessor(frame).preview(column, template, n, **options)
+
+    def estimate(
+        self, template: Template = None, *, n: int | None = None, seed: int = 0, **options: Any
+    ) -> Estimate:  # fmt: skip
+        """Estimate what `submit` would use and cost, as ``df.batch.estimate`` does. Blocks, for some seconds.
+
+        Parameters
+        ----------
+        template : str, callable or None
+            As `submit` takes it.
+        n : int, optional
+            How many requests to count.
+        seed : int
+            Another one draws another sample.
+        **options
+            Everything else that ``df.batch.estimate`` takes.
+        """
+        column, frame = self._framed()
+        return FrameAccessor(frame).estimate(column, template, n=n, seed=seed, **options)
 
     def compose(self, template: str | None = None, **options: Any) -> Composer:
         """Open a form that puts the job together, as ``df.batch.compose`` does. Returns at once.

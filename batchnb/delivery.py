@@ -43,6 +43,8 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
         Why there is a cache, or none, in words.
     shared_tokens : int or None
         Tokens of the shared part, as the server counted them; None where they were not counted.
+    each, per_character, per_extra : str
+        With `max_cost`, the dollars that a request can cost at most, as decimal numbers: see ``budget.Allowance``.
     """
 
     cache: Literal["5m", "1h"] | None = None
@@ -50,6 +52,9 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     fills: bool = False
     cache_why: str = ""
     shared_tokens: int | None = None
+    each: str = "0"
+    per_character: str = "0"
+    per_extra: str = "0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from batchnb.display import has_front_end, show
 from batchnb.errors import BatchnbError, InputError, JobStateError, NotFoundError, ResultTimeoutError
 from batchnb.flatfiles import for_csv, for_parquet
 from batchnb.frames import copy_of, with_columns
-from batchnb.pricing import Usage
+from batchnb.pricing import PriceTable, Usage
 from batchnb.recipes import Recipe
 from batchnb.snapshot import Caching, Snapshot
 from batchnb.waiting import async_wait, explained, wait
@@ -92,8 +92,11 @@ class Job:
 
     @property
     def batches(self) -> pd.DataFrame:
-        """The batches that carry the job's requests: id, state, the five request counts, times (UTC), note."""
-        return state.batch_frame(self._workspace.ledger.batches.of_job(self._number))
+        """The batches that carry the job's requests: id, state, the five request counts, cost, times (UTC), note.
+
+        ``cost`` is in dollars, for the batch's answers to this job's rows; missing where a price is unknown.
+        """
+        return state.batch_frame(self._workspace.ledger, self._number, self._workspace.prices)
 
     @property
     def simulated(self) -> bool:
@@ -470,8 +473,9 @@ class Job:
         watcher = self._workspace.watcher
         failing = watcher.is_failing(self._number)
         return state.snapshot_of(
-            record, facts, ledger, simulated=self.simulated, failing=failing, failure=watcher.failure
-        )
+            record, facts, ledger, simulated=self.simulated, failing=failing, failure=watcher.failure,
+            forecasts=self._workspace.forecasts,
+        )  # fmt: skip
 
     def _facts(self, *, patient: bool = False) -> state.Facts:
         """Count what became of the rows, unless nothing can have changed since the last time.
@@ -480,18 +484,20 @@ class Job:
         time at most.
         """
         ledger = self._workspace.ledger
-        started = time.monotonic()
-        if self._counted is not None and patient and started < self._counted.good_until:
-            return self._counted.facts
+        started, prices = time.monotonic(), self._workspace.prices
+        known = self._counted
+        if known is not None and known.prices is prices and patient and started < known.good_until:
+            return known.facts
         revision = ledger.revision()
-        if self._counted is None or self._counted.revision != revision:
-            facts = state.facts_of(ledger, self._number, self._workspace.prices)
+        if self._counted is None or self._counted.revision != revision or self._counted.prices is not prices:
+            facts = state.facts_of(ledger, self._number, prices)
             took = time.monotonic() - started
-            self._counted = _Counted(revision, facts, started + 10 * took)
+            self._counted = _Counted(revision, prices, facts, started + 10 * took)
         return self._counted.facts
 
 
 class _Counted(NamedTuple):
     revision: tuple[int, int]
+    prices: PriceTable
     facts: state.Facts
     good_until: float

@@ -114,6 +114,7 @@ class _Jobs:
         self._workspace = workspace
         self._jobs: dict[tuple[str, int], Job] = {}
         self._ended: dict[tuple[str, int, float | None], TableLine] = {}
+        self._prices = workspace.prices  # with which those lines were drawn
         self.limit = SHOWN
 
     def refresh(self) -> None:
@@ -121,6 +122,9 @@ class _Jobs:
 
     def read(self) -> Table:
         records = self._workspace.ledger.jobs.all()
+        if self._prices is not self._workspace.prices:
+            self._prices = self._workspace.prices
+            self._ended.clear()
         lines = []
         for record in records[: self.limit]:
             known = (record.id, record.number, record.ended_at)

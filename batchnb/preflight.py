@@ -22,7 +22,7 @@ from batchnb.recipes import SLOTS, Recipe
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check_first", "check_model", "heard_by", "stacklevel_of_user", "warn_of_change"]
+__all__ = ["check_first", "check_model", "heard_by", "raise_refusal", "stacklevel_of_user", "warn_of_change"]
 
 #: Models that rows name for themselves, of which the server is asked at most.
 MOST_MODELS = 5
@@ -111,7 +111,7 @@ def check_first(
     try:
         api.count_tokens(params, recipe.betas)
     except ApiError as error:
-        _raise_refusal(error, str(params.get("model")), api, prices)
+        raise_refusal(error, str(params.get("model")), api, prices)
         _warn(f"The first request could not be checked before sending ({error}). It is sent all the same.")
         if error.status is None:  # a server that does not answer would not tell of models either
             return
@@ -188,7 +188,7 @@ class _Asked(msgspec.Struct, omit_defaults=True):
     output_config: Any = None
 
 
-def _raise_refusal(error: ApiError, model: str, api: Api, prices: PriceTable) -> None:
+def raise_refusal(error: ApiError, model: str, api: Api, prices: PriceTable) -> None:
     """Raise what the server said of the request or the key; any other failure of the check is no reason to stop."""
     if error.status == 401:
         raise CredentialsError(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from batchnb.columns import column_values
 from batchnb.display import Preview, PreviewRow, preview_html, preview_text
 from batchnb.errors import ApiError, CredentialsError, InputError
+from batchnb.estimates import expected_output
+from batchnb.history import earlier
 from batchnb.params import NOT_SENT
 from batchnb.pricing import Usage
 
@@ -54,11 +56,12 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions
     part = frame.iloc[list(positions)]
     shown = list(recipe.questions(part))
     requests = _requests(recipe, shown)
+    around = [len(envelope.head) + len(envelope.tail) for envelope in recipe.envelopes()]
     tokens = _tokens(
         workspace, recipe,
         [request for request in requests if request is not None],
-        sum(len(one.content.sent) for one in shown if one.content is not None),
-        [len(row.content.sent) for digest in unsent if (row := asked[digest]).content is not None],
+        sum(around[one.envelope] + len(one.content.sent) for one in shown if one.content is not None),
+        [around[row.envelope] + len(row.content.sent) for one in unsent if (row := asked[one]).content is not None],
     )  # fmt: skip
     filled = _rows(part, recipe, positions, shown, requests, reused)
     counts = len(unsent), len(reused), digests.count(None) // recipe.samples
@@ -94,6 +97,9 @@ def _preview(
 ) -> Preview:  # fmt: skip
     to_send, reused, skipped = counts
     system = recipe.shared.get("system")
+    output, source = 0.0, ""
+    if to_send:
+        output, source = expected_output(recipe, earlier(workspace.ledger, recipe.spec(), workspace.prices))
     return Preview(
         rows=filled,
         total_rows=len(frame),
@@ -103,8 +109,10 @@ def _preview(
         model=recipe.model,
         system=system if isinstance(system, str) or system is None else json.dumps(system, ensure_ascii=False),
         input_tokens=tokens,
-        cost=None if to_send is None else _worst_cost(workspace, recipe, tokens, to_send),
+        cost=None if to_send is None else _cost(workspace, recipe, tokens, to_send, int(recipe.shared["max_tokens"])),
         simulated=workspace.simulated,
+        expected=None if to_send is None else _cost(workspace, recipe, tokens, to_send, output),
+        expected_from=source,
     )
 
 
@@ -183,10 +191,14 @@ def _tokens(
     return round(counted * sum(sizes) / size)
 
 
-def _worst_cost(workspace: Workspace, recipe: Recipe, tokens: int | None, requests: int) -> float | None:
+def _cost(
+    workspace: Workspace, recipe: Recipe, tokens: int | None, requests: int, output: float
+) -> float | None:  # fmt: skip
+    """Give the dollars of all requests, with replies of so many tokens each."""
     price = workspace.prices.price(recipe.model)
     if price is None or tokens is None:
         return None
-    most = Usage(input_tokens=tokens, output_tokens=requests * int(recipe.shared["max_tokens"]))
-    cost = price.cost(most, prompt_tokens=tokens // max(1, requests))
+    usage = Usage(input_tokens=tokens, output_tokens=round(requests * output))
+    geo = recipe.shared.get("inference_geo")
+    cost = price.cost(usage, geo=geo if isinstance(geo, str) else None, prompt_tokens=tokens // max(1, requests))
     return None if cost is None else float(cost)

@@ -19,7 +19,15 @@ import msgspec
 
 from batchnb.errors import InputError
 
-__all__ = ["LARGE_PROMPT", "Price", "PriceTable", "Tier", "Usage", "load_prices"]
+__all__ = [
+    "LARGE_PROMPT",
+    "Price",
+    "PriceTable",
+    "Tier",
+    "Usage",
+    "cost_of",
+    "load_prices",
+]
 
 #: The prompt size, in tokens, at which the tiers of every price begin: answers on the same side are priced alike.
 LARGE_PROMPT = 100_000
@@ -291,6 +299,30 @@ class PriceTable:
             **{name: _amount(name, value) for name, value in multipliers.items() if value is not None},
         )
         return PriceTable(MappingProxyType({**self.prices, model: price}), self.default)
+
+
+def cost_of(
+    table: PriceTable,
+    model: str,
+    usage: Usage,
+    *,
+    geo: str | None = None,
+    batch: bool = True,
+    prompt_tokens: int | None = None,
+) -> Decimal | None:
+    """Return what a model's `usage` costs, in dollars; None where that is not known.
+
+    Parameters
+    ----------
+    table : PriceTable
+        The prices.
+    model : str
+        The model that answered.
+    usage, geo, batch, prompt_tokens
+        As :meth:`Price.cost` takes them.
+    """
+    price = table.price(model)
+    return None if price is None else price.cost(usage, batch=batch, geo=geo, prompt_tokens=prompt_tokens)
 
 
 def _amount(name: str, value: float | str | Decimal) -> Decimal:

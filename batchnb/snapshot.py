@@ -181,7 +181,10 @@ class Snapshot:
     cost : float or None
         Dollars spent on the answers so far; None where the model's price is unknown.
     expected : float or None
-        Dollars for all of them, if the open ones cost what the answered ones did; None before the first answer.
+        Dollars for all of them, if the open ones cost what the answered ones did; before the first answer, what earlier
+        answers of the recipe cost, or what was estimated in this process. None where nothing tells.
+    expected_from : str or None
+        What `expected` is learned from, in words, where it is not the job's own answers.
     simulated : bool
         Whether the answers come from the simulator.
     note : str or None
@@ -210,6 +213,7 @@ class Snapshot:
     usual: Usual | None = None
     cost: float | None = None
     expected: float | None = None
+    expected_from: str | None = None
     simulated: bool = False
     note: str | None = None
     errors: tuple[ErrorKind, ...] = ()

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from batchnb.ledger import BatchRecord, JobRecord, Ledger
-from batchnb.pricing import PriceTable, Usage
+from batchnb.history import Earlier, earlier, recipe_key
+from batchnb.ledger import BatchRecord, JobRecord, Ledger, UsageLine
+from batchnb.pricing import PriceTable, Usage, cost_of
 from batchnb.results import UNPAID
 from batchnb.schedule import usual
 from batchnb.snapshot import COUNTS, BatchLine, Caching, ErrorKind, RequestCounts, Snapshot, Usual
@@ -57,6 +59,8 @@ class Facts:
         How long earlier batches of the same model took; None for a job that has ended.
     caching : Caching
         What the prompt cache does for the job.
+    before : Earlier or None
+        What earlier answers of the recipe tell, as long as the job has none itself.
     """
 
     outcomes: Mapping[str, int]
@@ -66,6 +70,7 @@ class Facts:
     retryable: int
     usual: Usual | None
     caching: Caching = field(default_factory=Caching)
+    before: Earlier | None = None
 
 
 def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
@@ -77,19 +82,15 @@ def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
         name = "missing" if record.state == "ended" and not rows.is_undecided(number) else "pending"
         outcomes[name] = outcomes.get(name, 0) + unseen
     lines = rows.usage(number)
-    costs = []
-    for line in lines:
-        price = prices.price(line.model)
-        costs.append(None if price is None else price.cost(line.usage, geo=line.geo, prompt_tokens=line.prompt_tokens))
-    known = [cost for cost in costs if cost is not None]
     return Facts(
         outcomes=outcomes,
         usage=sum((line.usage for line in lines), Usage()),
-        cost=float(sum(known, Decimal(0))) if len(known) == len(costs) else None,
+        cost=_sum(_costs(lines, prices)),
         errors=tuple(rows.errors(number)),
         retryable=ledger.jobs.count_releasable(number, "retry") if outcomes.keys() & UNPAID else 0,
         usual=None if record.state == "ended" else _usual(ledger, record),
         caching=_caching(ledger, record, lines, prices),
+        before=None if record.state == "ended" or lines else earlier(ledger, record.recipe, prices, without=number),
     )
 
 
@@ -129,14 +130,19 @@ def _usual(ledger: Ledger, job: JobRecord) -> Usual | None:
 
 
 def snapshot_of(
-    job: JobRecord, facts: Facts, ledger: Ledger, *, simulated: bool, failing: bool, failure: BaseException | None
-) -> Snapshot:
-    """Freeze how a job stands now, for its views."""
+    job: JobRecord, facts: Facts, ledger: Ledger, *, simulated: bool, failing: bool, failure: BaseException | None,
+    forecasts: Mapping[bytes, float] = MappingProxyType({}),
+) -> Snapshot:  # fmt: skip
+    """Freeze how a job stands now, for its views.
+
+    `forecasts` has the dollars that a request is expected to cost, by recipe, as estimated in this process.
+    """
     batches = ledger.batches.of_job(job.number)
     lines = tuple(map(_line, batches))
     unsent = ledger.rows.count_unsent(job.number) if job.state == "open" else 0
     now = time.time()
     note = str(failure) if failure else _note(job, batches, now)
+    expected, source = _expected(job, facts, unsent + sum(line.counts.processing for line in lines), forecasts)
     return Snapshot(
         job_id=job.id,
         name=job.name,
@@ -155,7 +161,8 @@ def snapshot_of(
         failing=failing,
         usual=facts.usual,
         cost=facts.cost,
-        expected=_expected(facts, unsent + sum(line.counts.processing for line in lines)),
+        expected=expected,
+        expected_from=source,
         simulated=simulated,
         # A view may be saved and published: where the ledger lies is nobody's business there.
         note=note and note.replace(str(ledger.path), ledger.path.name).replace(str(ledger.home), "BATCHNB_HOME"),
@@ -164,12 +171,20 @@ def snapshot_of(
     )
 
 
-def _expected(facts: Facts, still_open: int) -> float | None:
-    """Give what all answers will cost, if those of the open requests cost what the others did."""
+def _expected(
+    job: JobRecord, facts: Facts, still_open: int, forecasts: Mapping[bytes, float]
+) -> tuple[float | None, str | None]:
+    """Give what all answers will cost, and what that is learned from where it is not the job's own answers."""
     answered = facts.usage.requests
-    if facts.cost is None or not answered or not still_open:
-        return None
-    return facts.cost * (answered + still_open) / answered
+    if not still_open or facts.cost is None:
+        return None, None
+    if answered:  # those of the open requests will cost what the others did
+        return facts.cost * (answered + still_open) / answered, None
+    if facts.before is not None and facts.before.cost is not None:
+        answers = f"{facts.before.answers:,} earlier answer{'' if facts.before.answers == 1 else 's'}"
+        return facts.before.cost * still_open, f"from {answers} of this recipe"
+    each = forecasts.get(recipe_key(job.recipe)) if forecasts else None
+    return (None, None) if each is None else (each * still_open, "as estimated")
 
 
 def note_of(job: JobRecord, ledger: Ledger, now: float) -> str | None:
@@ -201,12 +216,33 @@ def deadline(batch: BatchRecord, now: float) -> str | None:
     return None
 
 
-BATCH_COLUMNS = ["id", "state", "requests", *COUNTS, "created_at", "ended_at", "expires_at", "note"]
+BATCH_COLUMNS = ["id", "state", "requests", *COUNTS, "cost", "created_at", "ended_at", "expires_at", "note"]
 
 
-def batch_frame(records: Sequence[BatchRecord]) -> pd.DataFrame:
-    """List batches: id, state, the five request counts, times (UTC), note."""
-    return pd.DataFrame([_row(record) for record in records], columns=BATCH_COLUMNS)
+def batch_frame(ledger: Ledger, number: int, prices: PriceTable) -> pd.DataFrame:
+    """List a job's batches: id, state, the five request counts, cost in dollars, times (UTC), note.
+
+    The cost is that of a batch's answers to the job's own rows: over all batches they add up to what the job's answers
+    cost. It is missing where a price is unknown.
+    """
+    used = ledger.rows.usage_of_batches(number)
+    rows = [
+        _row(batch, _sum(_costs(used.get(batch.id, ()), prices, batch=not batch.standard)))
+        for batch in ledger.batches.of_job(number)
+    ]
+    return pd.DataFrame(rows, columns=BATCH_COLUMNS).astype({"cost": float})
+
+
+def _costs(lines: Iterable[UsageLine], prices: PriceTable, *, batch: bool = True) -> list[Decimal | None]:
+    return [
+        cost_of(prices, one.model, one.usage, geo=one.geo, batch=batch, prompt_tokens=one.prompt_tokens)
+        for one in lines
+    ]
+
+
+def _sum(costs: Sequence[Decimal | None]) -> float | None:
+    known = [cost for cost in costs if cost is not None]
+    return float(sum(known, Decimal(0))) if len(known) == len(costs) else None
 
 
 SERVER_COLUMNS = ["id", "status", "requests", *COUNTS, "created_at", "ended_at", "expires_at", "simulated"]
@@ -222,9 +258,9 @@ def server_frame(infos: Iterable[BatchInfo], *, simulated: bool) -> pd.DataFrame
     return pd.DataFrame(found, columns=SERVER_COLUMNS)
 
 
-def _row(record: BatchRecord) -> list[Any]:
+def _row(record: BatchRecord, cost: float | None) -> list[Any]:
     times = [utc(moment) for moment in (record.created_at, record.ended_at, record.expires_at)]
-    return [record.server_id, _state(record), record.requests, *_counts(record), *times, record.note]
+    return [record.server_id, _state(record), record.requests, *_counts(record), cost, *times, record.note]
 
 
 def _counts(record: BatchRecord) -> list[int]:

@@ -18,10 +18,13 @@ from typing import TypeVar
 
 from batchnb import requests, results
 from batchnb.api import Api, BatchInfo
+from batchnb.budget import Allowance, held_back
 from batchnb.caching import FIRST_REASON
 from batchnb.delivery import marked_items
 from batchnb.errors import AmbiguousError, ApiError, CredentialsError, NotFoundError, RefusedError
-from batchnb.ledger import ATTACHED, BatchRecord, JobRecord, Ledger
+from batchnb.history import allowance_of
+from batchnb.ledger import ATTACHED, BatchRecord, Fits, JobRecord, Ledger
+from batchnb.pricing import PriceTable, load_prices
 from batchnb.schemas import Reply
 from batchnb.settling import UNREADABLE, Settling, result_in, times_of
 
@@ -44,7 +47,7 @@ class Sent:
     wait : float or None
         Seconds the server asks to wait, 0 where it did not say; None where there is no need to wait.
     reason : str or None
-        Why to wait, for people.
+        Why to wait, for people; or, with nothing sent, why what is unsent is held back.
     unreachable : bool
         Whether the server could not even be asked.
     filling : bool
@@ -87,6 +90,8 @@ class Submission:
         The API's limit of requests in a batch.
     grace : float
         Seconds after which a batch that no listing shows counts as never made.
+    prices : callable
+        Gives the prices in use.
 
     Attributes
     ----------
@@ -95,12 +100,14 @@ class Submission:
     """
 
     def __init__(
-        self, api: Api, ledger: Ledger, clock: Callable[[], float], *, max_requests: int, grace: float
-    ) -> None:
+        self, api: Api, ledger: Ledger, clock: Callable[[], float], *, max_requests: int, grace: float,
+        prices: Callable[[], PriceTable] = load_prices,
+    ) -> None:  # fmt: skip
         self.api = api
         self._ledger = ledger
         self._clock = clock
         self._max_requests = max_requests
+        self._prices = prices
         self.settling = Settling(api, ledger, clock, grace=grace)
 
     # Sending
@@ -109,7 +116,7 @@ class Submission:
         """Claim and send one batch of a job's unsent requests; unless `patient`, without waiting for a cache."""
         batch = self._claim(job, patient=patient)
         if batch is None:
-            return Sent(anything=False)
+            return self._held_back(job)
         if isinstance(batch, float):
             return Sent(anything=True, wait=max(0.0, batch - self._clock()), reason=FIRST_REASON, filling=True)
         try:
@@ -137,8 +144,30 @@ class Submission:
         claim = functools.partial(
             self._ledger.batches.claim, job.number, owner=self._ledger.owner.name, now=now,
             max_requests=min(job.batch_size, self._max_requests), max_bytes=job.max_bytes, cache=job.delivery.cache,
+            fits=self._fits(job),
         )  # fmt: skip
         return self._ledger.warming.claim(job, now, claim) if patient and job.delivery.fills else claim()
+
+    def _fits(self, job: JobRecord) -> Fits | None:
+        """Give what tells, within the claim, how many requests a job may still pay for; None where it has no limit."""
+        if job.delivery.max_cost is None:
+            return None
+        # Asked for within the claim's transaction, so that two kernels cannot both spend what is left.
+        found: list[Allowance | None] = []
+
+        def fits(requests: int, characters: int, size: int) -> bool:
+            if not found:
+                found.append(allowance_of(self._ledger, job, self._prices()))
+            return found[0] is not None and found[0].fits(requests, characters, size)
+
+        return fits
+
+    def _held_back(self, job: JobRecord) -> Sent:
+        """Tell why nothing was claimed: nothing is unsent, or the job may not spend more."""
+        unsent = self._ledger.rows.count_unsent(job.number) if job.delivery.max_cost is not None else 0
+        if not unsent:
+            return Sent(anything=False)
+        return Sent(anything=False, reason=held_back(allowance_of(self._ledger, job, self._prices()), unsent))
 
     def _refused(self, job: JobRecord, batch: BatchRecord, error: RefusedError) -> Sent:
         batches = self._ledger.batches

@@ -46,6 +46,7 @@ class _Watch:
     may_send: bool = True
     unreachable: bool = False
     filling: bool = False
+    held_back: str | None = None
 
 
 class Watcher:
@@ -274,9 +275,10 @@ class Watcher:
             return
         sent = self._submission.send(job, patient=self._patient)
         self._changed, watch.unreachable, watch.filling = True, sent.unreachable, sent.filling
+        watch.held_back = job.delivery.max_cost if sent.reason is not None and not sent.anything else None
         if not sent.anything:
             watch.may_send = False
-            self._note(job, None)
+            self._note(job, sent.reason)
         elif sent.wait is None:
             watch.refusals = 0
             self._note(job, None)
@@ -309,9 +311,11 @@ class Watcher:
         if turned.changed:
             self._changed = True
             self._end_fillings()
-        if turned.let_go:
-            for watch in self._open_watches():
+        for watch in self._open_watches():
+            # What is held back may be sent once what was under way has cost less than it might have.
+            if turned.let_go or (turned.changed and watch.held_back):
                 watch.may_send = True
+                self._wake.set()
         if turned.again:
             self._wake.set()
 
@@ -344,7 +348,9 @@ class Watcher:
             if job.state == "open" and jobs.release(job.number, "auto"):
                 watch.may_send = True
                 self._wake.set()
-            elif job.state == "ended" or jobs.settle(job.number, self._clock()):
+            elif job.state == "ended" or jobs.settle(
+                job.number, self._clock(), held_back=None if watch.may_send else watch.held_back
+            ):
                 self._tell(watch)  # first, so that a script that waits for the end does not leave before its last line
                 watch.ended.set()
                 self._tell_all()

@@ -29,9 +29,11 @@ from batchnb.frames import shown_names
 from batchnb.job import Job
 from batchnb.ledger import COPIED, Ledger, NewJob, Row
 from batchnb.preflight import check_first, stacklevel_of_user, warn_of_change
-from batchnb.pricing import PriceTable, load_prices
+from batchnb.pricelist import prices_in_use
+from batchnb.pricing import PriceTable
 from batchnb.recipes import Recipe
 from batchnb.schedule import plan_batch_size
+from batchnb.spending import Limit, limited, unlimited
 from batchnb.state import facts_of, note_of, server_frame, status_of, utc
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
@@ -115,6 +117,8 @@ class Workspace:
         self._parts: dict[str, Any] = {}
         #: The live views of jobs, by job id; see ``batchnb.display.show``.
         self.views: dict[str, Any] = {}
+        #: Dollars that a request is expected to cost, by recipe, as estimated in this process.
+        self.forecasts: dict[bytes, float] = {}
 
     # Parts, made when first needed
 
@@ -159,6 +163,7 @@ class Workspace:
             time.time,
             max_requests=self._max_requests,
             grace=_number_from("BATCHNB_RECONCILE_GRACE", 120.0),
+            prices=prices_in_use,
         )
         atexit.register(self._at_exit)
         return Watcher(submission, self.ledger, max_poll=self._max_poll)
@@ -190,8 +195,8 @@ class Workspace:
 
     @property
     def prices(self) -> PriceTable:
-        """The prices in use."""
-        return load_prices()
+        """The prices in use: those that come with batchnb, and those that ``batchnb.set_price`` has set since."""
+        return prices_in_use()
 
     # Jobs
 
@@ -207,7 +212,7 @@ class Workspace:
 
     def submit(
         self, frame: pd.DataFrame, recipe: Recipe, *, name: str | None, batch_size: int | None, retries: int,
-        cache: str | None = "auto",
+        cache: str | None = "auto", limit: Limit | None = None,
     ) -> Job:  # fmt: skip
         """Record a job and have it sent in the background.
 
@@ -230,11 +235,14 @@ class Workspace:
             How often a row is asked again by itself.
         cache : {"auto", "5m", "1h"} or None
             How long the server is to cache what the rows share. To decide, its tokens may be counted, also for free.
+        limit : Limit or None
+            What the job may cost. Then count_tokens is asked for a sample of the requests, which takes a few seconds.
 
         Raises
         ------
         InputError
-            A row cannot be asked, or the server refuses the request's shape or model. Nothing was sent.
+            A row cannot be asked, the server refuses the request's shape or model, or the job may cost more than its
+            `limit`. Nothing was sent.
         CredentialsError
             There is no key, or the server refuses it. Nothing was sent.
         """
@@ -245,7 +253,7 @@ class Workspace:
             digests = list(self.ledger.askings.newest(digests))
         job_id = _job_id(recipe, digests, None if recipe.key is None else unique_keys(frame, recipe.key))
         known = jobs.find(job_id)
-        rule = "rerun" if known else "new"
+        rule = "new" if known is None else "rerun"
         unsent = list(jobs.unsent(dict.fromkeys(digest for digest in digests if digest is not None), rule))
         first = digests.index(unsent[0]) // recipe.samples if unsent else None
         if first is not None:
@@ -257,6 +265,10 @@ class Workspace:
             known.delivery if known else Delivery(), cache, self.api, self.ledger, self.prices, recipe, frame, first,
             requests=len(set(digests) - {None}) if known else len(unsent),
         )  # fmt: skip
+        if limit is None:
+            delivery = unlimited(delivery)
+        else:
+            delivery = limited(self.api, self.ledger, self.prices, frame, recipe, limit, delivery, rows=rows, job=known)
         job = NewJob(
             id=job_id,
             name=name or f"{recipe.column} → {shown_names(recipe.reply, recipe.into)}",

@@ -125,7 +125,7 @@ def test_the_rows_shown_are_chosen_by_position_or_at_random(compose):
 def test_the_estimate_counts_what_would_be_sent(compose):
     form = view(compose())
     assert "12 rows: 10 to send · 1 reused, not bought again · 1 skipped" in form.shown.value
-    assert re.search(r"about [\d,]+ input tokens · would cost at most", form.shown.value)
+    assert re.search(r"about [\d,]+ input tokens · would cost about \$[\d.]+ expected, at most", form.shown.value)
 
 
 @pytest.mark.parametrize(("edits", "message"), [

@@ -18,6 +18,7 @@ import batchnb
 from batchnb import Job, Workspace
 from batchnb.accessor import FrameAccessor, SeriesAccessor
 from batchnb.composer import Composer
+from batchnb.display import Estimate
 from batchnb.previews import ShownPreview
 from batchnb.pricing import Usage
 from batchnb.snapshot import Caching, Snapshot
@@ -27,7 +28,7 @@ PACKAGE = Path(batchnb.__file__).parent
 #: Classes a user meets: those exported, and those of what the exported ones give.
 CLASSES = [
     *(thing for thing in (getattr(batchnb, name) for name in batchnb.__all__) if inspect.isclass(thing)),
-    FrameAccessor, SeriesAccessor, ShownPreview, Composer, Usage, Snapshot, Caching,
+    FrameAccessor, SeriesAccessor, ShownPreview, Composer, Usage, Snapshot, Caching, Estimate,
 ]  # fmt: skip
 FUNCTIONS = [thing for thing in (getattr(batchnb, name) for name in batchnb.__all__) if inspect.isfunction(thing)]
 

@@ -25,6 +25,7 @@ LAYERS: list[set[str]] = [
         "capabilities",
         "cells",
         "display",
+        "outputs",
         "pricing",
         "requests",
         "sampling",
@@ -33,14 +34,16 @@ LAYERS: list[set[str]] = [
         "thinking",
         "waiting",
     },
-    {"api", "arrays", "delivery", "params", "results", "templates"},
-    {"caching"},
+    {"api", "arrays", "delivery", "params", "pricelist", "results", "templates", "tokens"},
+    {"budget", "caching"},
     {"columns", "conversations", "ledger"},
+    {"history"},
     {"frames", "recipes", "settling", "sqlvalues", "state"},
     {"submission"},
     {"answers", "changes", "databases", "examples", "flatfiles", "turns"},
     {"foreign", "preflight", "watcher"},
-    {"deliveries", "job"},
+    {"counting", "deliveries"},
+    {"estimates", "job", "spending"},
     {"workspace"},
     {"sim"},
     {"current"},
@@ -53,9 +56,10 @@ LAYERS: list[set[str]] = [
 ]
 
 #: Values in, values out: no clock, no files, no network, no threads.
-PURE = {"errors", "snapshot", "arrays", "caching", "cells", "delivery", "pricing", "requests", "sampling", "schedule",
-        "schemas", "params", "results", "templates", "frames", "recipes", "changes", "flatfiles", "sqlvalues",
-        "display.draft", "thinking", "columns", "conversations", "capabilities", "examples"}  # fmt: skip
+PURE = {"errors", "snapshot", "arrays", "budget", "caching", "cells", "delivery", "outputs", "pricing", "requests",
+        "sampling", "schedule", "schemas", "params", "results", "templates", "tokens", "frames", "recipes", "changes",
+        "flatfiles", "sqlvalues", "display.draft", "thinking", "columns", "conversations", "capabilities",
+        "examples"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

@@ -167,8 +167,8 @@ def test_a_job_retried_at_the_very_moment_it_ends_is_not_forgotten(bench: Bench,
     watcher, jobs = bench.workspace.watcher, bench.workspace.ledger.jobs
     settle, events, others = jobs.settle, [], []
 
-    def settle_and_watch(number: int, now: float) -> bool:
-        ended = settle(number, now)
+    def settle_and_watch(number: int, now: float, **how: str | None) -> bool:
+        ended = settle(number, now, **how)
         if ended and not events:
             events.append(None)
             others.append(threading.Thread(target=lambda: events.append(watcher.watch(number))))

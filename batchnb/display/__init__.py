@@ -5,6 +5,7 @@ Importing this package loads neither ipywidgets nor IPython nor tqdm; the first 
 
 from __future__ import annotations
 
+from batchnb.display.estimate import Estimate, Range
 from batchnb.display.job_html import summary_html
 from batchnb.display.job_view import Job, JobView
 from batchnb.display.preview import Preview, PreviewRow
@@ -16,10 +17,12 @@ from batchnb.snapshot import BatchLine, ErrorKind, RequestCounts, Snapshot, Usua
 __all__ = [
     "BatchLine",
     "ErrorKind",
+    "Estimate",
     "Job",
     "JobView",
     "Preview",
     "PreviewRow",
+    "Range",
     "RequestCounts",
     "Snapshot",
     "TextProgress",

@@ -59,6 +59,10 @@ class Preview:
         Dollars that everything would cost at most, with every reply as long as it may be; None where that is unknown.
     simulated : bool
         Whether the simulator would answer.
+    expected : float or None
+        Dollars that everything is expected to cost; None where that is unknown.
+    expected_from : str
+        Where the length of the replies is from that is expected, in words.
     """
 
     rows: tuple[PreviewRow, ...]
@@ -71,6 +75,8 @@ class Preview:
     input_tokens: int | None
     cost: float | None
     simulated: bool
+    expected: float | None = None
+    expected_from: str = ""
 
 
 def cut_pieces(pieces: tuple[tuple[str, bool], ...], limit: int = PROMPT_LIMIT) -> Iterator[tuple[str, bool]]:
@@ -98,7 +104,7 @@ def cut_pieces(pieces: tuple[tuple[str, bool], ...], limit: int = PROMPT_LIMIT) 
 
 
 def facts_words(preview: Preview) -> list[str]:
-    """List what a person should know before sending, in two lines: the rows, then tokens and cost."""
+    """List what a person should know before sending: the rows, tokens and cost, and what the cost supposes."""
     if preview.to_send is None:
         return [f"{preview.total_rows:,} rows: what would be sent is not counted yet", "nothing was sent"]
     rows = [f"{preview.total_rows:,} rows: {preview.to_send:,} to send"]
@@ -110,5 +116,10 @@ def facts_words(preview: Preview) -> list[str]:
     if preview.cost is None:
         spend.append("cost unknown")
     else:
-        spend.append(f"{'would cost ' if preview.simulated else ''}at most {units.money(preview.cost)}")
-    return [" · ".join(rows), " · ".join([*spend, "nothing was sent"])]
+        would = "would cost " if preview.simulated else ""
+        about = "" if preview.expected is None else f"about {units.money(preview.expected)} expected, "
+        spend.append(f"{would}{about}at most {units.money(preview.cost)}")
+    lines = [" · ".join(rows), " · ".join([*spend, "nothing was sent"])]
+    if preview.expected:
+        lines.append(f"replies: {preview.expected_from}")
+    return lines

@@ -129,7 +129,8 @@ def facts_words(snapshot: Snapshot) -> list[str]:
     """Say how far the job is, since when, and what it has cost and will."""
     said = [batches_words(snapshot), units.duration(snapshot.elapsed), cost_words(snapshot)]
     if snapshot.expected is not None:
-        said.append(f"about {units.money(snapshot.expected)} expected in all")
+        source = f", {snapshot.expected_from}" if snapshot.expected_from else ""
+        said.append(f"about {units.money(snapshot.expected)} expected in all{source}")
     return said
 
 

@@ -10,12 +10,12 @@ import re
 from pathlib import Path
 
 from batchnb.ledger.askings import Askings
-from batchnb.ledger.batches import Batches, BatchRecord
+from batchnb.ledger.batches import Batches, BatchRecord, Fits
 from batchnb.ledger.copies import COPIED, hold_back_copied
 from batchnb.ledger.foreign import Foreign, ForeignBatch
 from batchnb.ledger.jobs import JobRecord, Jobs, NewJob, Row
 from batchnb.ledger.owners import Owner
-from batchnb.ledger.rows import RowAnswer, Rows
+from batchnb.ledger.rows import RowAnswer, Rows, UsageLine
 from batchnb.ledger.store import Store, make_private_folder
 from batchnb.ledger.terms import ATTACHED, LIVE
 from batchnb.ledger.warming import Warming
@@ -25,6 +25,7 @@ __all__ = [
     "COPIED",
     "LIVE",
     "BatchRecord",
+    "Fits",
     "ForeignBatch",
     "JobRecord",
     "Jobs",
@@ -32,6 +33,7 @@ __all__ = [
     "NewJob",
     "Row",
     "RowAnswer",
+    "UsageLine",
 ]
 
 

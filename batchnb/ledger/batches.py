@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import msgspec
@@ -16,7 +16,10 @@ from batchnb.results import PAID, Answer, refused_result
 from batchnb.schemas import Reply, reply_from_spec
 from batchnb.snapshot import COUNTS
 
-__all__ = ["BatchRecord", "Batches"]
+__all__ = ["BatchRecord", "Batches", "Fits"]
+
+#: Tells whether so many requests, of so many characters and bytes, may be sent.
+Fits = Callable[[int, int, int], bool]
 
 #: Write one answer, unless a paid one stands there.
 RECORD = f"""
@@ -175,21 +178,23 @@ class Batches:
 
     def claim(
         self, job: int, *, owner: str, now: float, max_requests: int, max_bytes: int, cache: str | None = None,
-        only: Sequence[int] = (), without: Sequence[int] = (),
+        only: Sequence[int] = (), without: Sequence[int] = (), fits: Fits | None = None,
     ) -> BatchRecord | None:  # fmt: skip
         """Record the intent to send a batch of a job's unsent requests, before any byte is sent.
 
         In one durable transaction the batch is written (``submitting``) and takes its requests, so that no other
         process can take them. Fewer than `max_requests` are taken where the body would exceed `max_bytes`, but at
-        least one. None where nothing is unsent.
+        least one; and no more than `fits` allows, be it none. None where nothing is unsent, or nothing fits.
 
         With a `cache`, room is left for the marks. `only` are the requests that may be taken, `without` the envelopes
         whose requests may not: see :class:`batchnb.ledger.warming.Warming`.
         """
         chosen = f" AND r.id IN ({', '.join(map(str, only))})" if only else ""
         chosen += f" AND r.envelope NOT IN ({', '.join(map(str, without))})" if without else ""
+        characters = "0" if fits is None else "length(CAST(r.content AS TEXT))"
         query = f"""
-            SELECT DISTINCT r.id, length(r.label), length(e.head) + length(r.content) + length(e.tail)
+            SELECT DISTINCT r.id, length(r.label), length(e.head) + length(r.content) + length(e.tail),
+                   {characters}, length(r.content)
             {UNSENT.replace("WHERE", "JOIN envelopes AS e ON e.id = r.envelope WHERE", 1)}{chosen}
             ORDER BY j.position LIMIT :limit
         """
@@ -197,9 +202,15 @@ class Batches:
         with self._store.transaction(durable=True) as db:
             size = len(BODY_START) + len(BODY_END)
             taken: list[int] = []
-            for request, label_length, params_length in db.execute(query, {"job": job, "limit": max_requests}):
+            said = bytes_said = 0
+            for request, label_length, params_length, *lengths in db.execute(
+                query, {"job": job, "limit": max_requests}
+            ):
                 added = item_size(label_length, params_length + mark)
                 if taken and size + added > max_bytes:
+                    break
+                said, bytes_said = said + lengths[0], bytes_said + lengths[1]
+                if fits is not None and not fits(len(taken) + 1, said, bytes_said):
                     break
                 taken.append(request)
                 size += added

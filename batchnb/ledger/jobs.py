@@ -235,10 +235,11 @@ class Jobs:
         with self._store.transaction() as db:
             db.execute(f"{LINK} WHERE j.job = ?", (number,))
 
-    def settle(self, number: int, now: float) -> bool:
+    def settle(self, number: int, now: float, *, held_back: str | None = None) -> bool:
         """End a job that has no row left to wait for; tell whether it has ended.
 
-        A canceled job does not wait for what is not sent yet: only another open job still wants that.
+        A canceled job does not wait for what is not sent yet: only another open job still wants that. Nor does one
+        whose rows are `held_back` by its ``max_cost``, given as it was when that was found out.
         Rows of a lost batch stay ``pending`` but are not waited for: they need a decision. Batches that other jobs, or
         other kernels, have made of shared requests in the meantime are noted too.
         """
@@ -247,14 +248,17 @@ class Jobs:
             SELECT 1 FROM job_rows AS j JOIN requests AS r ON r.id = j.request LEFT JOIN batches AS b ON b.id = r.batch
             WHERE j.job = :job AND b.state IS NOT 'lost'
             AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
-            AND (r.batch IS NOT NULL OR (SELECT state FROM jobs WHERE number = j.job) <> 'canceling')
+            AND (r.batch IS NOT NULL
+                 OR (SELECT state <> 'canceling'
+                     AND (:held_back IS NULL OR json_extract(delivery, '$.max_cost') IS NOT :held_back)
+                     FROM jobs WHERE number = j.job))
             UNION ALL
             SELECT 1 FROM jobs AS o JOIN batches AS b ON b.server_id = o.id
             WHERE o.number = :job AND b.owner = '{ATTACHED}' AND b.state IN {LIVE}
             ) LIMIT 1
         """
         with self._store.transaction() as db:
-            if db.execute(waiting, {"job": number}).fetchone():
+            if db.execute(waiting, {"job": number, "held_back": held_back}).fetchone():
                 self._link(number)
                 return False
             db.execute(

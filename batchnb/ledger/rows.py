@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from batchnb.ledger.askings import CHUNK
 from batchnb.ledger.store import Store
@@ -11,7 +13,7 @@ from batchnb.ledger.terms import UNSENT
 from batchnb.pricing import LARGE_PROMPT, Usage
 from batchnb.snapshot import ErrorKind
 
-__all__ = ["RowAnswer", "Rows", "UsageLine"]
+__all__ = ["RowAnswer", "Rows", "Spent", "UsageLine"]
 
 #: What became of each sample of each row of a job (:job).
 _SAMPLES = """
@@ -54,6 +56,18 @@ class UsageLine(NamedTuple):
     usage: Usage
 
 
+class Spent(NamedTuple):
+    """Tokens that a job has paid for, and whether at the price of batches."""
+
+    line: UsageLine
+    batch: bool
+
+
+#: The tokens of an answer's prompt, and the sums that make a Usage.
+_PROMPT = "input_tokens + cache_read + cache_write_5m + cache_write_1h"
+_SUMS = "SUM(input_tokens), SUM(output_tokens), SUM(cache_read), SUM(cache_write_5m), SUM(cache_write_1h), COUNT(*)"
+
+
 class Rows:
     """The rows of jobs."""
 
@@ -89,6 +103,77 @@ class Rows:
             found = db.execute(query, (number,)).fetchall()
         return [UsageLine(model, geo, largest, Usage(*sums)) for model, geo, largest, *sums in found]
 
+    def usage_of_batches(self, number: int) -> dict[int, list[UsageLine]]:
+        """Sum the tokens of a job's answers as `usage` does, for each batch that brought them, by its number."""
+        query = f"""
+            SELECT batch, model, geo, MAX({_PROMPT}), {_SUMS} FROM answers
+            WHERE model <> '' AND batch IS NOT NULL AND request IN (SELECT request FROM job_rows WHERE job = ?)
+            GROUP BY batch, model, geo, {_PROMPT} > {LARGE_PROMPT}
+        """
+        found: dict[int, list[UsageLine]] = {}
+        with self._store.read() as db:
+            for batch, model, geo, largest, *sums in db.execute(query, (number,)):
+                found.setdefault(batch, []).append(UsageLine(model, geo, largest, Usage(*sums)))
+        return found
+
+    # What earlier answers tell, and what a job has spent
+
+    def recipes(self, column: str, model: str, most: int = 100) -> list[tuple[int, dict[str, Any]]]:
+        """Give the numbers and recipes of the newest jobs that ask a model about a column of that name."""
+        query = """
+            SELECT number, recipe FROM jobs WHERE json_extract(recipe, '$.column') = ?
+            AND json_extract(recipe, '$.shared.model') = ? ORDER BY number DESC LIMIT ?
+        """
+        with self._store.read() as db:
+            found = db.execute(query, (column, model, most)).fetchall()
+        return [(number, msgspec.json.decode(recipe)) for number, recipe in found]
+
+    def history(self, numbers: Sequence[int]) -> tuple[list[UsageLine], int]:
+        """Sum the tokens of the answers of jobs, each answer once; and the squares of their output tokens."""
+        query = f"""
+            SELECT model, geo, MAX({_PROMPT}), {_SUMS}, SUM(output_tokens * output_tokens) FROM answers
+            WHERE model <> '' AND request IN
+            (SELECT request FROM job_rows WHERE job IN ({", ".join("?" * len(numbers))}))
+            GROUP BY model, geo, {_PROMPT} > {LARGE_PROMPT}
+        """
+        with self._store.read() as db:
+            found = db.execute(query, tuple(numbers)).fetchall()
+        lines = [UsageLine(model, geo, largest, Usage(*sums)) for model, geo, largest, *sums, _ in found]
+        return lines, sum(row[-1] for row in found)
+
+    def spent(self, number: int) -> list[Spent]:
+        """Sum the tokens of what a job has bought itself; answers that were there before it cost it nothing.
+
+        What another job buys of the same questions meanwhile counts for both: so neither spends more than it may.
+        """
+        query = f"""
+            SELECT a.model, a.geo, MAX({_PROMPT}), {_SUMS}, b.standard
+            FROM answers AS a JOIN batches AS b ON b.id = a.batch
+            WHERE a.model <> '' AND b.intended_at >= (SELECT created_at FROM jobs WHERE number = :job)
+            AND a.request IN (SELECT request FROM job_rows WHERE job = :job)
+            GROUP BY a.model, a.geo, b.standard, {_PROMPT} > {LARGE_PROMPT}
+        """
+        with self._store.read() as db:
+            found = db.execute(query, {"job": number}).fetchall()
+        return [
+            Spent(UsageLine(model, geo, largest, Usage(*sums)), not standard)
+            for model, geo, largest, *sums, standard in found
+        ]
+
+    def in_flight(self, number: int) -> tuple[int, int, int]:
+        """Measure the requests of a job that a batch holds and that are not answered: how many, characters, bytes.
+
+        Those of a batch that was given up count too, until there is a decision: it may have been bought.
+        """
+        query = """
+            SELECT COUNT(*), COALESCE(SUM(length(CAST(content AS TEXT))), 0), COALESCE(SUM(length(content)), 0)
+            FROM requests AS r WHERE batch IS NOT NULL AND id IN (SELECT request FROM job_rows WHERE job = ?)
+            AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
+        """
+        with self._store.read() as db:
+            requests, characters, size = db.execute(query, (number,)).fetchone()
+        return requests, characters, size
+
     def count_unsent(self, number: int) -> int:
         """Count the requests of a job that wait to be put into a batch."""
         with self._store.read() as db:
@@ -117,7 +202,9 @@ class Rows:
         A row of several samples comes once for each of them, in their order.
         """
         query = """
-            SELECT j.position / ?, r.digest, COALESCE(r.question, r.digest), j.key, j.note,
+            SELECT j.position / ?, r.digest, COALESCE(r.question, r.digest), j.key,
+                   CASE WHEN j.request IS NOT NULL AND r.batch IS NULL AND a.request IS NULL
+                        THEN (SELECT note FROM jobs WHERE number = j.job) ELSE j.note END,
                    b.state, b.note, a.result
             FROM job_rows AS j
             LEFT JOIN requests AS r ON r.id = j.request

@@ -1,0 +1,126 @@
+"""What a job may still spend. Pure: arithmetic on numbers from the ledger.
+
+The rule: what the job's answers have cost, what its requests under way can cost at most, and what the next ones can
+cost, are together no more than ``max_cost``. So a batch is made only as large as what is left allows. Answers cost less
+than they might, and so leave room for others: that a job does not end with ever smaller batches, what is left must be
+worth one while something is under way, and the last bit of it is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from batchnb.delivery import Delivery
+from batchnb.errors import InputError
+
+__all__ = ["Allowance", "amount_of", "dollars", "held_back"]
+
+#: The shares of max_cost that must be left for another batch: beside others under way, and alone.
+WORTH_A_BATCH, ENOUGH = Decimal("0.1"), Decimal("0.05")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the next requests of a job may cost, and what a request can cost at most.
+
+    Parameters
+    ----------
+    limit, spent : Decimal
+        Dollars: ``max_cost``, and what the job's answers have cost so far.
+    each, per_character, per_extra : Decimal
+        Dollars a request can cost at most: whatever its text, for each character of the row's part, and for each byte
+        of it beyond one for each character.
+    in_flight : Decimal
+        Dollars that the requests under way can cost at most.
+    """
+
+    limit: Decimal
+    spent: Decimal
+    each: Decimal
+    per_character: Decimal
+    per_extra: Decimal
+    in_flight: Decimal = Decimal(0)
+
+    @classmethod
+    def of(
+        cls, delivery: Delivery, costs: Iterable[Decimal | None], in_flight: tuple[int, int, int]
+    ) -> Allowance | None:
+        """Give what a job may still spend; None where it is not known what it has spent.
+
+        Parameters
+        ----------
+        delivery : Delivery
+            The job's, with a ``max_cost``.
+        costs : iterable of Decimal or None
+            What its answers have cost.
+        in_flight : (int, int, int)
+            Its requests under way: how many, their characters, their bytes.
+        """
+        known = list(costs)
+        if any(cost is None for cost in known) or delivery.max_cost is None:
+            return None
+        most = [Decimal(value) for value in (delivery.each, delivery.per_character, delivery.per_extra)]
+        spent = sum((cost for cost in known if cost is not None), Decimal(0))
+        start = cls(Decimal(delivery.max_cost), spent, most[0], most[1], most[2])
+        return replace(start, in_flight=start.at_most(*in_flight))
+
+    def at_most(self, requests: int, characters: int, size: int) -> Decimal:
+        """Give what requests can cost at most, in dollars.
+
+        Parameters
+        ----------
+        requests, characters, size : int
+            How many they are; the characters, and the bytes, of their rows' parts.
+        """
+        return self.each * requests + self.per_character * characters + self.per_extra * max(0, size - characters)
+
+    def fits(self, requests: int, characters: int, size: int) -> bool:
+        """Tell whether these requests may be sent beside what is under way."""
+        room = self.limit - self.spent - self.in_flight
+        if room < self.limit * (WORTH_A_BATCH if self.in_flight else ENOUGH):
+            return False
+        return self.spent + self.in_flight + self.at_most(requests, characters, size) <= self.limit
+
+
+def amount_of(max_cost: Any) -> Decimal | None:
+    """Read what a job may cost.
+
+    Raises
+    ------
+    InputError
+        It is no amount of dollars above 0.
+    """
+    if max_cost is None:
+        return None
+    try:
+        amount = Decimal("nan") if isinstance(max_cost, bool) else Decimal(str(max_cost))
+    except ArithmeticError:
+        amount = Decimal("nan")
+    if not amount.is_finite() or amount <= 0:
+        raise InputError(f"max_cost is a number of dollars above 0, not {max_cost!r}. Nothing was sent.")
+    return amount
+
+
+def dollars(amount: Decimal) -> str:
+    """Say an amount to the cent, or as exactly as it takes to tell it from nothing."""
+    return f"${amount:,.2f}" if amount == 0 or amount >= Decimal("0.1") else f"${amount:.2g}"
+
+
+def held_back(allowance: Allowance | None, unsent: int) -> str:
+    """Say why nothing more of a job is sent."""
+    requests = f"{unsent:,} request{'' if unsent == 1 else 's'} {'was' if unsent == 1 else 'were'} not sent"
+    if allowance is None:
+        return (
+            f"Held back: {requests}, since it is not known what the job has cost so far, and max_cost limits "
+            "it. Set the model's price with batchnb.set_price, then run the cell again."
+        )
+    spent = f"{dollars(allowance.spent)} of at most {dollars(allowance.limit)} is spent"
+    if allowance.in_flight:
+        return (
+            f"Held back: {spent}, and the answers still to come can cost {dollars(allowance.in_flight)}. {requests} "
+            "yet; as many follow as max_cost then allows."
+        )
+    return f"Held back: {spent}; {requests}. Run the cell again with a higher max_cost."

@@ -1,0 +1,394 @@
+"""Tokens and dollars before anything is sent: from the free count_tokens endpoint, asked for a sample of requests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from batchnb import tokens
+from batchnb.errors import ApiError, InputError
+from batchnb.params import NOT_SENT
+from batchnb.preflight import raise_refusal
+from batchnb.pricing import PriceTable, Usage
+from batchnb.tokens import Fit, Size
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from batchnb.api import Api
+    from batchnb.ledger import Ledger, Row
+    from batchnb.recipes import Recipe
+
+__all__ = [
+    "Ask",
+    "Counted",
+    "Limits",
+    "Plan",
+    "Priced",
+    "check_sample",
+    "count",
+    "plan_of",
+    "price_at_most",
+    "price_of",
+]
+
+#: Calls of count_tokens under way at once. Its rate limits are its own, and those of small accounts are low.
+AT_ONCE = 4
+
+#: The slot whose rows give whole params, see ``recipes.SLOTS``: each may name a model and max_tokens of its own.
+_PARAMS = 2
+
+
+class Limits(NamedTuple):
+    """What decides the price of a request, beside its length."""
+
+    model: str
+    max_tokens: int
+    geo: str | None
+
+
+class Ask(NamedTuple):
+    """A question: how long it is, and what decides its price."""
+
+    size: Size
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a frame asks under a recipe.
+
+    Parameters
+    ----------
+    asked : dict of bytes to Ask
+        The different questions, by digest, in the order of the rows.
+    unsent : list of bytes
+        Those that would be sent, in the order of the rows.
+    again : list of bytes
+        Those that rows further down ask again.
+    places : dict of bytes to int
+        The first row that asks each question, by its place in the frame.
+    rows, skipped : int
+        Rows of the frame, and those with nothing to send.
+    marked : {"5m", "1h"} or None
+        The longest lifetime of the user's own ``cache_control`` marks; None where there are none.
+    """
+
+    asked: dict[bytes, Ask]
+    unsent: list[bytes]
+    again: list[bytes]
+    places: dict[bytes, int]
+    rows: int
+    skipped: int
+    marked: str | None = None
+
+    @property
+    def to_send(self) -> list[Ask]:
+        """The questions that would be sent."""
+        return [self.asked[digest] for digest in self.unsent]
+
+    @property
+    def reused(self) -> list[Ask]:
+        """The questions that were asked before."""
+        unsent = set(self.unsent)
+        return [ask for digest, ask in self.asked.items() if digest not in unsent]
+
+
+def plan_of(
+    ledger: Ledger, frame: pd.DataFrame, recipe: Recipe, rows: Iterable[Row] | None = None, *, rule: str = "new"
+) -> Plan:
+    """Find what would be sent, without holding what the rows say. Touches no network.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        What was asked before.
+    frame : DataFrame
+        The rows.
+    recipe : Recipe
+        What each of them asks.
+    rows : iterable of Row, optional
+        What they ask, where that was read already.
+    rule : str
+        What may be asked again, see ``ledger.jobs.RELEASES``.
+    """
+    shared = _limits(recipe.shared)
+    firsts: list[bytes | None] = []
+    asks: list[Ask | None] = []
+    marks = {_marked(envelope.head + envelope.tail) for envelope in recipe.envelopes()}
+    for row in recipe.rows(frame) if rows is None else rows:
+        firsts.append(row.digest)
+        content = row.content
+        if content is None:
+            asks.append(None)
+            continue
+        limits = _limits(msgspec.json.decode(content.sent)) if row.envelope == _PARAMS else shared
+        asks.append(Ask(tokens.size_of(content.sent, row.envelope), limits))
+        if not content.sent.startswith(b'"'):
+            marks.add(_marked(content.sent))
+    digests = firsts if recipe.replicate else ledger.askings.newest(firsts)
+    asked: dict[bytes, Ask] = {}
+    places: dict[bytes, int] = {}
+    again = []
+    for place, (digest, ask) in enumerate(zip(digests, asks, strict=True)):
+        if digest is None or ask is None:
+            continue
+        if digest in asked:
+            again.append(digest)
+        else:
+            asked[digest], places[digest] = ask, place // recipe.samples
+    unsent = list(ledger.jobs.unsent(asked, rule))
+    marked = max(marks, key=("", "5m", "1h").index) or None
+    return Plan(asked, unsent, again, places, len(frame), firsts.count(None) // recipe.samples, marked)
+
+
+def _marked(sent: bytes) -> str:
+    """Give the longest lifetime of the marks in JSON; nothing where there are none. Text in it can be no mark."""
+    if b'"cache_control":{' not in sent:
+        return ""
+    return "1h" if b'"ttl":"1h"' in sent else "5m"
+
+
+def _limits(params: Mapping[str, Any]) -> Limits:
+    geo = params.get("inference_geo")
+    return Limits(str(params["model"]), int(params["max_tokens"]), geo if isinstance(geo, str) else None)
+
+
+# Counting
+
+
+@dataclass(slots=True)
+class _Count:
+    """What the counting has come to."""
+
+    tokens: dict[int, int] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    broken: str | None = None
+
+    def notes(self) -> tuple[str, ...]:
+        said = []
+        if self.broken is not None:
+            fewer = "fewer requests were counted than is usual, so the interval is wider" if self.tokens else "none was"
+            said.append(f"The server did not count all that it was asked to ({self.broken}): {fewer}.")
+        if self.refused:
+            said.append(f"The server refuses {len(self.refused)} of the sampled requests, such as: {self.refused[0]}")
+        return tuple(said)
+
+
+class Counted(NamedTuple):
+    """The tokens of all requests, None where none was counted; and what is to be said of the counting."""
+
+    fit: Fit | None
+    notes: tuple[str, ...]
+
+
+def count(
+    api: Api, prices: PriceTable, frame: pd.DataFrame, recipe: Recipe, plan: Plan, *, n: int | None = None,
+    seed: int = 0, rows: Sequence[Row] | None = None,
+) -> Counted:  # fmt: skip
+    """Count the input tokens of a sample of what would be sent. Touches the network: blocks.
+
+    Parameters
+    ----------
+    api, prices, frame, recipe, plan
+        Where to count, and what.
+    n : int, optional
+        How many requests to count. Default: enough for an interval of a tenth of what is expected, from 48 to 192.
+    seed : int
+        Another one draws another sample.
+    rows : sequence of Row, optional
+        What the frame's rows ask, where that was read already.
+
+    Raises
+    ------
+    InputError
+        The server refuses the first request's shape or model.
+    CredentialsError
+        There is no key, or the server refuses it.
+    """
+    asks = plan.to_send
+    if not asks:
+        return Counted(None, ())
+    api.require_credentials()
+    sizes, found = [ask.size for ask in asks], _Count()
+    wanted = tokens.choose(sizes, (), tokens.FIRST if n is None else n, seed)
+    while wanted:
+        _count(api, prices, recipe, _params(frame, recipe, plan, wanted, rows), found)
+        if not found.tokens:
+            return Counted(None, found.notes())
+        fitted = tokens.fit(sizes, found.tokens)
+        enough = n is not None or found.broken is not None
+        wanted = [] if enough else tokens.choose(sizes, found.tokens, tokens.further(fitted), seed + 1)
+    return Counted(fitted, found.notes())
+
+
+def _params(
+    frame: pd.DataFrame, recipe: Recipe, plan: Plan, wanted: Sequence[int], rows: Sequence[Row] | None
+) -> dict[int, dict[str, Any]]:
+    """Give the requests at these places of what is to be sent."""
+    places = {plan.unsent[place]: place for place in wanted}
+    envelopes, found = recipe.envelopes(), {}
+    # A later asking has a digest other than its row's own: so they are matched by the order in which they come first.
+    order, seen = iter(plan.asked), set()
+    for row in recipe.rows(frame) if rows is None else rows:
+        if row.content is None or row.digest in seen:
+            continue
+        seen.add(row.digest)
+        place = places.get(next(order))
+        if place is not None:
+            found[place] = envelopes[row.envelope].params(row.content)
+    return found
+
+
+def _count(api: Api, prices: PriceTable, recipe: Recipe, requests: dict[int, dict[str, Any]], found: _Count) -> None:
+    """Count requests, the first of all on its own: what the server says of it, it would say of the others."""
+    waiting = list(requests.items())
+    if not found.tokens and waiting:
+        place, params = waiting.pop(0)
+        try:
+            found.tokens[place] = api.count_tokens(params, recipe.betas)
+        except ApiError as error:
+            raise_refusal(error, str(params.get("model")), api, prices)
+            found.broken = str(error)
+            return
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="batchnb-count") as pool:
+        for start in range(0, len(waiting), AT_ONCE):
+            calls = [
+                (place, pool.submit(api.count_tokens, params, recipe.betas))
+                for place, params in waiting[start : start + AT_ONCE]
+            ]
+            for place, call in calls:
+                try:
+                    found.tokens[place] = call.result()
+                except ApiError as error:
+                    if error.status == 400:
+                        found.refused.append(str(error))
+                    else:  # a limit, or no answer: asking on would only make it worse
+                        found.broken = str(error)
+            if found.broken is not None:
+                return
+
+
+# Dollars
+
+
+class Priced(NamedTuple):
+    """What requests can cost at most, in dollars: in all, and as the parts that make up one request's."""
+
+    total: Decimal
+    each: Decimal
+    per_character: Decimal
+    per_extra: Decimal
+
+
+def price_of(
+    prices: PriceTable, asks: Sequence[Ask], each: Any, output: float | None, *, batch: bool = True
+) -> Decimal | None:
+    """Give what requests cost, in dollars; None where a price is unknown.
+
+    Parameters
+    ----------
+    prices : PriceTable
+        The prices.
+    asks : sequence of Ask
+        The requests.
+    each : numpy.ndarray
+        The input tokens of each.
+    output : float or None
+        The output tokens of each. None: as many as each may have.
+    batch : bool
+        Whether they go in a batch.
+    """
+    total = Decimal(0)
+    for limits, places in _alike(asks):
+        price = prices.price(limits.model)
+        if price is None:
+            return None
+        spoken = limits.max_tokens if output is None else output
+        top = price.above.prompt_tokens if price.above is not None else math.inf
+        here = each[places]
+        for part, prompt in ((here[here <= top], 0), (here[here > top], None if top == math.inf else int(top) + 1)):
+            if not len(part):
+                continue
+            usage = Usage(round(float(part.sum())), round(spoken * len(part)), requests=len(part))
+            cost = price.cost(usage, batch=batch, geo=limits.geo, prompt_tokens=prompt)
+            if cost is None:
+                return None
+            total += cost
+    return total
+
+
+def _alike(asks: Sequence[Ask]) -> list[tuple[Limits, list[int]]]:
+    """Group requests by what decides their price."""
+    groups: dict[Limits, list[int]] = {}
+    for place, ask in enumerate(asks):
+        groups.setdefault(ask.limits, []).append(place)
+    return list(groups.items())
+
+
+def price_at_most(
+    prices: PriceTable, asks: Sequence[Ask], fit: Fit, cache: str | None = None, marked: str | None = None
+) -> Priced | None:
+    """Give what requests can cost at most, in dollars; None where a price is unknown.
+
+    The input tokens are those at the upper end of the interval, the output tokens as many as ``max_tokens`` allows.
+
+    Parameters
+    ----------
+    prices : PriceTable
+        The prices.
+    asks : sequence of Ask
+        The requests.
+    fit : Fit
+        Their input tokens.
+    cache : {"5m", "1h"} or None
+        How long the shared part of the prompts is cached: at worst each request writes it to the cache.
+    marked : {"5m", "1h"} or None
+        How long what the user has marked is cached: at worst each request writes the whole of its prompt.
+    """
+    if marked is not None:
+        found = [prices.price(limits.model) for limits, _ in _alike(asks)]
+        fit = fit.times(max((float(getattr(one, f"cache_write_{marked}")) for one in found if one), default=1.0))
+    total_cost = price_of(prices, asks, fit.each * fit.margin, None)
+    if total_cost is None:
+        return None
+    lines = list(fit.lines.values())
+    fixed, per_character, per_extra = (
+        max(0.0, *(getattr(line, name) for line in lines)) * fit.margin
+        for name in ("fixed", "per_character", "per_extra")
+    )
+    each = dollars_character = dollars_extra = Decimal(0)
+    for limits, places in _alike(asks):
+        price = prices.price(limits.model)
+        assert price is not None  # noqa: S101  # the total is known
+        prompt = float(fit.each[places].max()) * fit.margin
+        shared = min(fixed, prompt)
+
+        def cost(usage: Usage) -> Decimal:
+            found = price.cost(usage, geo=limits.geo, prompt_tokens=math.ceil(prompt))  # noqa: B023  # used at once
+            assert found is not None  # noqa: S101  # the total is known
+            return found
+
+        written = {"5m": "cache_write_5m", "1h": "cache_write_1h"}.get(cache or "", "input_tokens")
+        more = cost(Usage(**{written: math.ceil(shared)})) - cost(Usage(math.ceil(shared)))
+        total_cost += more * len(places)
+        first = cost(Usage(math.ceil(fixed), limits.max_tokens)) + more
+        a_million = cost(Usage(1_000_000)) / 1_000_000
+        each = max(each, first)
+        dollars_character = max(dollars_character, a_million * Decimal(repr(per_character)))
+        dollars_extra = max(dollars_extra, a_million * Decimal(repr(per_extra)))
+    return Priced(total_cost, each, dollars_character, dollars_extra)
+
+
+def check_sample(n: Any, seed: Any) -> None:
+    """Raise InputError unless these choose a sample."""
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+        raise InputError(f"n is a whole number of at least 1, not {n!r}. {NOT_SENT}")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise InputError(f"seed is a whole number, not {seed!r}. {NOT_SENT}")

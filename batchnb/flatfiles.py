@@ -15,42 +15,50 @@ __all__ = ["for_csv", "for_parquet"]
 
 def for_csv(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     """Give the frame with lists and dicts in the columns `names` as JSON, which any reader of a CSV file can read."""
-    return _with_json(frame, _of_objects(frame, names))
+    return _with_json(frame, [one for one in _places(frame, names) if _is_of_objects(frame.dtypes.iloc[one])])
 
 
 def for_parquet(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
-    """Give the frame with those of the columns `names` as JSON that Parquet cannot hold as lists and structs.
+    """Give the frame with those of the columns `names` as JSON that Parquet cannot hold as they are.
 
     It cannot where one place holds a number in one row and text in another, a whole number of more than 64 bits, or
     an object without fields.
     """
-    return _with_json(frame, [one for one in _of_objects(frame, names) if not _fits_arrow(frame.iloc[:, one])])
+    return _with_json(frame, [one for one in _places(frame, names) if not _fits_arrow(frame.iloc[:, one])])
 
 
-def _of_objects(frame: pd.DataFrame, names: Collection[str]) -> list[int]:
-    """Tell where the columns of Python objects are."""
-    places = enumerate(map(name_of, frame.columns))
-    return [place for place, name in places if name in names and pd.api.types.is_object_dtype(frame.dtypes.iloc[place])]
+def _places(frame: pd.DataFrame, names: Collection[str]) -> list[int]:
+    return [place for place, name in enumerate(map(name_of, frame.columns)) if name in names]
+
+
+def _is_of_objects(dtype: Any) -> bool:
+    return bool(pd.api.types.is_object_dtype(dtype))
 
 
 def _with_json(frame: pd.DataFrame, places: Iterable[int]) -> pd.DataFrame:
     out = copy_of(frame)
     for place in places:
-        cells = [None if cell is None else _json(cell) for cell in frame.iloc[:, place].tolist()]
-        out.isetitem(place, pd.array(cells, dtype="string"))
+        out.isetitem(place, pd.array(list(map(_json, _cells(frame.iloc[:, place]))), dtype="string"))
     return out
 
 
-def _json(cell: Any) -> str:
+def _cells(values: pd.Series[Any]) -> list[Any]:
+    return [None if gone else cell for cell, gone in zip(values.tolist(), values.isna().tolist(), strict=True)]
+
+
+def _json(cell: Any) -> str | None:
     # A text that stands beside numbers is told from them, and one that is all digits, by its quotes.
-    return json.dumps(cell, ensure_ascii=False)
+    return None if cell is None else json.dumps(cell, ensure_ascii=False)
 
 
 def _fits_arrow(values: pd.Series[Any]) -> bool:
     import pyarrow as pa
 
+    objects = values.dtype.categories.dtype if isinstance(values.dtype, pd.CategoricalDtype) else values.dtype
+    if not _is_of_objects(objects):
+        return True
     try:
-        return not _has_empty_struct(pa.array(values.tolist()).type)
+        return not _has_empty_struct(pa.array(_cells(values)).type)
     except (pa.ArrowException, OverflowError):
         return False
 

@@ -168,6 +168,13 @@ def test_the_prompt_says_what_labels_mean_and_what_the_last_is_for():
     assert "an empty list" in LabelReply.of(["bug", "idea"], multiple=True).instructions()
 
 
+def nested(levels: int) -> dict[str, typing.Any]:
+    schema: dict[str, typing.Any] = {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -182,6 +189,7 @@ def test_the_prompt_says_what_labels_mean_and_what_the_last_is_for():
         ({"schema": pydantic.create_model("M")()}, "not M: give the class, not one of its objects"),
         ({"schema": {"a": {1, 2}, "b": object()}}, "schema= cannot be written as JSON"),
         ({"schema": list[int]}, "its top level is 'array'"),
+        ({"schema": nested(400)}, "cannot be written as the API takes it: maximum recursion depth exceeded"),
         ({"schema": typing.Literal["a"]}, "its top level is 'string'"),
         ({"schema": pydantic.create_model("M", x=(typing.Callable, ...))}, "Pydantic makes no JSON schema of M"),
         ({"schema": pydantic.create_model("M", x=(dict[str, int], ...))}, "'x' is an object without fixed fields"),

@@ -73,11 +73,13 @@ class SchemaReply:
             It is no schema, or none that the API takes; the message names the place.
         """
         made = json_schema_of(schema)
-        resolved(made)
         try:
+            resolved(made)
             sent = settled(transform(sendable(made)))
-        except (ValueError, TypeError, AssertionError, AttributeError, KeyError) as error:
-            raise InputError(f"schema=: the SDK cannot write it as the API takes it: {error}") from error
+        except InputError:
+            raise
+        except (ValueError, TypeError, AssertionError, AttributeError, KeyError, RecursionError) as error:
+            raise InputError(f"schema=: it cannot be written as the API takes it: {error}.") from error
         return cls(_text(made), _text(sent), flatten, prefixed)
 
     @property

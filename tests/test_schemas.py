@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb import InputError
-from batchnb.frames import check_into, column_in_the_way, names_of
+from batchnb.frames import Columns, check_into, column_in_the_way, names_of
 from batchnb.schemas import LabelReply, MisfitError, TextReply, ToolReply, reply_from_spec, reply_of
 
 labels = st.lists(
@@ -209,6 +209,29 @@ def test_only_tools_of_ones_own_have_columns():
     assert reply_of(tools=[search, own]) == ToolReply(("look_up",))
     assert reply_of(tools=[search]) == TextReply()
     assert names_of(ToolReply(("look_up",)), "x") == ("x", "x_look_up", "x_status", "x_error")
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_what_tools_are_called_with_stands_beside_the_text(samples):
+    def answered(*content, stop="tool_use"):
+        message = {"model": "m", "content": list(content), "stop_reason": stop, "usage": {}}
+        return json.dumps({"type": "succeeded", "message": message}).encode()
+
+    call = {"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {"q": "a"}}
+    text = {"type": "text", "text": "So."}
+    columns = Columns(ToolReply(("look_up", "stop")), "x", samples)
+    for result in (answered(call), answered(text, call, call), answered(text, stop="end_turn"), None):
+        for _ in range(samples):
+            columns.add(result, None, asked=True)
+    out = pd.DataFrame(columns.arrays())
+    assert list(out)[:5] == ["x", "x_look_up", "x_stop", "x_status", "x_error"]
+    assert (str(out["x"].dtype), out["x"].tolist()) == ("string", [pd.NA, "So.", "So.", pd.NA])
+    assert out["x_look_up"].tolist() == [{"q": "a"}, [{"q": "a"}, {"q": "a"}], None, None]
+    assert out["x_stop"].isna().all()
+    assert out["x_status"].tolist() == ["succeeded"] * 3 + ["pending"]
+    if samples == 2:
+        assert out["x_agreement"].tolist() == [1.0, 1.0, 1.0, pd.NA]
+        assert out["x_samples"].iloc[1] == [{"text": "So.", "calls": {"look_up": [{"q": "a"}, {"q": "a"}]}}] * 2
 
 
 # Fields and their columns

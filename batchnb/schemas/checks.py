@@ -85,49 +85,57 @@ def _choice(schema: Mapping[str, Any]) -> Check:
 
 
 def _any_of(schemas: Sequence[Mapping[str, Any]]) -> Check:
-    checks = [check_of(one) for one in schemas]
-    kinds = [one.get("type") for one in schemas]
+    branches = [(one.get("type"), check_of(one)) for one in schemas]
 
     def check(value: Any) -> Misfit | None:
-        found: list[Misfit] = []
-        for one in checks:
-            if (misfit := one(value)) is None:
+        kinds = _KINDS_OF[type(value)]
+        for kind, one in branches:
+            # Of an alternative of another type nothing is asked: saying why it does not fit takes longest.
+            if (kind is None or kind in kinds) and one(value) is None:
                 return None
-            found.append(misfit)
-        return _nearest(value, kinds, found)
+        return _nearest(value, branches)
 
     return check
 
 
 def _one_of(schemas: Sequence[Mapping[str, Any]]) -> Check:
-    checks = [check_of(one) for one in schemas]
-    kinds = [one.get("type") for one in schemas]
+    branches = [(one.get("type"), check_of(one)) for one in schemas]
 
     def check(value: Any) -> Misfit | None:
-        found = [one(value) for one in checks]
-        fitting = found.count(None)
+        kinds = _KINDS_OF[type(value)]
+        fitting = sum((kind is None or kind in kinds) and one(value) is None for kind, one in branches)
         if fitting == 1:
             return None
-        if fitting:
-            return Misfit("", f"{shown(value)} fits more than one of the alternatives")
-        return _nearest(value, kinds, [one for one in found if one is not None])
+        return (
+            Misfit("", f"{shown(value)} fits more than one of the alternatives")
+            if fitting
+            else _nearest(value, branches)
+        )
 
     return check
 
 
-def _nearest(value: Any, kinds: Sequence[Any], misfits: Sequence[Misfit]) -> Misfit:
-    """Give the misfit that helps most: that of the only alternative there is for such a value, or beside null."""
-    own = [misfit for kind, misfit in zip(kinds, misfits, strict=True) if kind == _type_of(value)]
-    beside = [misfit for kind, misfit in zip(kinds, misfits, strict=True) if kind != "null"]
+#: Which types of JSON Schema a value can be of.
+_KINDS_OF: dict[type, tuple[str, ...]] = {
+    str: ("string",),
+    bool: ("boolean",),
+    int: ("integer", "number"),
+    float: ("number", "integer"),
+    list: ("array",),
+    dict: ("object",),
+    type(None): ("null",),
+}
+
+
+def _nearest(value: Any, branches: Sequence[tuple[str | None, Check]]) -> Misfit:
+    """Say why a value fits no alternative, by the one it comes nearest: the only one of its type, or beside null."""
+    told = _KINDS_OF[type(value)]
+    own = [one for kind, one in branches if kind in told]
+    beside = [one for kind, one in branches if kind != "null"]
     for helpful in (own, beside):
-        if len(helpful) == 1:
-            return helpful[0]
+        if len(helpful) == 1 and (misfit := helpful[0](value)) is not None:
+            return misfit
     return Misfit("", f"{shown(value)} fits none of the alternatives")
-
-
-def _type_of(value: Any) -> str:
-    names = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
-    return names.get(type(value), "null")
 
 
 # Numbers

@@ -67,13 +67,24 @@ def submit(workspace, frame) -> Submit:
     return submit_to_workspace
 
 
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory):
+    """A simulator and a workspace that no test here has anything sent by."""
+    folder = tmp_path_factory.mktemp("strict")
+    with Simulator(folder / "simulator", seed=1) as simulator, simulator_client(simulator.url) as client:
+        workspace = Workspace(client, home=folder / "home")
+        yield simulator, workspace
+        workspace.close()
+
+
 @pytest.fixture
-def refused(submit, simulator, workspace):
+def refused(strict, frame):
     """Check that a call is refused with a message, and that nothing was sent or recorded."""
+    simulator, workspace = strict
 
     def check(said: str, template: Any = "About {review}", **options: Any) -> None:
         with pytest.raises(InputError, match=said) as raised:
-            submit(template, **options)
+            frame.batch.submit("review", template, workspace=workspace, progress=False, **options)
         assert str(raised.value).endswith("Nothing was sent."), raised.value
         assert str(raised.value).count("Nothing was sent.") == 1
         assert not any(call.path.endswith("/batches") for call in simulator.calls)

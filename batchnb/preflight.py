@@ -14,6 +14,7 @@ import msgspec
 from batchnb.api import Api
 from batchnb.capabilities import nearest, needs_of, notice, problem
 from batchnb.changes import asked_again
+from batchnb.columns import row_name
 from batchnb.errors import NOT_SENT, ApiError, CredentialsError, InputError, NotFoundError, RecipeChangedWarning
 from batchnb.ledger import Ledger, Row
 from batchnb.pricing import PriceTable
@@ -115,7 +116,8 @@ def check_first(
         _warn(f"The first request could not be checked before sending ({error}). It is sent all the same.")
         if error.status is None:  # a server that does not answer would not tell of models either
             return
-    check_model(api, prices, params, recipe.betas)
+    own = SLOTS[question.envelope] == "params"
+    check_model(api, prices, params, recipe.betas, row_name(frame, position) if own else "")
     for name, its in _differing(rows):
         check_model(api, prices, its, recipe.betas, name)
 

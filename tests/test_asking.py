@@ -436,3 +436,19 @@ def test_changed_messages_are_said_to_have_changed(submit):
     submit([*before, own]).result(SECONDS)
     with pytest.warns(UserWarning, match="the messages before the rows' own"):
         submit([before[0], {"role": "assistant", "content": "Yes?"}, own]).result(SECONDS)
+
+
+def test_a_preview_shows_the_examples_once_and_each_rows_own_params(frame, strict):
+    _, workspace = strict
+    shown = frame.batch.preview(
+        "review", "About {review}", n=2, workspace=workspace, labels=LABELS, params=lambda row: {"system": row.name},
+        examples=[(f"input {i}" + "x" * 300, "positive") for i in range(9)],
+    )  # fmt: skip
+    text = repr(shown).replace("⟦", "").replace("⟧", "")
+    assert text.count("user: About input 0x") == 1
+    assert text.count('assistant: {"label": "positive"}') == 3
+    assert "[12 more messages]" in text
+    assert "[the same 18 messages as above]\n    user: About bad" in text
+    first, second = (json.loads(row.request_json) for row in shown.preview.rows)
+    assert (first["system"], second["system"]) == ("a", "b")
+    assert len(first["messages"]) == 19

@@ -213,6 +213,12 @@ def test_every_model_that_rows_name_for_themselves_is_asked_for(simulator, works
     }  # fmt: skip
 
 
+def test_a_row_of_its_own_params_is_named_where_its_model_cannot(simulator, workspace):
+    refused(simulator, workspace, "Row 0: The model 'claude-haiku-4-5' takes no effort=",
+            params=lambda row: {"output_config": {"effort": "low"}})  # fmt: skip
+    refused(simulator, workspace, "^max_tokens is 70,000", max_tokens=70_000, params=lambda row: None)
+
+
 def test_of_many_models_only_a_few_are_asked_for(simulator, workspace):
     frame = pd.DataFrame({"review": [f"r{i}" for i in range(30)]})
     names = [f"claude-opus-5?{i}" for i in range(30)]

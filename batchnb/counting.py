@@ -301,7 +301,7 @@ def price_of(
     each : numpy.ndarray
         The input tokens of each.
     output : float or None
-        The output tokens of each. None: as many as each may have.
+        The output tokens of each, as far as it may have so many. None: as many as each may have.
     batch : bool
         Whether they go in a batch.
     """
@@ -310,7 +310,7 @@ def price_of(
         price = prices.price(limits.model)
         if price is None:
             return None
-        spoken = limits.max_tokens if output is None else output
+        spoken = limits.max_tokens if output is None else min(output, limits.max_tokens)
         top = price.above.prompt_tokens if price.above is not None else math.inf
         here = each[places]
         for part, prompt in ((here[here <= top], 0), (here[here > top], None if top == math.inf else int(top) + 1)):

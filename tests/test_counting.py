@@ -40,6 +40,11 @@ def test_without_expected_replies_each_is_as_long_as_it_may_be():
     assert cost == (100 * D("2.5") + 1_000 * D("7.5") * D("1.1")) / 1_000_000
 
 
+def test_no_reply_is_expected_to_be_longer_than_it_may_be():
+    cost = price_of(PRICES, asks(HAIKU, SONNET), np.array([0.0, 0.0]), 200)
+    assert cost == (100 * D("2.5") + 200 * D("7.5") * D("1.1")) / 1_000_000
+
+
 def test_each_request_is_priced_in_its_own_tier():
     cost = price_of(PRICES, asks(TIERED, TIERED), np.array([100_000.0, 100_001.0]), 10)
     assert cost == (100_000 * D("0.05") + 10 * D("0.25") + 100_001 * D("0.25") + 10 * D("1.25")) / 1_000_000

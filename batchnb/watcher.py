@@ -185,16 +185,21 @@ class Watcher:
     # The thread
 
     def _run(self) -> None:
+        while not self._stopping:
+            with self._stepping:  # also while giving up: a thread that is about to end is not at rest
+                pause = self._step_or_give_up()
+            if pause is None:
+                return
+            self._wake.wait(pause)
+            self._wake.clear()
+        self._give_up(BatchnbError("its workspace was closed"))
+
+    def _step_or_give_up(self) -> float | None:
         try:
-            while not self._stopping:
-                pause = self._step_safely()
-                if pause is None:
-                    return
-                self._wake.wait(pause)
-                self._wake.clear()
-            self._give_up(BatchnbError("its workspace was closed"))
+            return self._step_safely()
         except BatchnbError as error:
             self._give_up(error)
+            return None
         except BaseException as error:  # a defect of ours: whoever waits for a job must be told, not left hanging
             self._give_up(error)
             raise
@@ -213,8 +218,7 @@ class Watcher:
 
     def _step_safely(self) -> float | None:
         try:
-            with self._stepping:
-                pause = self.step()
+            pause = self.step()
         except LedgerError as error:
             # Nothing can be recorded, so nothing may be sent. The disk may have room again later.
             self.failure = error

@@ -97,7 +97,9 @@ def limited(
     plan = plan_of(ledger, frame, recipe, rows, rule="new" if job is None else "rerun")
     if not plan.unsent and job is None:
         return delivery
-    if job is not None and (not plan.unsent or (job.state == "open" and job.delivery.max_cost == delivery.max_cost)):
+    goes_on = job is not None and job.state == "open" and job.delivery.max_cost == delivery.max_cost
+    # With another cache a request may cost more at most: each may write it.
+    if job is not None and (not plan.unsent or (goes_on and job.delivery.cache == delivery.cache)):
         # What was found when it was sent goes for what is asked again; and a job that goes on was allowed to.
         old = job.delivery
         return msgspec.structs.replace(

@@ -304,6 +304,19 @@ def test_an_unfinished_job_goes_on_with_the_new_setting(bench):
     assert bench.server.batches[0].requests[0]["params"]["system"][0]["cache_control"]["ttl"] == "5m"
 
 
+def test_a_limit_that_held_without_a_cache_is_counted_anew_with_one(bench):
+    """At worst each request writes the cache, at twice the price."""
+    workspace = bench.open()
+    bench.server.always["create"] = Status(529)
+    cached(bench, cache=None, workspace=workspace, max_cost=0.24)
+    bench.server.wait_for(lambda: bench.server.called("POST", "/batches"))
+    workspace.close()
+    bench.server.always.clear()
+    with pytest.raises(InputError, match=r"more than max_cost=0\.24"):
+        cached(bench, cache="1h", max_cost=0.24)
+    assert_echoed(cached(bench, cache=None, max_cost=0.24))
+
+
 def test_rows_that_bring_all_of_their_params_or_marks_of_their_own_are_left_as_they_are(bench):
     marks = {"type": "ephemeral", "ttl": "5m"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -178,8 +179,10 @@ def _expected(
     answered = facts.usage.requests
     if not still_open or facts.cost is None:
         return None, None
-    if answered:  # those of the open requests will cost what the others did
-        return facts.cost * (answered + still_open) / answered, None
+    if answered:  # those of the open requests will cost what the others did, unless they are held back
+        limit = job.delivery.max_cost
+        most = math.inf if limit is None else max(facts.cost, float(limit))
+        return min(most, facts.cost * (answered + still_open) / answered), None
     if facts.before is not None and facts.before.cost is not None:
         answers = f"{facts.before.answers:,} earlier answer{'' if facts.before.answers == 1 else 's'}"
         return facts.before.cost * still_open, f"from {answers} of this recipe"

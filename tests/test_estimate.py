@@ -124,7 +124,7 @@ def test_functions_of_a_row_and_samples_and_series(frame, workspace):
         return {"messages": [{"role": "user", "content": row["review"]}], "max_tokens": 10 if len(asked) % 2 else 20}
 
     found = part.batch.estimate("review", ask, workspace=workspace)
-    assert len(asked) == 40  # a function is called once for each row
+    assert len(asked) <= 41  # once for each row, and once to see what the rows share
     assert found.most_output_tokens == 20 * 30
     assert found.counted == 40
     thrice = estimate(part, workspace, samples=3)
@@ -251,3 +251,24 @@ def test_without_earlier_answers_it_expects_what_was_estimated_or_says_nothing(f
     assert "expected in all, as estimated" in summary_text(shot)
     for one in (quiet, job):
         one.cancel()
+
+
+# The prompt cache
+
+
+def test_at_most_pays_for_a_cache_that_every_request_writes(frame, workspace):
+    system = "Judge reviews strictly. " * 1_000
+    plain, cached = (estimate(frame, workspace, system=system, cache=cache) for cache in (None, "1h"))
+    shared = 6_000 * plain.requests  # some four characters to a token
+    assert cached.worst - plain.worst == pytest.approx(shared * 0.5 / 1e6, rel=0.05)
+    assert cached.cost == plain.cost
+    assert plain.notes == ()
+    assert cached.notes[0].startswith("What is expected leaves the prompt cache out")
+
+
+def test_marks_of_the_users_own_are_paid_for_too(frame, workspace):
+    text = "Judge reviews strictly. " * 1_000
+    marked = [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]
+    plain, cached = (estimate(frame, workspace, system=system, cache=None) for system in (text, marked))
+    inputs = plain.input_tokens.expected * 0.5 / 1e6
+    assert cached.worst - plain.worst == pytest.approx(0.25 * inputs, rel=0.02)

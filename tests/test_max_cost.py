@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 from wordy import texts
 
 from batchnb import InputError, Job, Workspace
+from batchnb.display import TextProgress
 from batchnb.sim import Fault, Simulator
 from batchnb.sim.responder import Reply, count_tokens
 
@@ -126,6 +128,15 @@ def test_it_stops_before_more_is_spent_and_says_what_was_held_back(frame, worksp
     assert job.snapshot().note == held["good_error"].iloc[0]
     assert workspace.jobs()["note"].iloc[0] == held["good_error"].iloc[0]
     assert job.status == "ended"
+
+
+def test_a_log_says_at_the_end_what_was_held_back(frame, workspace):
+    job = submit(frame, workspace, max_cost=worst(frame, workspace) / 6, if_over="stop")
+    job.result(SECONDS)
+    log = io.StringIO()
+    TextProgress(log).update(job.snapshot())
+    assert "Held back: $" in log.getvalue()
+    assert log.getvalue().endswith("Run the cell again with a higher max_cost.\n")
 
 
 def test_running_the_cell_again_goes_on_only_with_a_higher_limit(frame, workspace, simulator):

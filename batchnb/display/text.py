@@ -161,7 +161,9 @@ class TextProgress:
             return
         if snapshot.status == "ended":
             self._ended = True
-            self._write(line_text(snapshot))
+            # Why rows have no answer, although the job has ended, is said where it ends: nobody looks further.
+            open_rows = snapshot.note if snapshot.outcomes.get("pending") else None
+            self._write(line_text(snapshot) + (f" · {units.clean(open_rows, 400)}" if open_rows else ""))
         elif self._bars is not None:
             done, total = words.finished(snapshot)
             self._bars.show(self, Bar(done, total, partial(_bar_words, snapshot)))

@@ -1,22 +1,21 @@
-"""Tokens and dollars before anything is sent: from the free count_tokens endpoint, asked for a sample of requests."""
+"""Tokens before anything is sent: from the free count_tokens endpoint, asked for a sample of the requests."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from batchnb import tokens
+from batchnb.costing import Ask, Limits
 from batchnb.errors import ApiError, InputError
 from batchnb.params import NOT_SENT
 from batchnb.preflight import raise_refusal
-from batchnb.pricing import PriceTable, Usage
-from batchnb.tokens import Fit, Size
+from batchnb.pricing import PriceTable
+from batchnb.tokens import Fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,39 +24,13 @@ if TYPE_CHECKING:
     from batchnb.ledger import Ledger, Row
     from batchnb.recipes import Recipe
 
-__all__ = [
-    "Ask",
-    "Counted",
-    "Limits",
-    "Plan",
-    "Priced",
-    "check_sample",
-    "count",
-    "plan_of",
-    "price_at_most",
-    "price_of",
-]
+__all__ = ["Counted", "Plan", "check_sample", "count", "plan_of"]
 
 #: Calls of count_tokens under way at once. Its rate limits are its own, and those of small accounts are low.
 AT_ONCE = 4
 
 #: The slot whose rows give whole params, see ``recipes.SLOTS``: each may name a model and max_tokens of its own.
 _PARAMS = 2
-
-
-class Limits(NamedTuple):
-    """What decides the price of a request, beside its length."""
-
-    model: str
-    max_tokens: int
-    geo: str | None
-
-
-class Ask(NamedTuple):
-    """A question: how long it is, and what decides its price."""
-
-    size: Size
-    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,117 +246,6 @@ def _count(api: Api, prices: PriceTable, recipe: Recipe, requests: dict[int, dic
                         found.broken = str(error)
             if found.broken is not None:
                 return
-
-
-# Dollars
-
-
-class Priced(NamedTuple):
-    """What requests can cost at most, in dollars: in all, and as the parts that make up one request's."""
-
-    total: Decimal
-    each: Decimal
-    per_character: Decimal
-    per_extra: Decimal
-
-
-def price_of(
-    prices: PriceTable, asks: Sequence[Ask], each: Any, output: float | None, *, batch: bool = True
-) -> Decimal | None:
-    """Give what requests cost, in dollars; None where a price is unknown.
-
-    Parameters
-    ----------
-    prices : PriceTable
-        The prices.
-    asks : sequence of Ask
-        The requests.
-    each : numpy.ndarray
-        The input tokens of each.
-    output : float or None
-        The output tokens of each, as far as it may have so many. None: as many as each may have.
-    batch : bool
-        Whether they go in a batch.
-    """
-    total = Decimal(0)
-    for limits, places in _alike(asks):
-        price = prices.price(limits.model)
-        if price is None:
-            return None
-        spoken = limits.max_tokens if output is None else min(output, limits.max_tokens)
-        top = price.above.prompt_tokens if price.above is not None else math.inf
-        here = each[places]
-        for part, prompt in ((here[here <= top], 0), (here[here > top], None if top == math.inf else int(top) + 1)):
-            if not len(part):
-                continue
-            usage = Usage(round(float(part.sum())), round(spoken * len(part)), requests=len(part))
-            cost = price.cost(usage, batch=batch, geo=limits.geo, prompt_tokens=prompt)
-            if cost is None:
-                return None
-            total += cost
-    return total
-
-
-def _alike(asks: Sequence[Ask]) -> list[tuple[Limits, list[int]]]:
-    """Group requests by what decides their price."""
-    groups: dict[Limits, list[int]] = {}
-    for place, ask in enumerate(asks):
-        groups.setdefault(ask.limits, []).append(place)
-    return list(groups.items())
-
-
-def price_at_most(
-    prices: PriceTable, asks: Sequence[Ask], fit: Fit, cache: str | None = None, marked: str | None = None
-) -> Priced | None:
-    """Give what requests can cost at most, in dollars; None where a price is unknown.
-
-    The input tokens are those at the upper end of the interval, the output tokens as many as ``max_tokens`` allows.
-
-    Parameters
-    ----------
-    prices : PriceTable
-        The prices.
-    asks : sequence of Ask
-        The requests.
-    fit : Fit
-        Their input tokens.
-    cache : {"5m", "1h"} or None
-        How long the shared part of the prompts is cached: at worst each request writes it to the cache.
-    marked : {"5m", "1h"} or None
-        How long what the user has marked is cached: at worst each request writes the whole of its prompt.
-    """
-    if marked is not None:
-        found = [prices.price(limits.model) for limits, _ in _alike(asks)]
-        fit = fit.times(max((float(getattr(one, f"cache_write_{marked}")) for one in found if one), default=1.0))
-    total_cost = price_of(prices, asks, fit.each * fit.margin, None)
-    if total_cost is None:
-        return None
-    lines = list(fit.lines.values())
-    fixed, per_character, per_extra = (
-        max(0.0, *(getattr(line, name) for line in lines)) * fit.margin
-        for name in ("fixed", "per_character", "per_extra")
-    )
-    each = dollars_character = dollars_extra = Decimal(0)
-    for limits, places in _alike(asks):
-        price = prices.price(limits.model)
-        assert price is not None  # noqa: S101  # the total is known
-        prompt = float(fit.each[places].max()) * fit.margin
-        shared = min(fixed, prompt)
-
-        def cost(usage: Usage) -> Decimal:
-            found = price.cost(usage, geo=limits.geo, prompt_tokens=math.ceil(prompt))  # noqa: B023  # used at once
-            assert found is not None  # noqa: S101  # the total is known
-            return found
-
-        written = {"5m": "cache_write_5m", "1h": "cache_write_1h"}.get(cache or "", "input_tokens")
-        more = cost(Usage(**{written: math.ceil(shared)})) - cost(Usage(math.ceil(shared)))
-        total_cost += more * len(places)
-        first = cost(Usage(math.ceil(fixed), limits.max_tokens)) + more
-        a_million = cost(Usage(1_000_000)) / 1_000_000
-        each = max(each, first)
-        dollars_character = max(dollars_character, a_million * Decimal(repr(per_character)))
-        dollars_extra = max(dollars_extra, a_million * Decimal(repr(per_extra)))
-    return Priced(total_cost, each, dollars_character, dollars_extra)
 
 
 def check_sample(n: Any, seed: Any) -> None:

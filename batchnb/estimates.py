@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from batchnb.counting import Ask, Counted, Plan, check_sample, count, plan_of, price_at_most, price_of
+from batchnb.costing import Ask, price_at_most, price_of
+from batchnb.counting import Counted, Plan, check_sample, count, plan_of
 from batchnb.deliveries import with_cache
 from batchnb.delivery import Delivery
 from batchnb.display import Estimate, Range

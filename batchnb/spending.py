@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from batchnb.budget import Allowance, amount_of, dollars
-from batchnb.counting import Plan, Priced, count, plan_of, price_at_most, price_of
+from batchnb.costing import Priced, price_at_most, price_of
+from batchnb.counting import Plan, count, plan_of
 from batchnb.errors import InputError
 from batchnb.history import allowance_of, earlier
 from batchnb.outputs import assumed_output

@@ -11,9 +11,12 @@ from wordy import texts
 
 import batchnb
 from batchnb import CredentialsError, InputError, Workspace, pricelist
+from batchnb.delivery import Delivery
 from batchnb.display import Estimate, summary_text, units
-from batchnb.pricing import PriceTable
+from batchnb.ledger import JobRecord
+from batchnb.pricing import PriceTable, Usage
 from batchnb.sim import Fault, Simulator
+from batchnb.state import Facts, _expected
 
 TEMPLATE = "Classify the sentiment of this review: {review}"
 LABELS = ["positive", "negative"]
@@ -251,6 +254,17 @@ def test_without_earlier_answers_it_expects_what_was_estimated_or_says_nothing(f
     assert "expected in all, as estimated" in summary_text(shot)
     for one in (quiet, job):
         one.cancel()
+
+
+def test_a_forecast_is_no_higher_than_what_the_job_may_cost():
+    limited, free = (
+        JobRecord(1, "job_1", "a", "open", {}, Delivery(max_cost=most), 10, 0, 5, 100, 1, 0.0, None, None)
+        for most in ("1.5", None)
+    )
+    facts = Facts({}, Usage(requests=10), 1.0, (), 0, None)
+    assert _expected(free, facts, 30, {}) == (4.0, None)
+    assert _expected(limited, facts, 30, {}) == (1.5, None)
+    assert _expected(limited, facts, 1, {}) == (1.1, None)
 
 
 # The prompt cache

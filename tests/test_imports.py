@@ -35,7 +35,7 @@ LAYERS: list[set[str]] = [
         "waiting",
     },
     {"api", "arrays", "delivery", "params", "pricelist", "results", "templates", "tokens"},
-    {"budget", "caching"},
+    {"budget", "caching", "costing"},
     {"columns", "conversations", "ledger"},
     {"history"},
     {"frames", "recipes", "settling", "sqlvalues", "state"},
@@ -56,9 +56,9 @@ LAYERS: list[set[str]] = [
 ]
 
 #: Values in, values out: no clock, no files, no network, no threads.
-PURE = {"errors", "snapshot", "arrays", "budget", "caching", "cells", "delivery", "outputs", "pricing", "requests",
-        "sampling", "schedule", "schemas", "params", "results", "templates", "tokens", "frames", "recipes", "changes",
-        "flatfiles", "sqlvalues", "display.draft", "thinking", "columns", "conversations", "capabilities",
+PURE = {"errors", "snapshot", "arrays", "budget", "caching", "cells", "costing", "delivery", "outputs", "pricing",
+        "requests", "sampling", "schedule", "schemas", "params", "results", "templates", "tokens", "frames", "recipes",
+        "changes", "flatfiles", "sqlvalues", "display.draft", "thinking", "columns", "conversations", "capabilities",
         "examples"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",

@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from batchnb.counting import Ask, Limits, price_at_most, price_of
+from batchnb.costing import Ask, Limits, price_at_most, price_of
 from batchnb.pricing import PriceTable, load_prices
 from batchnb.tokens import Fit, Interval, Line, Size
 

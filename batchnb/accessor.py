@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from batchnb.composer import Composer
     from batchnb.display import Estimate
     from batchnb.job import Job
+    from batchnb.pilots import Pilot
     from batchnb.previews import ShownPreview
     from batchnb.recipes import Recipe
     from batchnb.workspace import Workspace
@@ -307,6 +308,51 @@ class FrameAccessor:
         recipe = recipe_of(workspace, self._frame, column, template, **options)
         return estimate(workspace, self._frame, recipe, n=n, seed=seed, cache=cache)
 
+    @_takes_what(submit, *_ONLY_SUBMIT)
+    def pilot(
+        self, column: Hashable, template: Template = None, n: int = 20, *, gold: Any = None, seed: int = 0,
+        **options: Any,
+    ) -> Pilot:  # fmt: skip
+        """Have a sample of the rows answered now, one by one through Messages: at the full price, twice that of batches.
+
+        Shows the answers, their mix and agreement, and what the rest will cost. A later `submit` with the same
+        arguments gives these rows the same answers, and sends only the others. Rows that have an answer already are not
+        asked again; each of the others is, and paid for, once. Touches the network, and blocks until all are answered;
+        an interrupt keeps the answers that came.
+
+        Parameters
+        ----------
+        n : int
+            Rows to ask, spread over the lengths of what the rows ask; of equal rows, one.
+        gold : hashable or mapping, optional
+            A column that holds the answers wanted, which the answers are compared with; for a schema, a dict of new
+            columns and the columns to compare them with.
+        seed : int
+            Another one takes another sample.
+        column, template, into, labels, multiple, other, explain, schema, flatten, examples, images, documents
+            As `submit` takes them.
+        system, model, max_tokens, thinking, effort, params, key, missing, fresh, samples, overwrite, workspace
+            As `submit` takes them. Of several samples, the first of each row is asked now.
+
+        Returns
+        -------
+        Pilot
+            Shows itself, as HTML or as text; ``to_frame()``, ``mix``, ``agreement``, ``usage``, ``cost``, ``rest``.
+
+        Raises
+        ------
+        InputError
+            As `submit` would, or there is no such gold column. Nothing was sent.
+        CredentialsError
+            There is no key, or the server refuses it.
+        """
+        from batchnb.asking import recipe_of
+        from batchnb.pilots import run
+
+        workspace = options.pop("workspace", None) or _default_workspace()
+        recipe = recipe_of(workspace, self._frame, column, template, **options)
+        return run(workspace, self._frame, recipe, n, gold=gold, seed=seed)
+
     def compose(
         self, column: Hashable, template: str | None = None, *, labels: Sequence[str | int] | None = None,
         system: str | None = None, model: str | None = None, into: str | None = None, max_tokens: int | None = None,
@@ -447,6 +493,21 @@ class SeriesAccessor:
         """
         column, frame = self._framed()
         return FrameAccessor(frame).estimate(column, template, n=n, seed=seed, **options)
+
+    def pilot(self, template: Template = None, n: int = 20, **options: Any) -> Pilot:
+        """Have a sample of the values answered now, at the full price, as ``df.batch.pilot`` does. Blocks meanwhile.
+
+        Parameters
+        ----------
+        template : str, callable or None
+            As `submit` takes it.
+        n : int
+            Values to ask.
+        **options
+            Everything else that ``df.batch.pilot`` takes.
+        """
+        column, frame = self._framed()
+        return FrameAccessor(frame).pilot(column, template, n, **options)
 
     def compose(self, template: str | None = None, **options: Any) -> Composer:
         """Open a form that puts the job together, as ``df.batch.compose`` does. Returns at once.

@@ -218,6 +218,33 @@ class Api:
 
     # Neighbours
 
+    def create_message(self, body: bytes, betas: Sequence[str] = ()) -> bytes:
+        """Have one request answered now, at the standard price: one attempt, never repeated here.
+
+        Parameters
+        ----------
+        body : bytes
+            The request's params as JSON.
+        betas : sequence of str
+            Beta headers.
+
+        Returns
+        -------
+        bytes
+            The message as it came, in the API's own JSON.
+
+        Raises
+        ------
+        RefusedError
+            Nothing was answered, nor paid for.
+        AmbiguousError
+            The request may have been answered, and paid for: Messages has no way to ask.
+        """
+        headers = {"content-type": "application/json"} | ({"anthropic-beta": ",".join(betas)} if betas else {})
+        response = self._call("POST", "/v1/messages", content=body, headers=headers)
+        self._decode(response, dict[str, Any])
+        return bytes(response.content)
+
     def count_tokens(self, params: Mapping[str, Any], betas: Sequence[str] = (), *, timeout: float = 10.0) -> int:
         """Ask the free count_tokens endpoint, with the fields of `params` that it takes.
 

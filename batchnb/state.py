@@ -139,7 +139,7 @@ def snapshot_of(
     `forecasts` has the dollars that a request is expected to cost, by recipe, as estimated in this process.
     """
     batches = ledger.batches.of_job(job.number)
-    lines = tuple(map(_line, batches))
+    lines = tuple(_line(batch) for batch in batches if not batch.standard)
     unsent = ledger.rows.count_unsent(job.number) if job.state == "open" else 0
     now = time.time()
     note = str(failure) if failure else _note(job, batches, now)
@@ -202,6 +202,8 @@ def _note(job: JobRecord, batches: Sequence[BatchRecord], now: float) -> str | N
 
 def deadline(batch: BatchRecord, now: float) -> str | None:
     """Warn of a batch that is about to expire, or whose results the server is about to drop, or has dropped."""
+    if batch.standard:
+        return None
     running = batch.state in ("in_progress", "canceling")
     if running and batch.expires_at is not None and now < batch.expires_at < now + EXPIRES_SOON:
         return (
@@ -226,19 +228,20 @@ def batch_frame(ledger: Ledger, number: int, prices: PriceTable) -> pd.DataFrame
     """List a job's batches: id, state, the five request counts, cost in dollars, times (UTC), note.
 
     The cost is that of a batch's answers to the job's own rows: over all batches they add up to what the job's answers
-    cost. It is missing where a price is unknown.
+    cost, but for those that came one by one, which are in no batch. It is missing where a price is unknown.
     """
     used = ledger.rows.usage_of_batches(number)
     rows = [
-        _row(batch, _sum(_costs(used.get(batch.id, ()), prices, batch=not batch.standard)))
+        _row(batch, _sum(_costs(used.get(batch.id, ()), prices)))
         for batch in ledger.batches.of_job(number)
+        if not batch.standard
     ]
     return pd.DataFrame(rows, columns=BATCH_COLUMNS).astype({"cost": float})
 
 
-def _costs(lines: Iterable[UsageLine], prices: PriceTable, *, batch: bool = True) -> list[Decimal | None]:
+def _costs(lines: Iterable[UsageLine], prices: PriceTable) -> list[Decimal | None]:
     return [
-        cost_of(prices, one.model, one.usage, geo=one.geo, batch=batch, prompt_tokens=one.prompt_tokens)
+        cost_of(prices, one.model, one.usage, geo=one.geo, batch=one.batch, prompt_tokens=one.prompt_tokens)
         for one in lines
     ]
 

@@ -149,6 +149,9 @@ class Turns:
         """
         due.at = self._clock() + OTHERS_INTERVAL
         owner = self._ledger.owner
+        if batch.standard:  # no batch: there is nothing on the server to be found
+            given_up = self._ledger.pilots.look_after(batch.id, batch.owner)
+            return Turned(changed=given_up, again=given_up, let_go=given_up)
         if batch.owner != owner.name and owner.is_alive(batch.owner):
             return Turned()
         note = "Sending it was interrupted. Whether the server took it is being found out; nothing is sent twice."

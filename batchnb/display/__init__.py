@@ -8,6 +8,8 @@ from __future__ import annotations
 from batchnb.display.estimate import Estimate, Range
 from batchnb.display.job_html import summary_html
 from batchnb.display.job_view import Job, JobView
+from batchnb.display.pilot import FULL_PRICE, PilotRow, PilotView, pilot_text
+from batchnb.display.pilot_html import pilot_html
 from batchnb.display.preview import Preview, PreviewRow
 from batchnb.display.preview_html import preview_html
 from batchnb.display.progress import embed, has_front_end, show
@@ -15,11 +17,14 @@ from batchnb.display.text import TextProgress, line_text, preview_text, summary_
 from batchnb.snapshot import BatchLine, ErrorKind, RequestCounts, Snapshot, Usual
 
 __all__ = [
+    "FULL_PRICE",
     "BatchLine",
     "ErrorKind",
     "Estimate",
     "Job",
     "JobView",
+    "PilotRow",
+    "PilotView",
     "Preview",
     "PreviewRow",
     "Range",
@@ -30,6 +35,8 @@ __all__ = [
     "embed",
     "has_front_end",
     "line_text",
+    "pilot_html",
+    "pilot_text",
     "preview_html",
     "preview_text",
     "show",

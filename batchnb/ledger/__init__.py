@@ -15,7 +15,8 @@ from batchnb.ledger.copies import COPIED, hold_back_copied
 from batchnb.ledger.foreign import Foreign, ForeignBatch
 from batchnb.ledger.jobs import JobRecord, Jobs, NewJob, Row
 from batchnb.ledger.owners import Owner
-from batchnb.ledger.rows import RowAnswer, Rows, UsageLine
+from batchnb.ledger.pilots import Call, Pilots
+from batchnb.ledger.rows import Origin, RowAnswer, Rows, UsageLine
 from batchnb.ledger.store import Store, make_private_folder
 from batchnb.ledger.terms import ATTACHED, LIVE
 from batchnb.ledger.warming import Warming
@@ -25,12 +26,14 @@ __all__ = [
     "COPIED",
     "LIVE",
     "BatchRecord",
+    "Call",
     "Fits",
     "ForeignBatch",
     "JobRecord",
     "Jobs",
     "Ledger",
     "NewJob",
+    "Origin",
     "Row",
     "RowAnswer",
     "UsageLine",
@@ -57,6 +60,8 @@ class Ledger:
         Batches that this ledger did not send.
     warming : Warming
         How the server's prompt cache is filled.
+    pilots : Pilots
+        Requests sent one by one.
     held_back : int
         Requests that are not sent before somebody decides, since opening the ledger showed that it is a copy.
     owner : Owner
@@ -79,6 +84,7 @@ class Ledger:
         self.rows = Rows(self._store)
         self.askings = Askings(self._store)
         self.warming = Warming(self._store)
+        self.pilots = Pilots(self._store, self.jobs, self.batches, self.owner)
         try:
             self.held_back = hold_back_copied(self._store, self.batches)
         except BaseException:

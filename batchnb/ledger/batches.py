@@ -111,6 +111,7 @@ class Batches:
         query = """
             SELECT ended_at - created_at FROM batches
             WHERE state IN ('ended', 'collected') AND ended_at > created_at AND canceled = 0 AND cancel_asked = 0
+            AND NOT standard
             AND id IN (SELECT batch FROM jobs JOIN job_batches ON job = number
                        WHERE json_extract(recipe, '$.shared.model') = :model)
             AND id NOT IN (SELECT batch FROM job_batches WHERE job = :without)

@@ -97,7 +97,7 @@ class Foreign:
                 return known
             if db.execute(
                 # One that was given up for now is looked for again when its cell is run again.
-                "SELECT 1 FROM batches WHERE requests = ? AND (state IN ('submitting', 'uncertain')"
+                "SELECT 1 FROM batches WHERE requests = ? AND NOT standard AND (state IN ('submitting', 'uncertain')"
                 " OR state = 'lost' AND given_up = 1 AND server_id IS NULL)",
                 (batch.requests,),
             ).fetchone():

@@ -13,7 +13,7 @@ from batchnb.ledger.terms import UNSENT
 from batchnb.pricing import LARGE_PROMPT, Usage
 from batchnb.snapshot import ErrorKind
 
-__all__ = ["RowAnswer", "Rows", "Spent", "UsageLine"]
+__all__ = ["Origin", "RowAnswer", "Rows", "Spent", "UsageLine"]
 
 #: What became of each sample of each row of a job (:job).
 _SAMPLES = """
@@ -47,13 +47,32 @@ class RowAnswer(NamedTuple):
     result: bytes | None
 
 
+class Origin(NamedTuple):
+    """Where the answer to a request is from, and what it used. Times are seconds since the epoch.
+
+    Until there is an answer, only what is known of its batch; `model` is empty where no model answered.
+    """
+
+    batch_id: str | None
+    ended_at: float | None
+    standard: bool
+    model: str
+    geo: str | None
+    usage: Usage
+    result: bytes | None
+
+
 class UsageLine(NamedTuple):
-    """Tokens of answers that are priced alike. `prompt_tokens` is the size of the largest single prompt."""
+    """Tokens of answers that are priced alike. `prompt_tokens` is the size of the largest single prompt.
+
+    `batch` is False for those that came one by one, at the standard price.
+    """
 
     model: str
     geo: str | None
     prompt_tokens: int
     usage: Usage
+    batch: bool = True
 
 
 class Spent(NamedTuple):
@@ -92,16 +111,20 @@ class Rows:
 
     def usage(self, number: int) -> list[UsageLine]:
         """Sum the tokens of a job's answers by what decides their price; an answer for several rows counts once."""
-        prompt = "input_tokens + cache_read + cache_write_5m + cache_write_1h"
+        prompt = "a.input_tokens + a.cache_read + a.cache_write_5m + a.cache_write_1h"
         query = f"""
-            SELECT model, geo, MAX({prompt}), SUM(input_tokens), SUM(output_tokens), SUM(cache_read),
-                   SUM(cache_write_5m), SUM(cache_write_1h), COUNT(*)
-            FROM answers WHERE model <> '' AND request IN (SELECT request FROM job_rows WHERE job = ?)
-            GROUP BY model, geo, {prompt} > {LARGE_PROMPT}
+            SELECT a.model, a.geo, b.standard IS 1 AS standard, MAX({prompt}), SUM(a.input_tokens),
+                   SUM(a.output_tokens), SUM(a.cache_read), SUM(a.cache_write_5m), SUM(a.cache_write_1h), COUNT(*)
+            FROM answers AS a LEFT JOIN batches AS b ON b.id = a.batch
+            WHERE a.model <> '' AND a.request IN (SELECT request FROM job_rows WHERE job = ?)
+            GROUP BY a.model, a.geo, standard, {prompt} > {LARGE_PROMPT}
         """
         with self._store.read() as db:
             found = db.execute(query, (number,)).fetchall()
-        return [UsageLine(model, geo, largest, Usage(*sums)) for model, geo, largest, *sums in found]
+        return [
+            UsageLine(model, geo, largest, Usage(*sums), batch=not standard)
+            for model, geo, standard, largest, *sums in found
+        ]
 
     def usage_of_batches(self, number: int) -> dict[int, list[UsageLine]]:
         """Sum the tokens of a job's answers as `usage` does, for each batch that brought them, by its number."""
@@ -220,6 +243,27 @@ class Rows:
             if len(rows) < CHUNK:
                 return
             start += CHUNK
+
+    def origins(self, number: int) -> Iterator[tuple[bytes, Origin]]:
+        """Read where the answers to a job's requests are from, by the requests' digests."""
+        query = """
+            SELECT j.position, r.digest, b.server_id, b.ended_at, b.standard IS 1, COALESCE(a.model, ''), a.geo,
+                   COALESCE(a.input_tokens, 0), COALESCE(a.output_tokens, 0), COALESCE(a.cache_read, 0),
+                   COALESCE(a.cache_write_5m, 0), COALESCE(a.cache_write_1h, 0), a.result
+            FROM job_rows AS j JOIN requests AS r ON r.id = j.request
+            LEFT JOIN answers AS a ON a.request = r.id
+            LEFT JOIN batches AS b ON b.id = CASE WHEN a.request IS NULL THEN r.batch ELSE a.batch END
+            WHERE j.job = ? AND j.position > ? ORDER BY j.position LIMIT ?
+        """
+        last = -1
+        while True:
+            with self._store.read() as db:
+                rows = db.execute(query, (number, last, CHUNK)).fetchall()
+            for last, digest, batch_id, ended_at, standard, model, geo, *tokens, result in rows:  # noqa: B007
+                usage = Usage(*tokens, requests=1)
+                yield digest, Origin(batch_id, ended_at, bool(standard), model, geo, usage, result)
+            if len(rows) < CHUNK:
+                return
 
     def _of_rows(self, number: int, query: str) -> list[Any]:
         samples = self._samples(number)

@@ -1,0 +1,172 @@
+"""Requests that a pilot sends one by one through Messages, at the standard price.
+
+Each has a row in ``batches`` of its own (``standard`` 1, and never a ``server_id``), so that a claim, a call and an
+answer are recorded for one request at a time: whatever dies leaves no more in doubt than the calls in flight.
+``created_at`` is when its call was made, NULL until then; ``ended_at`` when its answer came. Messages has no way to
+look an answer up, so nothing here is ever settled by listing: a call without a usable answer is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from batchnb.ledger.batches import Batches
+from batchnb.ledger.jobs import JobRecord, Jobs, NewJob, Row
+from batchnb.ledger.owners import Owner
+from batchnb.ledger.store import Store
+from batchnb.ledger.terms import UNSENT
+from batchnb.results import Answer, answer_of
+from batchnb.schemas import reply_from_spec
+
+__all__ = ["Call", "Pilots"]
+
+#: What to do about a call whose answer was lost.
+LOST = (
+    "Messages has no way to look an answer up: at most this one answer was paid for, and it is lost. "
+    'job.resolve("send") asks the row again, job.resolve("drop") gives it up.'
+)
+
+
+class Call(NamedTuple):
+    """What one call sends, and what reply it asks for."""
+
+    digest: bytes
+    body: bytes
+    betas: tuple[str, ...]
+    reply: str
+
+    def answer(self, result: bytes) -> Answer:
+        """Judge the result of the call, in the form that batches give it."""
+        return answer_of(self.digest, result, reply_from_spec(msgspec.json.decode(self.reply)))
+
+
+class Pilots:
+    """Claims of single requests, and what becomes of them."""
+
+    def __init__(self, store: Store, jobs: Jobs, batches: Batches, owner: Owner) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._batches = batches
+        self._owner = owner
+        self._carried: set[int] = set()
+
+    def is_carried(self, number: int) -> bool:
+        """Tell whether a thread of this process sees to that call."""
+        return number in self._carried
+
+    def start(self, job: NewJob, rows: Iterable[Row], now: float) -> tuple[JobRecord, list[int]]:
+        """Record a pilot and claim what it has to ask, each request for itself; give the claims in the rows' order.
+
+        All in one durable transaction, before any byte is sent: no other process can send these requests, and at no
+        time do they wait to be put into a batch. What a dead process had claimed is taken over; what a batch holds, or
+        another process is asking, is left to it.
+        """
+        claims: list[int] = []
+        try:
+            with self._store.transaction(durable=True) as db:
+                record = self._jobs.create(job, rows, now)
+                for batch in self._batches.of_job(record.number):
+                    if batch.standard and batch.state == "submitting":
+                        self.look_after(batch.id, batch.owner)
+                self._jobs.release(record.number, "new")
+                claims += self._claim(record.number, now)
+                self._carried.update(claims)  # before it is committed: nobody may find them abandoned
+                if claims:  # also of a pilot that was stopped before its end
+                    db.execute("UPDATE jobs SET state = 'open', ended_at = NULL WHERE number = ?", (record.number,))
+        except BaseException:
+            self._carried.difference_update(claims)
+            raise
+        return self._jobs.by_number(record.number), claims
+
+    def _claim(self, job: int, now: float) -> list[int]:
+        query = f"SELECT r.id, MIN(j.position) {UNSENT} GROUP BY r.id ORDER BY 2"
+        claims = []
+        with self._store.transaction(durable=True) as db:
+            for request, _ in db.execute(query, {"job": job}).fetchall():
+                number = db.execute(
+                    "INSERT INTO batches (state, owner, requests, bytes, intended_at, processing, standard)"
+                    " VALUES ('submitting', ?, 1, 0, ?, 1, 1)",
+                    (self._owner.name, now),
+                ).lastrowid
+                assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
+                db.execute("UPDATE requests SET batch = ? WHERE id = ?", (number, request))
+                db.execute("INSERT INTO job_batches VALUES (?, ?)", (job, number))
+                claims.append(number)
+        return claims
+
+    def calling(self, number: int, now: float) -> Call | None:
+        """Record that the call is about to be made, durably; None where it is not to be made any more."""
+        with self._store.transaction(durable=True, rows=False) as db:
+            done = db.execute(
+                "UPDATE batches SET created_at = ? WHERE id = ? AND state = 'submitting' AND cancel_asked = 0",
+                (now, number),
+            )
+            if done.rowcount != 1:
+                return None
+            digest, head, content, tail, betas, reply = db.execute(
+                "SELECT r.digest, e.head, r.content, e.tail, e.betas, e.reply FROM requests AS r"
+                " JOIN envelopes AS e ON e.id = r.envelope WHERE r.batch = ?",
+                (number,),
+            ).fetchone()
+        return Call(digest, head + content + tail, tuple(msgspec.json.decode(betas)), reply)
+
+    def not_called(self, number: int) -> None:
+        """Record that the server has refused the call for now: it was never made."""
+        with self._store.transaction(durable=True, rows=False) as db:
+            db.execute("UPDATE batches SET created_at = NULL WHERE id = ? AND state = 'submitting'", (number,))
+
+    def answered(self, number: int, answer: Answer, now: float) -> None:
+        """Record the answer: durably, since unlike those of a batch it cannot be read again."""
+        with self._store.transaction(durable=True) as db:
+            self._batches.record(number, [answer])
+            db.execute(
+                "UPDATE batches SET state = 'collected', processing = 0, succeeded = 1, ended_at = ?, note = NULL"
+                " WHERE id = ? AND state IN ('submitting', 'lost')",
+                (now, number),
+            )
+            self._carried.discard(number)
+
+    def refused(self, number: int, *, error_type: str, message: str) -> None:
+        """Give the request the server's refusal as its outcome: nothing was paid for."""
+        self._batches.refuse(number, error_type=error_type, message=message)
+        self._carried.discard(number)
+
+    def lost(self, number: int, why: str) -> None:
+        """Record that the call got no usable answer: its row waits for a decision."""
+        self._batches.lose(number, f"{why} {LOST}", final=True)
+        self._carried.discard(number)
+
+    def leave(self, numbers: Iterable[int]) -> None:
+        """Give up what is left of claims: requests never called go back, for others to send."""
+        for number in numbers:
+            if number in self._carried:
+                self._carried.discard(number)
+                self._abandon(number)
+
+    def look_after(self, number: int, owner: str) -> bool:
+        """Give up a claim whose owner has died; tell whether it was. One of this process lives while it is carried."""
+        if number in self._carried or (owner != self._owner.name and self._owner.is_alive(owner)):
+            return False
+        self._abandon(number)
+        return True
+
+    def _abandon(self, number: int) -> None:
+        with self._store.transaction(durable=True) as db:
+            found = db.execute(
+                "SELECT created_at FROM batches WHERE id = ? AND state = 'submitting'", (number,)
+            ).fetchone()
+            if found is None:
+                return
+            if found[0] is not None:
+                self.lost(number, "The call for this row was interrupted.")
+                return
+            # The pilot ends without it: what only it wanted must not be sent as a batch that nobody asked for.
+            db.execute(
+                "UPDATE jobs SET state = 'canceling' WHERE state = 'open' AND json_extract(recipe, '$.pilot')"
+                " AND number IN (SELECT job FROM job_batches WHERE batch = ?)",
+                (number,),
+            )
+            self._batches.let_go(number, state="submitting")

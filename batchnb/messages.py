@@ -1,0 +1,159 @@
+"""Requests asked one by one through Messages, a few at a time, each on record before it is made.
+
+A call has no idempotency key and its answer cannot be looked up, so it is made once: what the server refuses for now is
+made again later, what brings no usable answer waits for a decision.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from batchnb.api import Api
+from batchnb.errors import ApiError, CredentialsError, RefusedError
+from batchnb.ledger import Call, Ledger
+from batchnb.schedule import backoff
+from batchnb.submission import waiting_helps
+from batchnb.waiting import wait
+
+__all__ = ["AT_ONCE", "PATIENCE", "Calls"]
+
+#: Calls in flight at a time: enough that twenty do not take minutes, few enough for the smallest rate limit.
+AT_ONCE = 4
+
+#: Seconds that the server may hold up one call, all in all, before nothing more is asked.
+PATIENCE = 120.0
+
+
+class Calls:
+    """The calls of one pilot.
+
+    Parameters
+    ----------
+    api, ledger
+        Where to ask, and where to record.
+    claims : sequence of int
+        What ``ledger.pilots.start`` has claimed.
+    told : callable
+        Called from the threads whenever a call is through.
+    clock : callable
+        Gives the time in seconds since the epoch.
+    """
+
+    def __init__(
+        self, api: Api, ledger: Ledger, claims: Sequence[int], *, told: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self._api = api
+        self._pilots = ledger.pilots
+        self._claims = tuple(claims)
+        self._told = told
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._waiting = iter(self._claims)
+        self._stop = threading.Event()
+        self._done = threading.Event()
+        self._active = min(AT_ONCE, len(self._claims))
+        self._failure: BaseException | None = None
+        #: Why not everything was asked, for people; None where it was.
+        self.stopped: str | None = None
+
+    def run(self) -> None:
+        """Make the calls, and block until they are through.
+
+        In a notebook the widgets stay alive meanwhile. An interrupt makes no new calls, waits for those in flight, and
+        keeps their answers; a second one only leaves the waiting to the background. What was not asked is let go.
+
+        Raises
+        ------
+        CredentialsError, LedgerError
+            Nothing could be asked, or recorded, any more.
+        """
+        if not self._claims:
+            return
+        # Not daemons: an interpreter that ends waits for the answers that are being paid for.
+        threads = [threading.Thread(target=self._work, name="batchnb-pilot") for _ in range(self._active)]
+        try:
+            for thread in threads:
+                thread.start()
+            wait(self._done)
+        except BaseException:
+            self._stop.set()
+            self._leaves(sum(thread.ident is None for thread in threads))
+            wait(self._done)
+            raise
+        if self._failure is not None:
+            raise self._failure
+
+    # The threads
+
+    def _work(self) -> None:
+        try:
+            while (number := self._next()) is not None:
+                self._ask(number)
+                self._told()
+        except BaseException as error:  # noqa: BLE001  # passed on by `run`
+            self._failure = self._failure or error
+            self._stop.set()
+        finally:
+            self._leaves(1)
+
+    def _next(self) -> int | None:
+        with self._lock:
+            return None if self._stop.is_set() else next(self._waiting, None)
+
+    def _leaves(self, threads: int) -> None:
+        """Count threads out; the last one lets go of what was not asked."""
+        with self._lock:
+            self._active -= threads
+            if self._active or self._done.is_set():
+                return
+        try:
+            self._pilots.leave(self._claims)
+        except BaseException as error:  # noqa: BLE001  # passed on by `run`
+            self._failure = self._failure or error
+        finally:
+            self._done.set()
+
+    def _ask(self, number: int) -> None:
+        waited = 0.0
+        for attempt in itertools.count():
+            call = self._pilots.calling(number, self._clock())
+            if call is None:  # canceled, here or by another process
+                return
+            error = self._call(number, call)
+            if error is None:
+                return
+            pause = backoff(attempt, retry_after=error.retry_after, jitter=random.random())  # noqa: S311
+            waited += pause
+            if waited > PATIENCE:
+                self.stopped = f"The server takes no more for now ({error})."
+                self._stop.set()
+            if self._stop.wait(pause):
+                return
+
+    def _call(self, number: int, call: Call) -> RefusedError | None:
+        """Make a call; give the refusal after which it is worth making again."""
+        try:
+            message = self._api.create_message(call.body, call.betas)
+        except CredentialsError:  # there was nothing to make the call with
+            self._pilots.not_called(number)
+            raise
+        except RefusedError as error:
+            if waiting_helps(error):
+                self._pilots.not_called(number)
+                return error
+            self._pilots.refused(number, error_type=error.type or f"http_{error.status}", message=str(error))
+        except ApiError as error:
+            self._pilots.lost(number, str(error))
+        else:
+            if b"\n" in message:  # as no result of a batch has, which is one line of a file
+                message = msgspec.json.format(message, indent=-1)
+            result = b'{"type":"succeeded","message":' + message + b"}"
+            self._pilots.answered(number, call.answer(result), self._clock())
+        return None

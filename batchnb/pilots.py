@@ -1,0 +1,349 @@
+"""A pilot: a spread sample of a frame answered now, and what it says of the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+import time
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pandas as pd
+
+from batchnb.cells import cell_text
+from batchnb.details import cost_of
+from batchnb.display import FULL_PRICE, PilotRow, PilotView, pilot_html, pilot_text
+from batchnb.errors import InputError
+from batchnb.frames import with_columns
+from batchnb.job import Job
+from batchnb.ledger import NewJob, Origin, Row
+from batchnb.messages import Calls
+from batchnb.params import NOT_SENT
+from batchnb.preflight import check_first
+from batchnb.pricing import Usage
+from batchnb.projection import Projection, project
+from batchnb.recipes import check_column, column_values
+from batchnb.results import PAID
+from batchnb.sampling import spread
+from batchnb.waiting import explained
+
+if TYPE_CHECKING:
+    from batchnb.recipes import Recipe
+    from batchnb.workspace import Workspace
+
+__all__ = ["Pilot", "run"]
+
+
+def run(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: Any, *, gold: Any, seed: Any) -> Pilot:
+    """Have a sample of the frame's rows answered one by one, and give what came. See ``df.batch.pilot``."""
+    for name, value, least in (("n", n, 1), ("seed", seed, None)):
+        if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
+            wanted = "a whole number" if least is None else f"a whole number of at least {least}"
+            raise InputError(f"{name} is {wanted}, not {value!r}. {NOT_SENT}")
+    compared = _gold_columns(frame, recipe, gold)
+    rows = _rows(workspace, frame, recipe)
+    # Further samples are left to `submit`: what a row costs and what it is answered the first one tells.
+    firsts = rows[:: recipe.samples]
+    positions = _sample(firsts, n, seed)
+    if not positions:
+        note = next((row.note for row in firsts if row.note), "it has none")
+        raise InputError(f"No row of the frame has anything to ask ({note}). {NOT_SENT}")
+    job, asked, note = _ask(workspace, frame, recipe, [firsts[position] for position in positions], positions)
+    sizes = {row.digest: len(row.content.sent) for row in rows if row.digest is not None and row.content is not None}
+    return Pilot(_Taken(
+        job=job, frame=frame.iloc[positions], recipe=recipe, total=len(frame), asked=asked, note=note,
+        digests=tuple(firsts[position].digest or b"" for position in positions), sizes=sizes, gold=compared,
+    ), workspace)  # fmt: skip
+
+
+def _rows(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe) -> list[Row]:
+    """Give what each sample of each row asks, under the digests that `submit` would take."""
+    rows = list(recipe.rows(frame))
+    if recipe.replicate:
+        return rows
+    newest = workspace.ledger.askings.newest(row.digest for row in rows)
+    return [
+        row if row.digest == digest else row._replace(digest=digest, question=row.digest)
+        for row, digest in zip(rows, newest, strict=True)
+    ]
+
+
+def _sample(rows: Sequence[Row], n: int, seed: int) -> list[int]:
+    """Choose rows that ask different things, spread over the lengths of what they ask."""
+    places: dict[bytes, int] = {}
+    for position, row in enumerate(rows):
+        if row.digest is not None:
+            places.setdefault(row.digest, position)
+    distinct = list(places.values())
+    sizes = [len(content.sent) for place in distinct if (content := rows[place].content) is not None]
+    return [distinct[place] for place in spread(sizes, n, seed)]
+
+
+def _ask(
+    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, rows: list[Row], positions: Sequence[int]
+) -> tuple[Job, int, str | None]:
+    """Record the sample as a job of its own and have it answered; give that, how much was asked, and why not all."""
+    ledger = workspace.ledger
+    digests = [row.digest for row in rows if row.digest is not None]
+    unsent = set(ledger.jobs.unsent(digests))
+    if unsent:
+        first = next(place for place, row in enumerate(rows) if row.digest in unsent)
+        check_first(workspace.api, workspace.prices, recipe, frame, positions[first])
+    job = _new_job(recipe, digests)
+    record, claims = ledger.pilots.start(job, rows, time.time())
+    calls = Calls(workspace.api, ledger, claims)
+    try:
+        if claims:
+            many = f"{len(claims):,} rows are" if len(claims) > 1 else "1 row is"
+            print(f"batchnb: {many} {FULL_PRICE}.", file=sys.stderr)  # noqa: T201
+        with explained(
+            "The pilot was stopped: the answers that came are kept. Run the cell again to ask the other rows."
+        ):
+            calls.run()
+    finally:
+        workspace.go_on(record.number)
+    note = calls.stopped and f"{calls.stopped} Run the cell again to ask the rows that have no answer."
+    return Job(job.id, workspace, frame.iloc[positions]), len(claims), note
+
+
+def _new_job(recipe: Recipe, digests: Sequence[bytes]) -> NewJob:
+    # One sample of each row; and marked, since what a pilot does not ask is not to be sent as a batch.
+    spec = dataclasses.replace(recipe, samples=1).spec() | {"pilot": True}
+    named = hashlib.blake2b(msgspec.json.encode(spec, order="sorted"), digest_size=8)
+    for digest in digests:
+        named.update(digest)
+    return NewJob(
+        id=f"pilot_{named.hexdigest()}",
+        name=f"pilot: {recipe.column} → {recipe.into}",
+        recipe=spec,
+        envelopes=tuple((envelope, recipe.betas, recipe.reply.spec()) for envelope in recipe.envelopes()),
+        # Of a batch that resolve() or retry() may make of them; these bytes are the least limit that guides name.
+        batch_size=len(digests),
+        max_bytes=32_000_000,
+        retries=0,
+    )
+
+
+def _gold_columns(frame: pd.DataFrame, recipe: Recipe, gold: Any) -> dict[str, Hashable]:
+    """Give the columns of wanted answers by the names of the new columns they are compared with."""
+    if gold is None:
+        return {}
+    names = _value_names(recipe)
+    if not isinstance(gold, Mapping):
+        if len(names) > 1:
+            raise InputError(
+                f"gold= names one column, but the answers have several ({', '.join(names)}): give a dict of those "
+                f"to compare, such as gold={{{names[0]!r}: {gold!r}}}. {NOT_SENT}"
+            )
+        gold = {names[0]: gold}
+    for name, column in gold.items():
+        if name not in names:
+            raise InputError(f"gold=: the answers have no column {name!r}, but {', '.join(names)}. {NOT_SENT}")
+        check_column(frame, column, "gold")
+    return dict(gold)
+
+
+def _value_names(recipe: Recipe) -> tuple[str, ...]:
+    return (recipe.into,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a pilot was taken of: the rows of its sample, and the bytes of what the whole frame asks."""
+
+    job: Job
+    frame: pd.DataFrame
+    recipe: Recipe
+    total: int
+    asked: int
+    note: str | None
+    digests: tuple[bytes, ...]
+    sizes: Mapping[bytes, int]
+    gold: Mapping[str, Hashable]
+
+
+class Pilot:
+    """A sample of a frame with its answers, and what they say of the rest.
+
+    Nothing here touches the network. What was answered is in the ledger: `submit` with the same arguments gives these
+    rows their answers, and sends only the others.
+
+    Attributes
+    ----------
+    job : Job
+        The sample as a job of its own, for ``job.errors()``, ``job.resolve(...)`` and ``job.export(...)``.
+    """
+
+    def __init__(self, taken: _Taken, workspace: Workspace) -> None:
+        self.job = taken.job
+        self._taken = taken
+        self._workspace = workspace
+        self._answers = taken.job.to_frame()
+        self._origins = dict(workspace.ledger.rows.origins(taken.job._number))  # noqa: SLF001  # its own
+        self._agrees = {
+            name: _agreeing(self._answers[name].tolist(), column_values(taken.frame, column), self._statuses, column)
+            for name, column in taken.gold.items()
+        }
+
+    @property
+    def _statuses(self) -> list[str]:
+        return [str(status) for status in self._answers[f"{self._taken.recipe.into}_status"].tolist()]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the rows of the sample with their answers; with gold, also ``<column>_agrees`` (boolean).
+
+        NA where one of the two is missing. Touches no network.
+        """
+        agrees = {f"{name}_agrees": pd.array(values, dtype="boolean") for name, values in self._agrees.items()}
+        frame = with_columns(self._answers, agrees)
+        frame.attrs = dict(self._answers.attrs)
+        return frame
+
+    @property
+    def mix(self) -> dict[Any, Any]:
+        """How often each label, category or truth value was given: ``{label: count}``, also of labels never given.
+
+        With several such columns ``{column: {label: count}}``; empty where there are none.
+        """
+        counted = {name: _mix(self._answers[name]) for name in _value_names(self._taken.recipe)}
+        found = {name: counts for name, counts in counted.items() if counts is not None}
+        return next(iter(found.values())) if len(found) == 1 else found
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of the answers that are equal to the gold ones, from 0 to 1; None where nothing could be compared.
+
+        A reply that was paid for and fits no label agrees with none. With several gold columns, of all of them.
+        """
+        equal, compared = self._compared
+        return equal / compared if compared else None
+
+    @property
+    def _compared(self) -> tuple[int, int]:
+        known = [one for values in self._agrees.values() for one in values if one is not None]
+        return sum(known), len(known)
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of the sample's answers, also of those that were there before."""
+        return self.job.usage
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars for the sample's answers, as they were paid; None where the price of a model is unknown."""
+        return self.job.cost
+
+    @property
+    def rest(self) -> Projection:
+        """What all other requests of the frame will cost as batches: dollars, with a 95% interval.
+
+        From the sample's answers, by the length of what is asked; without what a cache may save.
+        """
+        taken, prices = self._taken, self._workspace.prices
+        sizes, costs = [], []
+        for digest in taken.digests:
+            origin = self._origins.get(digest)
+            if origin is None or not origin.model:
+                continue
+            cost = cost_of(origin._replace(standard=False), prices)
+            if cost is None:
+                return Projection(len(self._unsent), None)
+            sizes.append(taken.sizes[digest])
+            costs.append(cost)
+        return project(sizes, costs, [taken.sizes[digest] for digest in self._unsent])
+
+    @property
+    def _unsent(self) -> list[bytes]:
+        return list(self._workspace.ledger.jobs.unsent(self._taken.sizes))
+
+    def __repr__(self) -> str:
+        return pilot_text(self._view())
+
+    def _repr_html_(self) -> str:
+        return pilot_html(self._view())
+
+    def _view(self) -> PilotView:
+        taken, usage, rest = self._taken, self.usage, self.rest
+        mix = self.mix
+        is_flat = all(isinstance(count, int) for count in mix.values())
+        flat = mix if is_flat else {f"{c}: {v}": n for c, counts in mix.items() for v, n in counts.items()}
+        return PilotView(
+            name=self.job.name,
+            model=taken.recipe.model,
+            rows=tuple(self._shown()),
+            total=taken.total,
+            asked=taken.asked,
+            mix={str(label): count for label, count in flat.items()},
+            agreement=self._compared if taken.gold else None,
+            input_tokens=usage.prompt_tokens,
+            output_tokens=usage.output_tokens,
+            cost=self.cost,
+            rest=rest.requests,
+            projected=None if rest.expected is None else (rest.expected, rest.low, rest.high),
+            with_gold=bool(taken.gold),
+            note=taken.note or self.job.snapshot().note,
+            simulated=self.job.simulated,
+        )
+
+    def _shown(self) -> Iterator[PilotRow]:
+        taken, into = self._taken, self._taken.recipe.into
+        names = _value_names(taken.recipe)
+        about = column_values(taken.frame, taken.recipe.column)
+        errors = self._answers[f"{into}_error"].tolist()
+        golds = {name: column_values(taken.frame, column) for name, column in taken.gold.items()}
+        for place, (label, status) in enumerate(zip(taken.frame.index, self._statuses, strict=True)):
+            values = [(name, self._answers[name].iloc[place]) for name in names]
+            wanted = [(name, column[place]) for name, column in golds.items() if not _is_missing(column[place])]
+            agrees = [one for column in self._agrees.values() if (one := column[place]) is not None]
+            yield PilotRow(
+                label=str(label),
+                prompt=str(about[place]),
+                answer=_told(values),
+                status=status,
+                note=None if _is_missing(errors[place]) else str(errors[place]),
+                gold=_told(wanted),
+                agrees=all(agrees) if agrees else None,
+            )
+
+
+def _told(values: Sequence[tuple[str, Any]]) -> str | None:
+    """Write answers for people: a single one as it is, several by name; None where there are none."""
+    there = [(name, value) for name, value in values if not _is_missing(value)]
+    if not there:
+        return None
+    return str(there[0][1]) if len(values) == 1 else ", ".join(f"{name}: {value}" for name, value in there)
+
+
+def _mix(answers: pd.Series[Any]) -> dict[Any, int] | None:
+    """Count a column's categories or truth values; None for one of other things."""
+    if isinstance(answers.dtype, pd.CategoricalDtype):
+        return {label: int(count) for label, count in answers.value_counts(sort=False).items()}
+    if isinstance(answers.dtype, pd.BooleanDtype):
+        return {bool(value): int(count) for value, count in answers.value_counts().items()}
+    lists = [value for value in answers.tolist() if isinstance(value, list)]
+    if lists and all(isinstance(item, str | int) for value in lists for item in value):
+        return dict(Counter(item for value in lists for item in value))
+    return None
+
+
+def _agreeing(values: list[Any], golds: list[Any], statuses: list[str], column: Hashable) -> list[bool | None]:
+    """Compare answers with the gold ones; None where one of the two is missing."""
+    return [
+        None if status not in PAID or _is_missing(gold) else _text(value, column) == _text(gold, column)
+        for value, gold, status in zip(values, golds, statuses, strict=True)
+    ]
+
+
+def _text(value: Any, column: Hashable) -> Any:
+    """Give a cell as it is written into prompts, so that 1 and 1.0 are equal; of several labels, in no order."""
+    if isinstance(value, list | tuple | set):
+        return sorted(cell_text(item, column) for item in value)
+    return None if _is_missing(value) else cell_text(value, column)
+
+
+def _is_missing(value: Any) -> bool:
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))

@@ -313,7 +313,7 @@ class FrameAccessor:
         self, column: Hashable, template: Template = None, n: int = 20, *, gold: Any = None, seed: int = 0,
         **options: Any,
     ) -> Pilot:  # fmt: skip
-        """Have a sample of the rows answered now, one by one through Messages: at the full price, twice that of batches.
+        """Have a sample of the rows answered now, one by one through Messages, at the full price, not half of it.
 
         Shows the answers, their mix and agreement, and what the rest will cost. A later `submit` with the same
         arguments gives these rows the same answers, and sends only the others. Rows that have an answer already are not

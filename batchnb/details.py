@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,7 +14,7 @@ from batchnb.pricing import PriceTable
 if TYPE_CHECKING:
     from batchnb.ledger import Origin
 
-__all__ = ["DETAILS", "Details", "cost_of", "detail_names"]
+__all__ = ["DETAILS", "Details", "cost_of", "detail_names", "parts_of"]
 
 #: What the columns tell, in their order; each is called ``<into>_<name>``.
 DETAILS = (
@@ -44,6 +45,17 @@ def cost_of(origin: Origin, prices: PriceTable) -> float | None:
     price = prices.price(origin.model) if origin.model else None
     cost = None if price is None else price.cost(origin.usage, batch=not origin.standard, geo=origin.geo)
     return None if cost is None else float(cost)
+
+
+def parts_of(origin: Origin, prices: PriceTable) -> tuple[float, float] | None:
+    """Give what an answer's prompt and its reply would have cost in a batch, in dollars; None where it is not known."""
+    price = prices.price(origin.model) if origin.model else None
+    if price is None:
+        return None
+    size = origin.usage.prompt_tokens
+    prompt = price.cost(replace(origin.usage, output_tokens=0), geo=origin.geo, prompt_tokens=size)
+    whole = price.cost(origin.usage, geo=origin.geo, prompt_tokens=size)
+    return None if prompt is None or whole is None else (float(prompt), float(whole - prompt))
 
 
 class Details:

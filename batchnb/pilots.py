@@ -15,12 +15,12 @@ import msgspec
 import pandas as pd
 
 from batchnb.cells import cell_text
-from batchnb.details import cost_of
+from batchnb.details import parts_of
 from batchnb.display import FULL_PRICE, PilotRow, PilotView, pilot_html, pilot_text
 from batchnb.errors import InputError
 from batchnb.frames import with_columns
 from batchnb.job import Job
-from batchnb.ledger import NewJob, Origin, Row
+from batchnb.ledger import NewJob, Row
 from batchnb.messages import Calls
 from batchnb.params import NOT_SENT
 from batchnb.preflight import check_first
@@ -50,8 +50,8 @@ def run(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: Any, *, go
     firsts = rows[:: recipe.samples]
     positions = _sample(firsts, n, seed)
     if not positions:
-        note = next((row.note for row in firsts if row.note), "it has none")
-        raise InputError(f"No row of the frame has anything to ask ({note}). {NOT_SENT}")
+        why = next((row.note for row in firsts if row.note), "it has none")
+        raise InputError(f"No row of the frame has anything to ask ({why}). {NOT_SENT}")
     job, asked, note = _ask(workspace, frame, recipe, [firsts[position] for position in positions], positions)
     sizes = {row.digest: len(row.content.sent) for row in rows if row.digest is not None and row.content is not None}
     return Pilot(_Taken(
@@ -84,7 +84,7 @@ def _sample(rows: Sequence[Row], n: int, seed: int) -> list[int]:
 
 
 def _ask(
-    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, rows: list[Row], positions: Sequence[int]
+    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, rows: list[Row], positions: list[int]
 ) -> tuple[Job, int, str | None]:
     """Record the sample as a job of its own and have it answered; give that, how much was asked, and why not all."""
     ledger = workspace.ledger
@@ -244,21 +244,19 @@ class Pilot:
         From the sample's answers, by the length of what is asked; without what a cache may save.
         """
         taken, prices = self._taken, self._workspace.prices
-        sizes, costs = [], []
+        unsent = list(self._workspace.ledger.jobs.unsent(taken.sizes))
+        sizes, prompts, replies = [], [], []
         for digest in taken.digests:
             origin = self._origins.get(digest)
             if origin is None or not origin.model:
                 continue
-            cost = cost_of(origin._replace(standard=False), prices)
-            if cost is None:
-                return Projection(len(self._unsent), None)
+            parts = parts_of(origin, prices)
+            if parts is None:
+                return Projection(len(unsent), None)
             sizes.append(taken.sizes[digest])
-            costs.append(cost)
-        return project(sizes, costs, [taken.sizes[digest] for digest in self._unsent])
-
-    @property
-    def _unsent(self) -> list[bytes]:
-        return list(self._workspace.ledger.jobs.unsent(self._taken.sizes))
+            prompts.append(parts[0])
+            replies.append(parts[1])
+        return project(sizes, prompts, replies, [taken.sizes[digest] for digest in unsent])
 
     def __repr__(self) -> str:
         return pilot_text(self._view())

@@ -249,7 +249,8 @@ class Rows:
         query = """
             SELECT j.position, r.digest, b.server_id, b.ended_at, b.standard IS 1, COALESCE(a.model, ''), a.geo,
                    COALESCE(a.input_tokens, 0), COALESCE(a.output_tokens, 0), COALESCE(a.cache_read, 0),
-                   COALESCE(a.cache_write_5m, 0), COALESCE(a.cache_write_1h, 0), a.result
+                   COALESCE(a.cache_write_5m, 0), COALESCE(a.cache_write_1h, 0), a.request IS NOT NULL,
+                   a.result
             FROM job_rows AS j JOIN requests AS r ON r.id = j.request
             LEFT JOIN answers AS a ON a.request = r.id
             LEFT JOIN batches AS b ON b.id = CASE WHEN a.request IS NULL THEN r.batch ELSE a.batch END
@@ -260,8 +261,7 @@ class Rows:
             with self._store.read() as db:
                 rows = db.execute(query, (number, last, CHUNK)).fetchall()
             for last, digest, batch_id, ended_at, standard, model, geo, *tokens, result in rows:  # noqa: B007
-                usage = Usage(*tokens, requests=1)
-                yield digest, Origin(batch_id, ended_at, bool(standard), model, geo, usage, result)
+                yield digest, Origin(batch_id, ended_at, bool(standard), model, geo, Usage(*tokens), result)
             if len(rows) < CHUNK:
                 return
 

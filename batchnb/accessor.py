@@ -90,7 +90,7 @@ class FrameAccessor:
         cache: Literal["auto", "5m", "1h"] | None = "auto",
         fresh: bool | str = False,
         samples: int = 1,
-        details: bool = False,  # noqa: ARG002
+        details: bool = False,
         overwrite: bool = False,
         progress: bool = True,
         workspace: Workspace | None = None,
@@ -224,12 +224,13 @@ class FrameAccessor:
             workspace, self._frame, column, template, into=into, labels=labels, multiple=multiple, other=other,
             explain=explain, schema=schema, flatten=flatten, examples=examples, images=images, documents=documents,
             system=system, model=model, max_tokens=max_tokens, thinking=thinking, effort=effort, params=params,
-            key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite,
+            key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite, details=details,
         )  # fmt: skip
         job = workspace.submit(
             self._frame, recipe, name=name, batch_size=batch_size, retries=retries, cache=cache,
             limit=limit_of(max_cost, if_over),
         )  # fmt: skip
+        job.details = details
         show(job, progress=progress)
         return job
 
@@ -393,6 +394,7 @@ class FrameAccessor:
         params: Callable[[Any], Any] | None = None,
         on: Hashable | None = None,
         overwrite: bool = False,
+        details: bool | None = None,
     ) -> pd.DataFrame:
         """Give this frame with a job's columns, matched by content: after a restart, a re-order, a filter.
 
@@ -410,6 +412,9 @@ class FrameAccessor:
             For a batch made elsewhere: the column that holds its custom_ids.
         overwrite : bool
             Replace columns of the same names that batchnb did not make.
+        details : bool, optional
+            Further columns that tell where each answer is from and what it cost, as ``job.to_frame(details=True)``
+            describes them. Default: as `submit` was told.
 
         Returns
         -------
@@ -421,7 +426,9 @@ class FrameAccessor:
         InputError
             This frame lacks a column the template reads, or has one of its own where the new ones go.
         """
-        return job.merge(self._frame, template=template, params=params, on=on, overwrite=overwrite)
+        return job.merge(
+            self._frame, template=template, params=params, on=on, overwrite=overwrite, details=details
+        )
 
     def _compose(
         self, source: object, column: Hashable, template: str | None = None, workspace: Workspace | None = None,
@@ -528,6 +535,7 @@ class SeriesAccessor:
         *,
         template: Callable[[Any], Any] | None = None,
         params: Callable[[Any], Any] | None = None,
+        details: bool | None = None,
     ) -> pd.DataFrame:
         """Give the values, as a frame, with a job's columns, matched by content. Touches no network.
 
@@ -539,8 +547,11 @@ class SeriesAccessor:
             The job's template, if it was a function.
         params : callable, optional
             The job's params, if they were a function.
+        details : bool, optional
+            As ``df.batch.join`` takes it.
         """
-        return FrameAccessor(self._framed()[1]).join(job, template=template, params=params)
+        frame = FrameAccessor(self._framed()[1])
+        return frame.join(job, template=template, params=params, details=details)
 
     def _framed(self) -> tuple[Hashable, pd.DataFrame]:
         name = "text" if self._series.name is None else self._series.name

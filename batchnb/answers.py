@@ -10,26 +10,61 @@ import pandas as pd
 
 from batchnb.cells import cell_text
 from batchnb.columns import check_column, column_values
+from batchnb.details import Details
 from batchnb.errors import InputError
-from batchnb.frames import Columns, column_in_the_way, names_of, with_columns
+from batchnb.frames import (
+    Columns,
+    column_in_the_way,
+    detail_in_the_way,
+    names_of,
+    with_columns,
+    without_details,
+)
 from batchnb.ledger import Row, RowAnswer
 from batchnb.recipes import Recipe
 from batchnb.requests import custom_id, label_of
 from batchnb.results import error_of, read_result
 from batchnb.schemas import Reply, reply_from_spec
 
-__all__ = ["by_row", "columns", "failed", "merge", "merge_on", "names", "result_lines"]
+__all__ = ["beside", "by_row", "columns", "failed", "merge", "merge_on", "names", "result_lines"]
 
 #: States of a batch that say why its rows have no answer, where they have none.
 TELLING = ("lost", "uncertain")
 
 
-def columns(rows: Iterable[RowAnswer], recipe: dict[str, Any]) -> Columns:
-    """Give a job's columns, in the order of its frame."""
+def columns(rows: Iterable[RowAnswer], recipe: dict[str, Any], details: Details | None = None) -> dict[str, Any]:
+    """Give a job's columns, in the order of its frame; with `details`, those too."""
     out = _columns(recipe)
     for row in rows:
         out.add(row.result, _reason(row), asked=row.digest is not None)
-    return out
+        if details is not None:
+            details.add(row.digest)
+    return _arrays(out, details)
+
+
+def beside(
+    frame: pd.DataFrame, rows: Iterable[RowAnswer], recipe: dict[str, Any], details: Details | None = None, *,
+    overwrite: bool = False,
+) -> pd.DataFrame:  # fmt: skip
+    """Give a job's frame plus its columns; `overwrite` is about those of details, the others were checked before.
+
+    Raises
+    ------
+    InputError
+        The frame has a column of its own where one of the details goes.
+    """
+    into = recipe["into"]
+    if details is not None:
+        taken = detail_in_the_way(
+            frame, into, overwrite=overwrite, samples=_samples(recipe), reply=reply_from_spec(recipe["reply"])
+        )
+        if taken is not None:
+            raise InputError(taken)
+    return with_columns(without_details(frame, into), columns(rows, recipe, details))
+
+
+def _arrays(out: Columns, details: Details | None) -> dict[str, Any]:
+    return out.arrays() | ({} if details is None else details.arrays())
 
 
 def names(recipe: dict[str, Any]) -> tuple[str, ...]:
@@ -37,7 +72,9 @@ def names(recipe: dict[str, Any]) -> tuple[str, ...]:
     return names_of(reply_from_spec(recipe["reply"]), recipe["into"], _samples(recipe))
 
 
-def merge(frame: pd.DataFrame, recipe: Recipe, rows: Iterable[RowAnswer], *, overwrite: bool) -> pd.DataFrame:
+def merge(
+    frame: pd.DataFrame, recipe: Recipe, rows: Iterable[RowAnswer], *, overwrite: bool, details: Details | None = None
+) -> pd.DataFrame:
     """Give `frame` plus a job's columns, matched by what its rows ask under the job's recipe.
 
     Raises
@@ -45,13 +82,15 @@ def merge(frame: pd.DataFrame, recipe: Recipe, rows: Iterable[RowAnswer], *, ove
     InputError
         The frame has a column of its own where the new ones go.
     """
-    _keep_free(frame, recipe.reply, recipe.into, recipe.samples, overwrite=overwrite)
-    return with_columns(frame, columns_for(recipe.rows(frame), rows, recipe.spec()).arrays())
+    _keep_free(frame, recipe.reply, recipe.into, recipe.samples, overwrite=overwrite, details=details)
+    arrays = columns_for(recipe.rows(frame), rows, recipe.spec(), details)
+    return with_columns(without_details(frame, recipe.into), arrays)
 
 
 def merge_on(
-    frame: pd.DataFrame, on: Hashable | None, rows: Iterable[RowAnswer], recipe: dict[str, Any], *, overwrite: bool
-) -> pd.DataFrame:
+    frame: pd.DataFrame, on: Hashable | None, rows: Iterable[RowAnswer], recipe: dict[str, Any], *, overwrite: bool,
+    details: Details | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Give `frame` plus the columns of a batch made elsewhere, matched by the custom_ids in a column.
 
     Raises
@@ -62,46 +101,60 @@ def merge_on(
     if on is None:
         raise InputError("This batch was made elsewhere: say which column of the frame holds its custom_ids, on=...")
     check_column(frame, on, "on")
-    _keep_free(frame, reply_from_spec(recipe["reply"]), recipe["into"], overwrite=overwrite)
+    _keep_free(frame, reply_from_spec(recipe["reply"]), recipe["into"], overwrite=overwrite, details=details)
     named = {row.key: row for row in rows}
     out = _columns(recipe)
     for name in column_values(frame, on):
         # Missing ids give an empty text, which no custom_id is; whole floats lose their ".0".
-        if (answer := named.get(cell_text(name, on))) is None:
+        answer = named.get(cell_text(name, on))
+        if answer is None:
             out.add_unknown()
         else:
             out.add(answer.result, _reason(answer), asked=True)
-    return with_columns(frame, out.arrays())
+        if details is not None:
+            details.add(answer and answer.digest)
+    return with_columns(without_details(frame, recipe["into"]), _arrays(out, details))
 
 
-def _keep_free(frame: pd.DataFrame, reply: Reply, into: str, samples: int = 1, *, overwrite: bool) -> None:
+def _keep_free(
+    frame: pd.DataFrame, reply: Reply, into: str, samples: int = 1, *, overwrite: bool, details: Details | None
+) -> None:
     replaced = None if overwrite else column_in_the_way(frame, into, samples, reply)
     if replaced is not None:
         raise InputError(
             f"The frame has a column {replaced!r}, which batchnb did not make. Rename it first; overwrite=True "
             "replaces it."
         )
+    if details is not None:
+        taken = detail_in_the_way(frame, into, overwrite=overwrite, samples=samples, reply=reply)
+        if taken is not None:
+            raise InputError(taken)
 
 
-def columns_for(wanted: Iterable[Row], rows: Iterable[RowAnswer], recipe: dict[str, Any]) -> Columns:
+def columns_for(
+    wanted: Iterable[Row], rows: Iterable[RowAnswer], recipe: dict[str, Any], details: Details | None = None
+) -> dict[str, Any]:
     """Give a job's columns for the rows of any frame, matched by what they ask, whichever time the job asked it."""
     asked = {row.question: row for row in rows if row.question is not None}
     out = _columns(recipe)
     for row in wanted:
+        answer = None if row.digest is None else asked.get(row.digest)
         if row.digest is None:
             out.add(None, row.note, asked=False)
-        elif (answer := asked.get(row.digest)) is None:
+        elif answer is None:
             out.add_unknown()
         else:
             out.add(answer.result, _reason(answer), asked=True)
-    return out
+        if details is not None:
+            details.add(answer and answer.digest)
+    return _arrays(out, details)
 
 
-def by_row(rows: Iterable[RowAnswer], recipe: dict[str, Any]) -> pd.DataFrame:
+def by_row(rows: Iterable[RowAnswer], recipe: dict[str, Any], details: Details | None = None) -> pd.DataFrame:
     """Give a job's columns as a frame of their own, by key, or by position where the job has no keys."""
     kept = list(rows)
     index = pd.Index([_name(row) for row in kept[:: _samples(recipe)]], name=recipe["key"] or "position")
-    return pd.DataFrame(columns(kept, recipe).arrays(), index=index)
+    return pd.DataFrame(columns(kept, recipe, details), index=index)
 
 
 def failed(rows: Iterable[RowAnswer], recipe: dict[str, Any], labels: pd.Index[Any] | None) -> pd.DataFrame:

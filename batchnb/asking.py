@@ -12,7 +12,7 @@ from batchnb.columns import check_column
 from batchnb.conversations import Message, opened
 from batchnb.errors import InputError
 from batchnb.examples import example_turns
-from batchnb.frames import check_into
+from batchnb.frames import check_into, detail_in_the_way
 from batchnb.params import NOT_SENT, check_names, shared_params, split_betas, tools_of
 from batchnb.recipes import Recipe
 from batchnb.schemas import Reply, reply_of
@@ -65,6 +65,7 @@ def recipe_of(
     fresh: bool | str = False,
     samples: int = 1,
     overwrite: bool = False,
+    details: bool = False,
 ) -> Recipe:
     """Check the arguments of ``df.batch.submit`` that say what is asked, and put them together.
 
@@ -113,6 +114,10 @@ def recipe_of(
     read = (column,) if callable(template) else recipe.compiled(frame).columns
     read = read if key is None else (*read, key)
     check_into(frame, recipe.into, read, overwrite=overwrite, samples=samples, reply=reply)
+    if details:
+        taken = detail_in_the_way(frame, recipe.into, read, overwrite=overwrite, samples=samples, reply=reply)
+        if taken is not None:
+            raise InputError(f"{taken} {NOT_SENT}")
     if fresh is True:
         return dataclasses.replace(recipe, replicate=workspace.ledger.askings.fresh_tag(recipe.asking()))
     return recipe

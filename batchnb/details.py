@@ -74,13 +74,18 @@ class Details:
         Where the answers are from, by the digests of their requests.
     prices : PriceTable
         What they are priced by.
+    known : bool
+        Whether what was asked is known: a batch made elsewhere has requests without a digest.
     """
 
-    def __init__(self, into: str, samples: int, origins: Mapping[bytes, Origin], prices: PriceTable) -> None:
+    def __init__(
+        self, into: str, samples: int, origins: Mapping[bytes, Origin], prices: PriceTable, *, known: bool = True
+    ) -> None:
         self._into = into
         self._samples = samples
         self._origins = origins
         self._prices = prices
+        self._known = known
         self._digests: list[bytes | None] = []
 
     def add(self, digest: bytes | None) -> None:
@@ -107,8 +112,9 @@ class Details:
             written = usage.cache_write_5m + usage.cache_write_1h
             tokens = (usage.input_tokens, usage.output_tokens, usage.cache_read, written)
         ended_at = None if origin.result is None or origin.ended_at is None else round(origin.ended_at * 1e6)
+        request = digest.hex() if self._known else None
         return (
-            origin.model or None, message.id, origin.batch_id, digest.hex(), message.stop_reason, *tokens,
+            origin.model or None, message.id, origin.batch_id, request, message.stop_reason, *tokens,
             cost_of(origin, self._prices), ended_at,
         )  # fmt: skip
 

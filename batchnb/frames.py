@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from batchnb.arrays import array_of
+from batchnb.details import detail_names
 from batchnb.errors import InputError
 from batchnb.params import NOT_SENT
 from batchnb.results import OUTCOMES, read_result
@@ -19,10 +20,12 @@ __all__ = [
     "check_into",
     "column_in_the_way",
     "copy_of",
+    "detail_in_the_way",
     "name_of",
     "names_of",
     "shown_names",
     "with_columns",
+    "without_details",
 ]
 
 _T = TypeVar("_T")
@@ -225,6 +228,35 @@ def column_in_the_way(frame: pd.DataFrame, into: str, samples: int = 1, reply: R
         return foreign
     of_samples = [name for name in taken if samples > 1 and name in _of_samples(into)]
     return of_samples[0] if len(of_samples) == 1 else None  # an earlier run of the cell made them
+
+
+def detail_in_the_way(
+    frame: pd.DataFrame, into: str, read: Sequence[Hashable] = (), *, overwrite: bool, samples: int = 1,
+    reply: Reply | None = None,
+) -> str | None:  # fmt: skip
+    """Say which column of details (``details=True``) there is already, if one is; see `check_into`.
+
+    One that the answers have, that is read, or that is the user's own: those of an earlier run of the cell, which has
+    made all of them, may be replaced.
+    """
+    there, names = set(map(name_of, frame.columns)), detail_names(into)
+    of_answers = names_of(TextReply() if reply is None else reply, into, samples)
+    read_too = set(map(name_of, read))
+    taken = next((name for name in names if name in of_answers or name in read_too), None)
+    if taken is None and not overwrite and not there.issuperset(names):
+        taken = next((name for name in names if name in there), None)
+    if taken is None:
+        return None
+    return f"details=True adds a column {taken!r}, and there is one already. Rename that one, or leave details= out."
+
+
+def without_details(frame: pd.DataFrame, into: str) -> pd.DataFrame:
+    """Give `frame` without the columns of details of an earlier run, which tell of the answers it gave."""
+    names = set(detail_names(into))
+    places = [place for place, label in enumerate(frame.columns) if name_of(label) in names]
+    if len(places) < len(names):
+        return frame
+    return frame.iloc[:, [place for place in range(frame.shape[1]) if place not in places]]
 
 
 def _was_run(frame: pd.DataFrame, place: int | None) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchnb import answers, state
+from batchnb.details import Details
 from batchnb.display import has_front_end, show
 from batchnb.errors import BatchnbError, InputError, JobStateError, NotFoundError, ResultTimeoutError
 from batchnb.flatfiles import for_csv, for_parquet
@@ -43,9 +44,16 @@ class Job:
         Where it is kept.
     frame : pandas.DataFrame, optional
         The frame it was made from, if this kernel made it.
+
+    Attributes
+    ----------
+    details : bool
+        Whether frames have the columns of ``result(details=True)`` when nothing else is said; it may be set. From
+        ``submit(details=True)``, and else False.
     """
 
     def __init__(self, id: str, workspace: Workspace, frame: pd.DataFrame | None = None) -> None:
+        self.details = False
         self._id = id
         self._workspace = workspace
         self._frame = None if frame is None else copy_of(frame)
@@ -82,7 +90,7 @@ class Job:
 
     @property
     def cost(self) -> float | None:
-        """Dollars for the answers so far, at batch rates; None where the price of a model is unknown."""
+        """Dollars for the answers so far, at batch rates, a pilot's at the full price; None where a price is unknown."""
         return self._facts().cost
 
     @property
@@ -141,7 +149,9 @@ class Job:
         self._raise_failure(watcher)
         return ended
 
-    def result(self, timeout: float | None = None, *, partial: bool = False) -> pd.DataFrame:
+    def result(
+        self, timeout: float | None = None, *, partial: bool = False, details: bool | None = None
+    ) -> pd.DataFrame:
         """Give the job's frame, in its order, plus the new columns. Blocks until the job has ended.
 
         Failed rows raise nothing: their status and error columns say what happened.
@@ -152,6 +162,8 @@ class Job:
             Seconds to wait at most. Default: no limit.
         partial : bool
             Do not wait: rows without an answer are ``pending``.
+        details : bool, optional
+            Further columns, as `to_frame` describes them. Default: as `submit` was told.
 
         Raises
         ------
@@ -162,7 +174,7 @@ class Job:
             raise ResultTimeoutError(
                 f"Job {self._id} had not ended after {timeout} s. It goes on; result(partial=True) gives what there is."
             )
-        return self.to_frame()
+        return self.to_frame(details=details)
 
     def __await__(self) -> Generator[Any, None, pd.DataFrame]:
         """Wait without blocking the event loop, and give ``result()``."""
@@ -194,16 +206,42 @@ class Job:
 
     # Answers
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self, *, details: bool | None = None) -> pd.DataFrame:
         """Give what there is now: the job's frame plus the new columns, or, without the frame, answers by row.
 
         Touches no network. A job attached later has no frame: its rows come by key, or by position.
+
+        Parameters
+        ----------
+        details : bool, optional
+            Tell where each answer is from, in columns of their own: ``<into>_model`` (that answered), ``_message_id``,
+            ``_batch_id`` (NA for what `pilot` asked), ``_request`` (the digest of what was asked, in hex),
+            ``_stop_reason``, ``_input_tokens``, ``_output_tokens``, ``_cache_read_tokens``, ``_cache_write_tokens``
+            (Int64), ``_cost`` (Float64: dollars, at the rate it was asked at) and ``_answered_at`` (UTC: when its batch
+            ended, or the pilot's answer came). NA where there is nothing to tell. Of several samples they tell of the
+            first. Rows that share an answer show the same: summing counts it more than once, ``job.cost`` does not.
+            Default: as `submit` was told.
+
+        Raises
+        ------
+        InputError
+            The frame has a column of its own where one of the details goes.
         """
-        record = self._record
+        recipe, extra = self._record.recipe, self._details(wanted=details)
         if self._frame is not None:
-            columns = answers.columns(self._answers(), record.recipe)
-            return self._marked(with_columns(self._frame, columns.arrays()))
-        return self._marked(answers.by_row(self._answers(), record.recipe))
+            # What `submit` was told, it has checked.
+            frame = answers.beside(self._frame, self._answers(), recipe, extra, overwrite=self.details)
+            return self._marked(frame)
+        return self._marked(answers.by_row(self._answers(), recipe, extra))
+
+    def _details(self, *, wanted: bool | None) -> Details | None:
+        if not (self.details if wanted is None else wanted):
+            return None
+        ledger, recipe = self._workspace.ledger, self._record.recipe
+        origins = dict(ledger.rows.origins(self._number))
+        # Nobody here knows what a batch made elsewhere asked.
+        known = not recipe.get("attached")
+        return Details(recipe["into"], recipe.get("samples", 1), origins, self._workspace.prices, known=known)
 
     def merge(
         self,
@@ -213,6 +251,7 @@ class Job:
         params: Callable[[Any], Any] | None = None,
         on: Hashable | None = None,
         overwrite: bool = False,
+        details: bool | None = None,
     ) -> pd.DataFrame:
         """Give `frame` plus this job's columns, matched by content; rows the job never asked get NA.
 
@@ -231,6 +270,8 @@ class Job:
             For a batch made elsewhere: the column of `frame` that holds its custom_ids.
         overwrite : bool
             Replace columns of the same names that batchnb did not make.
+        details : bool, optional
+            Further columns, as `to_frame` describes them. Default: as `submit` was told.
 
         Raises
         ------
@@ -238,15 +279,16 @@ class Job:
             `frame` lacks a column the template reads, or has one of its own where the new ones go; or the template, the
             params or the column of custom_ids are needed.
         """
-        spec = self._record.recipe
+        spec, extra = self._record.recipe, self._details(wanted=details)
         if spec.get("attached"):
-            return self._marked(answers.merge_on(frame, on, self._answers(), spec, overwrite=overwrite))
+            merged = answers.merge_on(frame, on, self._answers(), spec, overwrite=overwrite, details=extra)
+            return self._marked(merged)
         if on is not None:
             raise InputError("on= is for batches made elsewhere; the rows of this job are matched by their content.")
         # The names a function's params may have come from the SDK, which text has no need to load.
         fields = self._workspace.fields(spec["betas"]) if template or params else frozenset()
         recipe = Recipe.from_spec(spec, frame, template, params=params, fields=fields)
-        return self._marked(answers.merge(frame, recipe, self._answers(), overwrite=overwrite))
+        return self._marked(answers.merge(frame, recipe, self._answers(), overwrite=overwrite, details=extra))
 
     def errors(self) -> pd.DataFrame:
         """Give the rows that have no good answer: row, outcome, type, message, retryable, reply. Touches no network.

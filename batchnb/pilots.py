@@ -18,7 +18,7 @@ from batchnb.cells import cell_text
 from batchnb.details import parts_of
 from batchnb.display import FULL_PRICE, PilotRow, PilotView, pilot_html, pilot_text
 from batchnb.errors import InputError
-from batchnb.frames import with_columns
+from batchnb.frames import names_of, with_columns
 from batchnb.job import Job
 from batchnb.ledger import NewJob, Row
 from batchnb.messages import Calls
@@ -134,12 +134,13 @@ def _gold_columns(frame: pd.DataFrame, recipe: Recipe, gold: Any) -> dict[str, H
         return {}
     names = _value_names(recipe)
     if not isinstance(gold, Mapping):
-        if len(names) > 1:
+        main = recipe.into if recipe.into in names else names[0]  # a reason beside the label is not compared
+        if len(names) > 1 and main != recipe.into:
             raise InputError(
                 f"gold= names one column, but the answers have several ({', '.join(names)}): give a dict of those "
                 f"to compare, such as gold={{{names[0]!r}: {gold!r}}}. {NOT_SENT}"
             )
-        gold = {names[0]: gold}
+        gold = {main: gold}
     for name, column in gold.items():
         if name not in names:
             raise InputError(f"gold=: the answers have no column {name!r}, but {', '.join(names)}. {NOT_SENT}")
@@ -148,7 +149,7 @@ def _gold_columns(frame: pd.DataFrame, recipe: Recipe, gold: Any) -> dict[str, H
 
 
 def _value_names(recipe: Recipe) -> tuple[str, ...]:
-    return (recipe.into,)
+    return names_of(recipe.reply, recipe.into)[: len(recipe.reply.fields)]
 
 
 @dataclass(frozen=True, slots=True)

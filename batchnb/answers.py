@@ -26,7 +26,7 @@ from batchnb.requests import custom_id, label_of
 from batchnb.results import error_of, read_result
 from batchnb.schemas import Reply, reply_from_spec
 
-__all__ = ["beside", "by_row", "columns", "failed", "merge", "merge_on", "names", "result_lines"]
+__all__ = ["beside", "by_row", "columns", "custom_id_of", "failed", "merge", "merge_on", "names", "result_lines"]
 
 #: States of a batch that say why its rows have no answer, where they have none.
 TELLING = ("lost", "uncertain")
@@ -195,16 +195,20 @@ def _failure(row: RowAnswer, reply: Reply) -> tuple[str, str | None, str | None,
 
 def result_lines(rows: Iterable[RowAnswer], recipe: dict[str, Any], *, simulated: bool) -> Iterator[bytes]:
     """Write one line per answered request, as the API does; simulated ones say so."""
-    attached = recipe.get("attached")
     seen = set()
     mark = {"simulated": True} if simulated else {}
     for row in rows:
         if row.digest is None or row.result is None or row.digest in seen:
             continue
         seen.add(row.digest)
-        identifier = row.key if attached else custom_id(label_of(_name(row)), row.digest)
-        line = {"custom_id": identifier, "result": msgspec.Raw(row.result)}
+        line = {"custom_id": custom_id_of(row, recipe), "result": msgspec.Raw(row.result)}
         yield msgspec.json.encode(line | mark) + b"\n"
+
+
+def custom_id_of(row: RowAnswer, recipe: dict[str, Any]) -> str:
+    """Give the custom_id of a row that asks something: with its name in this job, whichever job has sent it."""
+    assert row.digest is not None  # noqa: S101  # it asks something
+    return str(row.key) if recipe.get("attached") else custom_id(label_of(_name(row)), row.digest)
 
 
 def _columns(recipe: dict[str, Any]) -> Columns:

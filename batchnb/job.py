@@ -12,6 +12,7 @@ from batchnb import answers, state
 from batchnb.details import Details
 from batchnb.display import has_front_end, show
 from batchnb.errors import BatchnbError, InputError, JobStateError, NotFoundError, ResultTimeoutError
+from batchnb.exports import write_raw
 from batchnb.flatfiles import for_csv, for_parquet
 from batchnb.frames import copy_of, with_columns
 from batchnb.pricing import PriceTable, Usage
@@ -90,7 +91,7 @@ class Job:
 
     @property
     def cost(self) -> float | None:
-        """Dollars for the answers so far, at batch rates, a pilot's at the full price; None where a price is unknown."""
+        """Dollars for the answers so far, at batch rates, a pilot's at the full price; None where one is unknown."""
         return self._facts().cost
 
     @property
@@ -302,13 +303,15 @@ class Job:
     def export(self, path: str | Path) -> Path:
         """Write the results to a file, by its ending: ``.csv``, ``.parquet`` or ``.jsonl``. Touches no network.
 
-        ``.jsonl`` holds one line per answered request, in the API's own format. Simulated results say so in every row.
-        Lists and dicts of the job's columns are JSON in CSV, and in Parquet where that cannot hold them as they are.
+        ``name.jsonl`` holds one line per answered request, in the API's own format. Beside it, ``name.requests.jsonl``
+        holds what was asked, as the API takes it, by the same custom_ids, and ``name.recipe.json`` the recipe, which
+        row of the frame is which custom_id, tokens, cost and prices. Simulated results say so in every row. Lists and
+        dicts of the job's columns are JSON in CSV, and in Parquet where that cannot hold them as they are.
 
         Parameters
         ----------
         path : path
-            The file; one that is there is replaced. Parquet needs ``pyarrow``.
+            The file; one that is there is replaced, and those beside it. Parquet needs ``pyarrow``.
 
         Returns
         -------
@@ -322,8 +325,8 @@ class Job:
         """
         path = Path(path)
         if path.suffix == ".jsonl":
-            with path.open("wb") as file:
-                file.writelines(answers.result_lines(self._answers(), self._record.recipe, simulated=self.simulated))
+            ledger, prices = self._workspace.ledger, self._workspace.prices
+            write_raw(path, ledger, self._number, prices, simulated=self.simulated)
             return path
         frame, names = self.to_frame(), answers.names(self._record.recipe)
         if self.simulated:

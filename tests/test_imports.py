@@ -42,7 +42,7 @@ LAYERS: list[set[str]] = [
     {"frames", "recipes", "settling", "sqlvalues", "state"},
     {"submission"},
     {"answers", "changes", "databases", "examples", "flatfiles", "turns", "messages"},
-    {"foreign", "preflight", "watcher"},
+    {"foreign", "exports", "preflight", "watcher"},
     {"counting", "deliveries"},
     {"estimates", "job", "spending"},
     {"workspace"},

@@ -265,6 +265,17 @@ class Rows:
             if len(rows) < CHUNK:
                 return
 
+    def requests(self, number: int) -> Iterator[tuple[bytes, bytes]]:
+        """Read what a job asks, each question once, as (digest, params as JSON); empty where that is not known."""
+        query = """
+            SELECT MIN(j.position) AS first, r.digest, e.head, r.content, e.tail
+            FROM job_rows AS j JOIN requests AS r ON r.id = j.request JOIN envelopes AS e ON e.id = r.envelope
+            WHERE j.job = ? GROUP BY r.id ORDER BY first
+        """
+        with self._store.read() as db:
+            for _, digest, head, content, tail in db.execute(query, (number,)):
+                yield digest, head + content + tail
+
     def _of_rows(self, number: int, query: str) -> list[Any]:
         samples = self._samples(number)
         query = query.format(rows=_SAMPLES if samples == 1 else _ROWS)

@@ -11,8 +11,8 @@ __all__ = ["FULL_PRICE", "PilotRow", "PilotView", "facts_lines", "pilot_text"]
 
 FULL_PRICE = "asked one by one now, at the full price, not the half price of batches"
 
-#: Characters shown of a prompt and of an answer.
-PROMPT_LIMIT, ANSWER_LIMIT = 90, 120
+#: Characters shown of a prompt, of an answer, and of what went wrong.
+PROMPT_LIMIT, ANSWER_LIMIT, NOTE_LIMIT = 90, 120, 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,5 +161,5 @@ def _said(row: PilotRow) -> str:
     answer = units.clean(row.answer, ANSWER_LIMIT) if row.answer is not None else ""
     if row.status == "succeeded":
         return answer
-    why = units.clean(row.note, 200) if row.note else ""
+    why = units.clean(row.note, NOTE_LIMIT) if row.note else ""
     return f"{answer}{' ' if answer else ''}[{row.status}{': ' if why else ''}{why}]"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from batchnb.display import units
 from batchnb.display.html import Html, style, tag, text
 from batchnb.display.job_html import badge, dot
-from batchnb.display.pilot import ANSWER_LIMIT, PROMPT_LIMIT, facts_lines
+from batchnb.display.pilot import ANSWER_LIMIT, NOTE_LIMIT, PROMPT_LIMIT, facts_lines
 
 if TYPE_CHECKING:
     from batchnb.display.pilot import PilotRow, PilotView
@@ -62,8 +62,8 @@ def _row(row: PilotRow, *, with_gold: bool) -> Html:
 def _answer(row: PilotRow) -> list[Html | None]:
     shown = [None if row.answer is None else tag("bdi", text(row.answer, ANSWER_LIMIT))]
     if row.status != "succeeded":
-        why = f": {row.note}" if row.note else ""
-        shown.append(tag("div", tag("bdi", text(row.status + why, 240)), class_="batchnb-muted"))
+        why = f": {units.clean(row.note, NOTE_LIMIT)}" if row.note else ""
+        shown.append(tag("div", tag("bdi", text(row.status + why, 2 * NOTE_LIMIT)), class_="batchnb-muted"))
     return shown
 
 

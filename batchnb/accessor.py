@@ -426,9 +426,7 @@ class FrameAccessor:
         InputError
             This frame lacks a column the template reads, or has one of its own where the new ones go.
         """
-        return job.merge(
-            self._frame, template=template, params=params, on=on, overwrite=overwrite, details=details
-        )
+        return job.merge(self._frame, template=template, params=params, on=on, overwrite=overwrite, details=details)
 
     def _compose(
         self, source: object, column: Hashable, template: str | None = None, workspace: Workspace | None = None,

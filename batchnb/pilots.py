@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pandas as pd
 
+from batchnb.capabilities import LONG_OUTPUT
 from batchnb.cells import cell_text
+from batchnb.columns import check_column, column_values
 from batchnb.details import parts_of
 from batchnb.display import FULL_PRICE, PilotRow, PilotView, pilot_html, pilot_text
 from batchnb.errors import InputError
@@ -26,7 +28,6 @@ from batchnb.params import NOT_SENT
 from batchnb.preflight import check_first
 from batchnb.pricing import Usage
 from batchnb.projection import Projection, project
-from batchnb.recipes import check_column, column_values
 from batchnb.results import PAID
 from batchnb.sampling import spread
 from batchnb.waiting import explained
@@ -44,6 +45,9 @@ def run(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: Any, *, go
         if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
             wanted = "a whole number" if least is None else f"a whole number of at least {least}"
             raise InputError(f"{name} is {wanted}, not {value!r}. {NOT_SENT}")
+    if LONG_OUTPUT in recipe.betas:
+        # Messages would refuse each request for good, and a refused question is not asked in a batch either.
+        raise InputError(f"A pilot asks through Messages, and the beta {LONG_OUTPUT!r} is for batches only. {NOT_SENT}")
     compared = _gold_columns(frame, recipe, gold)
     rows = _rows(workspace, frame, recipe)
     # Further samples are left to `submit`: what a row costs and what it is answered the first one tells.
@@ -92,7 +96,8 @@ def _ask(
     unsent = set(ledger.jobs.unsent(digests))
     if unsent:
         first = next(place for place, row in enumerate(rows) if row.digest in unsent)
-        check_first(workspace.api, workspace.prices, recipe, frame, positions[first])
+        asked = [row for row in rows if row.digest in unsent]
+        check_first(workspace.api, workspace.prices, recipe, frame, positions[first], asked)
     job = _new_job(recipe, digests)
     record, claims = ledger.pilots.start(job, rows, time.time())
     calls = Calls(workspace.api, ledger, claims)

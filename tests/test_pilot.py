@@ -24,10 +24,18 @@ def asked() -> list[str]:
 
 
 @pytest.fixture
-def simulator(tmp_path: Path, asked: list[str]):
+def replies() -> list[dict[str, Any]]:
+    """What every request is answered with, if anything is put in here."""
+    return []
+
+
+@pytest.fixture
+def simulator(tmp_path: Path, asked: list[str], replies: list[dict[str, Any]]):
     def answer(params: dict[str, Any]) -> str | dict[str, Any]:
         text = params["messages"][-1]["content"]
         asked.append(text)
+        if replies:
+            return replies[0]
         if "output_config" in params:
             return {"label": "negative" if "bad" in text else "positive"}
         return text
@@ -181,6 +189,28 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(pilot, simulator, w
         pilot(batch_size=3)
     assert simulator.calls == []
     assert len(workspace.jobs()) == 0
+
+
+def test_what_only_batches_take_is_not_spoiled_by_a_pilot(pilot, simulator):
+    with pytest.raises(InputError, match=r"for batches only.*Nothing was sent\."):
+        pilot(params={"betas": ["output-300k-2026-03-24"]}, max_tokens=200_000)
+    assert simulator.calls == []
+
+
+def test_a_schema_has_gold_by_column(workspace, frame, replies):
+    schema = {"type": "object", "properties": {"good": {"type": "boolean"}, "words": {"type": "integer"}}}
+    replies.append({"good": True, "words": 3})
+    gold = frame.assign(truth=[True, False] * 20, count=3)
+    options = {"schema": schema, "workspace": workspace}
+    taken = gold.batch.pilot("review", "About {review}", 40, gold={"good": "truth", "words": "count"}, **options)
+    table = taken.to_frame()
+    assert table["good_agrees"].tolist() == [True, False] * 20
+    assert table["words_agrees"].all()
+    assert taken.agreement == 0.75
+    assert taken.mix == {True: 40}
+    assert "good: True, words: 3" in repr(taken)
+    with pytest.raises(InputError, match="give a dict"):
+        gold.batch.pilot("review", "About {review}", 2, gold="truth", **options)
 
 
 def test_without_a_key_nothing_is_recorded(frame, tmp_path, monkeypatch):

@@ -121,8 +121,8 @@ def _saved(line: UsageLine, prices: PriceTable) -> Decimal | None:
     if price is None:
         return None
     plain = Usage(usage.prompt_tokens, usage.output_tokens, requests=usage.requests)
-    without = price.cost(plain, geo=line.geo, prompt_tokens=line.prompt_tokens)
-    cost = price.cost(usage, geo=line.geo, prompt_tokens=line.prompt_tokens)
+    without = price.cost(plain, batch=line.batch, geo=line.geo, prompt_tokens=line.prompt_tokens)
+    cost = price.cost(usage, batch=line.batch, geo=line.geo, prompt_tokens=line.prompt_tokens)
     return None if without is None or cost is None else without - cost
 
 

@@ -232,6 +232,9 @@ class ModelApi:
     def count_tokens(self, *_: object) -> int:
         return 1
 
+    def model(self, _: str) -> None:
+        return None
+
     def close(self) -> None:
         pass
 

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from batchnb.api import Api
-from batchnb.errors import ApiError, CredentialsError, RefusedError
+from batchnb.errors import ApiError, CredentialsError, LedgerError, RefusedError
 from batchnb.ledger import Call, Ledger
+from batchnb.results import Answer
 from batchnb.schedule import backoff
 from batchnb.submission import waiting_helps
 from batchnb.waiting import wait
@@ -25,6 +26,9 @@ __all__ = ["AT_ONCE", "PATIENCE", "Calls"]
 
 #: Calls in flight at a time: enough that twenty do not take minutes, few enough for the smallest rate limit.
 AT_ONCE = 4
+
+#: Seconds for which an answer that cannot be recorded is kept in memory and tried again.
+LEDGER_PATIENCE = 60.0
 
 #: Seconds that the server may hold up one call, all in all, before nothing more is asked.
 PATIENCE = 120.0
@@ -155,5 +159,22 @@ class Calls:
             if b"\n" in message:  # as no result of a batch has, which is one line of a file
                 message = msgspec.json.format(message, indent=-1)
             result = b'{"type":"succeeded","message":' + message + b"}"
-            self._pilots.answered(number, call.answer(result), self._clock())
+            self._record(number, call.answer(result))
         return None
+
+    def _record(self, number: int, answer: Answer) -> None:
+        """Record an answer; again where the ledger cannot be written, since there is no other copy of it."""
+        waited = 0.0
+        for attempt in itertools.count():
+            try:
+                self._pilots.answered(number, answer, self._clock())
+            except LedgerError:
+                pause = backoff(attempt)
+                waited += pause
+                if waited > LEDGER_PATIENCE:
+                    raise
+                self.stopped = "An answer could not be recorded for a while."
+                self._stop.set()  # nothing more is to be asked while that is so
+                threading.Event().wait(pause)
+            else:
+                return

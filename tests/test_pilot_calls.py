@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 import batchnb.messages
-from batchnb import Workspace
+from batchnb import LedgerError, Workspace
 from batchnb.messages import AT_ONCE
 from batchnb.sim import Fault, Simulator
 
@@ -146,6 +146,23 @@ def test_an_answer_that_is_none_is_not_taken_for_one(workspace, simulator, monke
 
     monkeypatch.setattr(workspace.api, "_call", spoiled)
     assert statuses(pilot(workspace, 3)) == {"pending": 3}
+
+
+def test_an_answer_that_cannot_be_recorded_at_once_is_kept_and_nothing_more_is_asked(workspace, responder, monkeypatch):
+    pilots, failures = workspace.ledger.pilots, iter([True] * 3)
+    record = pilots.answered
+
+    def answered(*args: Any) -> None:
+        if next(failures, False):
+            raise LedgerError("the disk is full")
+        record(*args)
+
+    monkeypatch.setattr(pilots, "answered", answered)
+    counts = statuses(pilot(workspace))
+    assert set(counts) <= {"succeeded", "canceled"}
+    assert counts["succeeded"] == responder.asked.total()
+    assert statuses(pilot(workspace)) == {"succeeded": 12}
+    assert set(responder.asked.values()) == {1}
 
 
 def test_an_interrupt_waits_for_the_calls_in_flight_and_keeps_their_answers(workspace, simulator, responder):

@@ -143,8 +143,9 @@ class Calls:
 
     def _call(self, number: int, call: Call) -> RefusedError | None:
         """Make a call; give the refusal after which it is worth making again."""
+        _, _, head, content, tail = call.item
         try:
-            message = self._api.create_message(call.body, call.betas)
+            message = self._api.create_message(head + content + tail, call.betas)
         except CredentialsError:  # there was nothing to make the call with
             self._pilots.not_called(number)
             raise

@@ -31,16 +31,15 @@ LOST = (
 
 
 class Call(NamedTuple):
-    """What one call sends, and what reply it asks for."""
+    """What one call sends, as the ledger keeps it (see ``Batches.items``), and what reply it asks for."""
 
-    digest: bytes
-    body: bytes
+    item: tuple[str, bytes, bytes, bytes, bytes]
     betas: tuple[str, ...]
     reply: str
 
     def answer(self, result: bytes) -> Answer:
         """Judge the result of the call, in the form that batches give it."""
-        return answer_of(self.digest, result, reply_from_spec(msgspec.json.decode(self.reply)))
+        return answer_of(self.item[1], result, reply_from_spec(msgspec.json.decode(self.reply)))
 
 
 class Pilots:
@@ -106,12 +105,12 @@ class Pilots:
             )
             if done.rowcount != 1:
                 return None
-            digest, head, content, tail, betas, reply = db.execute(
-                "SELECT r.digest, e.head, r.content, e.tail, e.betas, e.reply FROM requests AS r"
+            *item, betas, reply = db.execute(
+                "SELECT r.label, r.digest, e.head, r.content, e.tail, e.betas, e.reply FROM requests AS r"
                 " JOIN envelopes AS e ON e.id = r.envelope WHERE r.batch = ?",
                 (number,),
             ).fetchone()
-        return Call(digest, head + content + tail, tuple(msgspec.json.decode(betas)), reply)
+        return Call(tuple(item), tuple(msgspec.json.decode(betas)), reply)
 
     def not_called(self, number: int) -> None:
         """Record that the server has refused the call for now: it was never made."""

@@ -20,7 +20,7 @@ __all__ = ["Earlier", "allowance_of", "earlier", "recipe_key", "spent_by"]
 NEWEST = 10
 
 #: What does not change how long a reply is.
-_NO_MATTER = ("into", "key", "missing", "replicate", "samples")
+_NO_MATTER = ("into", "key", "missing", "pilot", "replicate", "samples")
 
 
 @dataclass(frozen=True, slots=True)

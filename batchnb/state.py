@@ -60,6 +60,8 @@ class Facts:
         How long earlier batches of the same model took; None for a job that has ended.
     caching : Caching
         What the prompt cache does for the job.
+    each : float or None
+        Dollars for one answer on average, were all of them asked in batches; None without any.
     before : Earlier or None
         What earlier answers of the recipe tell, as long as the job has none itself.
     """
@@ -71,6 +73,7 @@ class Facts:
     retryable: int
     usual: Usual | None
     caching: Caching = field(default_factory=Caching)
+    each: float | None = None
     before: Earlier | None = None
 
 
@@ -83,14 +86,17 @@ def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
         name = "missing" if record.state == "ended" and not rows.is_undecided(number) else "pending"
         outcomes[name] = outcomes.get(name, 0) + unseen
     lines = rows.usage(number)
+    usage = sum((line.usage for line in lines), Usage())
+    in_batches = _sum(_costs([line._replace(batch=True) for line in lines], prices))
     return Facts(
         outcomes=outcomes,
-        usage=sum((line.usage for line in lines), Usage()),
+        usage=usage,
         cost=_sum(_costs(lines, prices)),
         errors=tuple(rows.errors(number)),
         retryable=ledger.jobs.count_releasable(number, "retry") if outcomes.keys() & UNPAID else 0,
         usual=None if record.state == "ended" else _usual(ledger, record),
         caching=_caching(ledger, record, lines, prices),
+        each=None if in_batches is None or not usage.requests else in_batches / usage.requests,
         before=None if record.state == "ended" or lines else earlier(ledger, record.recipe, prices, without=number),
     )
 
@@ -176,13 +182,13 @@ def _expected(
     job: JobRecord, facts: Facts, still_open: int, forecasts: Mapping[bytes, float]
 ) -> tuple[float | None, str | None]:
     """Give what all answers will cost, and what that is learned from where it is not the job's own answers."""
-    answered = facts.usage.requests
     if not still_open or facts.cost is None:
         return None, None
-    if answered:  # those of the open requests will cost what the others did, unless they are held back
+    if facts.each is not None:
+        # Those of the open requests will cost what the others did, or would have in a batch; unless they are held back.
         limit = job.delivery.max_cost
         most = math.inf if limit is None else max(facts.cost, float(limit))
-        return min(most, facts.cost * (answered + still_open) / answered), None
+        return min(most, facts.cost + facts.each * still_open), None
     if facts.before is not None and facts.before.cost is not None:
         answers = f"{facts.before.answers:,} earlier answer{'' if facts.before.answers == 1 else 's'}"
         return facts.before.cost * still_open, f"from {answers} of this recipe"

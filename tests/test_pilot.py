@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from batchnb import CredentialsError, InputError, Workspace
-from batchnb.sim import Simulator
+from batchnb.sim import Fault, Simulator
 
 LABELS = ["positive", "negative", "neutral"]
 SECONDS = 30
@@ -150,6 +150,13 @@ def test_the_cost_of_the_rest_comes_true(pilot, submit, frame):
     assert rest.expected == pytest.approx(spent, rel=0.2)
     assert taken.rest.requests == 0
     assert taken.rest.expected == 0
+
+
+def test_what_a_job_will_cost_is_told_at_the_price_of_batches(pilot, submit, simulator):
+    taken = pilot(20, labels=None, into="echo")
+    simulator.inject(Fault("slow_batch", seconds=3600))
+    job = submit(labels=None, into="echo")
+    assert job.snapshot().expected == pytest.approx(1.5 * taken.cost, rel=0.01)
 
 
 def test_an_unknown_price_is_said_and_never_guessed(pilot, monkeypatch, workspace):

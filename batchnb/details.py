@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pandas as pd
 
-from batchnb.pricing import PriceTable
+from batchnb.pricing import PriceTable, cost_of
 
 if TYPE_CHECKING:
     from batchnb.ledger import Origin
 
-__all__ = ["DETAILS", "Details", "cost_of", "detail_names", "parts_of"]
+__all__ = ["DETAILS", "Details", "detail_names", "dollars", "parts_of"]
 
 #: What the columns tell, in their order; each is called ``<into>_<name>``.
 DETAILS = (
@@ -40,21 +40,18 @@ def detail_names(into: str) -> tuple[str, ...]:
     return tuple(f"{into}_{name}" for name in DETAILS)
 
 
-def cost_of(origin: Origin, prices: PriceTable) -> float | None:
+def dollars(origin: Origin, prices: PriceTable) -> float | None:
     """Give what an answer cost, in dollars, at the rate it was asked at; None where that is not known."""
-    price = prices.price(origin.model) if origin.model else None
-    cost = None if price is None else price.cost(origin.usage, batch=not origin.standard, geo=origin.geo)
+    cost = cost_of(prices, origin.model, origin.usage, batch=not origin.standard, geo=origin.geo)
     return None if cost is None else float(cost)
 
 
 def parts_of(origin: Origin, prices: PriceTable) -> tuple[float, float] | None:
     """Give what an answer's prompt and its reply would have cost in a batch, in dollars; None where it is not known."""
-    price = prices.price(origin.model) if origin.model else None
-    if price is None:
-        return None
-    size = origin.usage.prompt_tokens
-    prompt = price.cost(replace(origin.usage, output_tokens=0), geo=origin.geo, prompt_tokens=size)
-    whole = price.cost(origin.usage, geo=origin.geo, prompt_tokens=size)
+    usage, size = origin.usage, origin.usage.prompt_tokens
+    without_reply = replace(usage, output_tokens=0)
+    prompt = cost_of(prices, origin.model, without_reply, geo=origin.geo, prompt_tokens=size)
+    whole = cost_of(prices, origin.model, usage, geo=origin.geo, prompt_tokens=size)
     return None if prompt is None or whole is None else (float(prompt), float(whole - prompt))
 
 
@@ -115,7 +112,7 @@ class Details:
         request = digest.hex() if self._known else None
         return (
             origin.model or None, message.id, origin.batch_id, request, message.stop_reason, *tokens,
-            cost_of(origin, self._prices), ended_at,
+            dollars(origin, self._prices), ended_at,
         )  # fmt: skip
 
 

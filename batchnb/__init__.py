@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from batchnb.current import simulate
     from batchnb.job import Job
     from batchnb.listings import BatchTable, JobTable
+    from batchnb.serverfiles import FileTable
     from batchnb.workspace import Workspace
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Workspace",
     "attach",
     "batches",
+    "files",
     "jobs",
     "prices",
     "recover",
@@ -135,6 +137,22 @@ def batches(limit: int = 100, *, workspace: Workspace | None = None) -> BatchTab
     from batchnb.listings import BatchTable
 
     return BatchTable(_workspace(workspace), limit)
+
+
+def files(workspace: Workspace | None = None) -> FileTable:
+    """List the files on the server: images and documents that jobs uploaded, and others'. Touches the network; blocks.
+
+    Shows itself as a table; ``.to_frame()`` gives a plain frame, ``.delete("unused")`` deletes what this ledger
+    uploaded and no request waits for, ``.delete(ids)`` those of these ids.
+
+    Parameters
+    ----------
+    workspace : Workspace, optional
+        Default: the one of the environment, or of ``simulate()``.
+    """
+    from batchnb.serverfiles import FileTable
+
+    return FileTable(_workspace(workspace))
 
 
 def recover(timeout: float | None = None, *, workspace: Workspace | None = None) -> pd.DataFrame:

@@ -139,8 +139,10 @@ class FrameAccessor:
             answers in the column `into` or ``"answer"``, or in one for each field of `schema`. An answer is text, a
             label, a list of labels, or the fields of `schema` as a dict, a dataclass or a Pydantic object.
         images, documents : hashable or sequence, optional
-            A column that holds images or PDFs: paths, URLs, bytes, PIL images, or lists of them; or, as a list, those
-            that all rows share.
+            A column that holds images (PNG, JPEG, GIF, WebP), or documents (PDF, text): paths, URLs, bytes, PIL images
+            (sent as PNG), or lists of them. Or, as a list, those that all rows share, which come first. Small ones
+            travel with their row; large or repeated ones are uploaded once, under their names, and kept on the server
+            until ``batchnb.files()`` deletes them.
         system : str or list of content blocks, optional
             Instructions that are the same for all rows.
         model : str, optional

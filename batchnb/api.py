@@ -17,10 +17,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import ipaddress
+import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
@@ -32,9 +34,10 @@ if TYPE_CHECKING:
     import anthropic
     import httpx2
 
-__all__ = ["Api", "BatchInfo", "message_fields", "scope_of", "simulator_client", "transform_schema"]
+__all__ = ["Api", "BatchInfo", "FileInfo", "message_fields", "scope_of", "simulator_client", "transform_schema"]
 
 BATCHES = "/v1/messages/batches"
+FILES = "/v1/files"
 SIMULATOR_HEADER = "batchnb-simulator"
 
 #: A count beyond this is none (documented: 100,000 requests in a batch).
@@ -76,6 +79,22 @@ class BatchInfo(msgspec.Struct, frozen=True):
         """How many requests the batch holds, in whatever state; 0 where the server does not say."""
         known = self.request_counts
         return sum(known.values()) if isinstance(self.reported, dict) and len(known) == len(self.reported) else 0
+
+
+class FileInfo(msgspec.Struct, frozen=True):
+    """What batchnb reads of a file's metadata."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1)]
+    filename: str = ""
+    mime_type: str = ""
+    size_bytes: int = 0
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+class _FilePage(msgspec.Struct, frozen=True):
+    data: list[FileInfo]
+    next_page: str | None = None
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -216,6 +235,41 @@ class Api:
         except httpx2.HTTPError as error:
             raise AmbiguousError(f"The results broke off: {type(error).__name__}") from error
 
+    # Files
+
+    def upload_file(self, path: Path, name: str, media_type: str) -> FileInfo:
+        """Upload a file, which does not expire: one attempt. The bytes go from the disk, a piece at a time.
+
+        Raises
+        ------
+        RefusedError
+            The server did not take it.
+        AmbiguousError
+            It may have: then it has the file once more than is needed.
+        """
+        with path.open("rb") as file:
+            # As the SDK's own upload does it: the boundary is set by what encodes the form.
+            headers = {"content-type": "multipart/form-data"}
+            response = self._call("POST", FILES, file=(_file_name(name), file, media_type), headers=headers)
+        return self._decode(response, FileInfo)
+
+    def list_files(self, *, page_size: int = 1000) -> Iterator[FileInfo]:
+        """Give the workspace's files, newest first, page by page."""
+        after: str | None = None
+        been = set()
+        while True:
+            query: dict[str, object] = {"limit": page_size} | ({"page": after} if after else {})
+            page = self._decode(self._call("GET", FILES, query=query), _FilePage)
+            yield from page.data
+            after = page.next_page
+            if after is None or after in been:
+                return
+            been.add(after)
+
+    def delete_file(self, file_id: str) -> None:
+        """Delete a file from the server."""
+        self._call("DELETE", f"{FILES}/{file_id}")
+
     # Neighbours
 
     def create_message(self, body: bytes, betas: Sequence[str] = ()) -> bytes:
@@ -312,6 +366,7 @@ class Api:
         path: str,
         *,
         content: bytes | None = None,
+        file: tuple[str, BinaryIO, str] | None = None,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, object] | None = None,
         timeout: float | None = None,
@@ -332,6 +387,8 @@ class Api:
             arguments |= {"stream": True, "stream_cls": anthropic.Stream[bytes]}
         if content is not None:
             arguments["content"] = content
+        if file is not None:
+            arguments |= {"files": [("file", file)], "body": {}}
         verb: Any = {"GET": self._client.get, "POST": self._client.post, "DELETE": self._client.delete}[method]
         try:
             response: httpx2.Response = verb(path, **arguments)
@@ -396,7 +453,9 @@ def _from_status(error: anthropic.APIStatusError) -> ApiError:
     # A spend limit comes as a rate_limit_error, but does not pass by waiting: its code says what it is.
     details = said.get("details")
     code = str(details.get("error_code")) if isinstance(details, dict) else ""
-    found = code if code.endswith("spend_limit_reached") else said.get("type")
+    # So does a full store come as an invalid_request_error, though nothing about the request is wrong.
+    telling = code.endswith("spend_limit_reached") or code == "storage_quota_exceeded"
+    found = code if telling else said.get("type")
     return kind(str(message), status=status, type=found, retry_after=retry_after)
 
 
@@ -418,6 +477,12 @@ def _from_connection(error: anthropic.APIConnectionError, base_url: str) -> ApiE
 
 def _first_line(text: str) -> str:
     return text.strip().partition("\n")[0][:200]
+
+
+def _file_name(name: str) -> str:
+    """Give a name that the Files API takes: 1 to 255 characters, none of them ``<>:"|?*`` or a control character."""
+    cleaned = re.sub(r'[<>:"|?*\\/\x00-\x1f]', "_", name)
+    return cleaned[-255:] or "file"
 
 
 def _seconds(header: str | None) -> float | None:

@@ -13,8 +13,11 @@ from batchnb.conversations import Message, opened
 from batchnb.errors import InputError
 from batchnb.examples import example_turns
 from batchnb.frames import check_into, detail_in_the_way
+from batchnb.inputs import attachments_of
+from batchnb.media import Medium, shas_in
 from batchnb.params import NOT_SENT, check_names, shared_params, split_betas, tools_of
-from batchnb.recipes import Recipe
+from batchnb.recipes import MediaReader, Recipe
+from batchnb.requests import content_of
 from batchnb.schemas import Reply, reply_of
 
 if TYPE_CHECKING:
@@ -52,8 +55,8 @@ def recipe_of(
     schema: Any = None,
     flatten: bool = False,
     examples: Any = None,
-    images: Any = None,  # noqa: ARG001
-    documents: Any = None,  # noqa: ARG001
+    images: Any = None,
+    documents: Any = None,
     system: Any = None,
     model: str | None = None,
     max_tokens: int | None = None,
@@ -92,6 +95,7 @@ def recipe_of(
         transform=transform_schema, prefixed=into is not None, tools=tools_of(given),
     )  # fmt: skip
     turns, own = _opened(template, frame)
+    media = attachments_of(frame, images, documents)
     recipe = Recipe(
         column=column,
         template=own,
@@ -109,10 +113,17 @@ def recipe_of(
         samples=samples,
         turns=turns,
         vary=params if callable(params) else None,
+        blocks=tuple(one.block for one in media.shared),
+        files=tuple(one.medium for one in media.shared if one.medium is not None),
+        documents=media.documents,
+        images=media.images,
+        reader=media.reader,
     )  # fmt: skip
-    recipe = dataclasses.replace(recipe, turns=(*turns, *example_turns(examples, recipe, frame)))
+    if examples is not None:
+        turns = (*turns, *example_turns(examples, recipe, frame))
+        recipe = dataclasses.replace(recipe, turns=turns, files=(*recipe.files, *_files_in(turns, media.reader)))
     read = (column,) if callable(template) else recipe.compiled(frame).columns
-    read = read if key is None else (*read, key)
+    read = (*read, *media.documents, *media.images, *(() if key is None else (key,)))
     check_into(frame, recipe.into, read, overwrite=overwrite, samples=samples, reply=reply)
     if details:
         taken = detail_in_the_way(frame, recipe.into, read, overwrite=overwrite, samples=samples, reply=reply)
@@ -138,6 +149,14 @@ def _opened(
         return (), template
     kind = type(template).__name__
     raise InputError(f"template takes text, a list of messages, a function of a row, or None, not {kind}. {NOT_SENT}")
+
+
+def _files_in(turns: Sequence[Message], reader: MediaReader | None) -> list[Medium]:
+    """Give the files that messages before the rows' own name: those of examples."""
+    if reader is None:
+        return []
+    found = [reader.medium(sha256) for sha256 in shas_in(content_of(list(turns)).sent)]
+    return [medium for medium in found if medium is not None]
 
 
 def _tag_of(fresh: Any) -> str:

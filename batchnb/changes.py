@@ -85,7 +85,7 @@ def _asked_under(spec: dict[str, Any], frame: pd.DataFrame, recipe: Recipe, ledg
     """Count the rows of `frame` that were asked under an earlier recipe; none where it does not apply to them."""
     template = recipe.template if spec["callable"] and callable(recipe.template) else None
     try:
-        old = Recipe.from_spec(spec, frame, template, params=recipe.vary, fields=recipe.fields)
+        old = Recipe.from_spec(spec, frame, template, params=recipe.vary, fields=recipe.fields, reader=recipe.reader)
         old = dataclasses.replace(old, samples=1)
         return ledger.askings.count_asked(row.digest for row in old.rows(frame) if row.digest is not None)
     except InputError:
@@ -120,6 +120,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         None if before.get("system") == after.get("system") else "the system prompt",
         *(_change(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in rest),
         _change("betas", sorted(set(old["betas"])), sorted(set(new["betas"]))),
+        *(_change(name, old.get(name, _ABSENT), new.get(name, _ABSENT)) for name in ("documents", "images")),
+        None if list(old.get("blocks", ())) == list(new.get("blocks", ())) else "the documents or images of all rows",
         _change("samples", old.get("samples", 1), new.get("samples", 1)),
     ]
     return [change for change in found if change is not None]

@@ -12,6 +12,7 @@ import msgspec
 from batchnb import tokens
 from batchnb.costing import Ask, Limits
 from batchnb.errors import ApiError, InputError
+from batchnb.inputs import count_tokens
 from batchnb.params import NOT_SENT
 from batchnb.preflight import raise_refusal
 from batchnb.pricing import PriceTable
@@ -225,7 +226,7 @@ def _count(api: Api, prices: PriceTable, recipe: Recipe, requests: dict[int, dic
     if not found.tokens and waiting:
         place, params = waiting.pop(0)
         try:
-            found.tokens[place] = api.count_tokens(params, recipe.betas)
+            found.tokens[place] = count_tokens(api, recipe.reader, params, recipe.betas, at_most=True)
         except ApiError as error:
             raise_refusal(error, str(params.get("model")), api, prices)
             found.broken = str(error)
@@ -233,7 +234,7 @@ def _count(api: Api, prices: PriceTable, recipe: Recipe, requests: dict[int, dic
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="batchnb-count") as pool:
         for start in range(0, len(waiting), AT_ONCE):
             calls = [
-                (place, pool.submit(api.count_tokens, params, recipe.betas))
+                (place, pool.submit(count_tokens, api, recipe.reader, params, recipe.betas, at_most=True))
                 for place, params in waiting[start : start + AT_ONCE]
             ]
             for place, call in calls:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +10,7 @@ from batchnb.api import Api
 from batchnb.caching import LIFETIME_WORDS, choose, is_worth_counting
 from batchnb.delivery import Delivery, Shared, shared_of
 from batchnb.errors import ApiError, InputError
+from batchnb.inputs import count_tokens
 from batchnb.ledger import Ledger
 from batchnb.params import NOT_SENT
 from batchnb.preflight import _warn
@@ -65,7 +65,7 @@ def with_cache(
         if cache != "auto":
             _warn(f'cache="{cache}" will bring nothing: {shared}. Put what is the same for all rows into system=.')
         return _decided(delivery, why=f"no cache: {shared}")
-    tokens = _count(api, shared, recipe.betas) if is_worth_counting(cache, recipe.model, shared) else None
+    tokens = _count(api, shared, recipe) if is_worth_counting(cache, recipe.model, shared) else None
     earlier = {} if tokens is None else ledger.warming.hit_rates(recipe.model)
     price = prices.price(recipe.model) or prices.default
     choice = choose(cache, recipe.model, shared, tokens, requests, price, earlier)
@@ -86,9 +86,10 @@ def _shared(recipe: Recipe, frame: pd.DataFrame, position: int) -> Shared | str:
     return shared_of(envelope.head, envelope.tail)
 
 
-def _count(api: Api, shared: Shared, betas: Sequence[str]) -> int | None:
+def _count(api: Api, shared: Shared, recipe: Recipe) -> int | None:
     """Count the shared part's tokens: those of a prompt that begins with it, less those of the same without it."""
     try:
-        return max(0, api.count_tokens(shared.counted, betas) - api.count_tokens(shared.least, betas))
+        counted = count_tokens(api, recipe.reader, shared.counted, recipe.betas)
+        return max(0, counted - api.count_tokens(shared.least, recipe.betas))
     except ApiError:
         return None  # "not known" is said; whether the requests can be sent has been checked before

@@ -57,7 +57,8 @@ def example_turns(examples: Any, recipe: Recipe, frame: pd.DataFrame) -> tuple[d
     )
     if not inputs:
         raise InputError(f"examples= holds no example. {NOT_SENT}")
-    asking = dataclasses.replace(recipe, turns=(), vary=None, missing="send" if recipe.missing == "send" else "skip")
+    missing = "send" if recipe.missing == "send" else "skip"
+    asking = dataclasses.replace(recipe, turns=(), blocks=(), files=(), vary=None, missing=missing)
     turns: list[dict[str, Any]] = []
     for name, row, answer in inputs:
         try:
@@ -70,7 +71,11 @@ def example_turns(examples: Any, recipe: Recipe, frame: pd.DataFrame) -> tuple[d
 
 
 def _asked(asking: Recipe, row: pd.DataFrame) -> list[dict[str, Any]]:
-    """Give the messages that a row of one example asks."""
+    """Give the messages that a row of one example asks; images and documents are its own to have, or not."""
+    documents, images = (
+        tuple(one for one in columns if one in set(row.columns)) for columns in (asking.documents, asking.images)
+    )
+    asking = dataclasses.replace(asking, documents=documents, images=images)
     question = next(asking.questions(row))
     if question.content is None:
         raise InputError(f"{question.note}")
@@ -94,11 +99,12 @@ _Example = tuple[str, pd.DataFrame, Any]
 def _of_list(examples: Any, recipe: Recipe, frame: pd.DataFrame) -> Iterator[_Example]:
     if isinstance(examples, str | bytes | Mapping) or not isinstance(examples, Sequence):
         raise InputError(f"{FORM}; not {type(examples).__name__}. {NOT_SENT}")
-    reads = None if callable(recipe.template) else recipe.compiled(frame).columns
+    media = (*recipe.documents, *recipe.images)
+    reads = None if callable(recipe.template) else tuple(dict.fromkeys((*recipe.compiled(frame).columns, *media)))
     for number, one in enumerate(examples):
         name = f"examples[{number}]"
         asked, answer = _pair(one, name)
-        cells = _cells(asked, recipe, reads, name)
+        cells = _cells(asked, recipe, reads, name, media)
         yield name, pd.DataFrame([list(cells.values())], columns=list(cells), dtype=object), answer
 
 
@@ -112,8 +118,13 @@ def _pair(one: Any, name: str) -> tuple[Any, Any]:
     raise InputError(f"{name} is no pair. {FORM}. {NOT_SENT}")
 
 
-def _cells(asked: Any, recipe: Recipe, reads: Sequence[Hashable] | None, name: str) -> dict[Hashable, Any]:
-    """Give the cells of an example's row: of the columns that the template reads, or all that a function may."""
+def _cells(
+    asked: Any, recipe: Recipe, reads: Sequence[Hashable] | None, name: str, media: Sequence[Hashable]
+) -> dict[Hashable, Any]:
+    """Give the cells of an example's row: of the columns that the template reads, or all that a function may.
+
+    Those of `media` may be left out.
+    """
     if isinstance(asked, pd.Series):
         asked = asked.to_dict()
     if not isinstance(asked, Mapping):
@@ -127,9 +138,9 @@ def _cells(asked: Any, recipe: Recipe, reads: Sequence[Hashable] | None, name: s
     if reads is None:
         return {recipe.column: None, **asked}
     for column in reads:
-        if column not in asked:
+        if column not in asked and column not in media:
             raise InputError(f"{name}: its input lacks {str(column)!r}, which the template reads. {NOT_SENT}")
-    return {column: asked[column] for column in reads}
+    return {column: asked[column] for column in reads if column in asked}
 
 
 def _of_frame(examples: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame) -> Iterator[_Example]:
@@ -142,6 +153,9 @@ def _of_frame(examples: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame) -> It
     for column in taken:
         if sum(column == there for there in examples.columns) != 1:
             raise InputError(f"examples= has no column {str(column)!r}, which the template reads. {NOT_SENT}")
+    media = [column for column in (*recipe.documents, *recipe.images) if column in set(examples.columns)]
+    reads += [column for column in media if column not in reads]
+    taken |= set(media)
     answers = _answers(examples, recipe, taken)
     asked = examples[reads]
     for position, answer in enumerate(answers):

@@ -15,6 +15,7 @@ from batchnb.errors import BatchnbError, InputError, JobStateError, NotFoundErro
 from batchnb.exports import write_raw
 from batchnb.flatfiles import for_csv, for_parquet
 from batchnb.frames import copy_of, with_columns
+from batchnb.inputs import Reader
 from batchnb.pricing import PriceTable, Usage
 from batchnb.recipes import Recipe
 from batchnb.snapshot import Caching, Snapshot
@@ -288,7 +289,8 @@ class Job:
             raise InputError("on= is for batches made elsewhere; the rows of this job are matched by their content.")
         # The names a function's params may have come from the SDK, which text has no need to load.
         fields = self._workspace.fields(spec["betas"]) if template or params else frozenset()
-        recipe = Recipe.from_spec(spec, frame, template, params=params, fields=fields)
+        reader = Reader(lenient=True)
+        recipe = Recipe.from_spec(spec, frame, template, params=params, fields=fields, reader=reader)
         return self._marked(answers.merge(frame, recipe, self._answers(), overwrite=overwrite, details=extra))
 
     def errors(self) -> pd.DataFrame:

@@ -16,7 +16,9 @@ from batchnb.capabilities import nearest, needs_of, notice, problem
 from batchnb.changes import asked_again
 from batchnb.columns import row_name
 from batchnb.errors import NOT_SENT, ApiError, CredentialsError, InputError, NotFoundError, RecipeChangedWarning
+from batchnb.inputs import for_check
 from batchnb.ledger import Ledger, Row
+from batchnb.media import IMAGES, PDF
 from batchnb.pricing import PriceTable
 from batchnb.recipes import SLOTS, Recipe
 
@@ -27,6 +29,9 @@ __all__ = ["check_first", "check_model", "heard_by", "raise_refusal", "stackleve
 
 #: Models that rows name for themselves, of which the server is asked at most.
 MOST_MODELS = 5
+
+#: What a model must be able to do, for files of a type.
+NEEDS = {**dict.fromkeys(IMAGES, "image_input"), PDF: "pdf_input"}
 
 #: Models on their way out that were warned of.
 _noticed: set[str] = set()
@@ -108,16 +113,18 @@ def check_first(
     api.require_credentials()
     question = next(recipe.questions(frame.iloc[position : position + 1]))
     assert question.content is not None  # noqa: S101  # the row has a digest
-    params = recipe.envelopes()[question.envelope].params(question.content)
+    params, _ = for_check(recipe.reader, recipe.envelopes()[question.envelope].params(question.content))
     try:
-        api.count_tokens(params, recipe.betas)
+        if all(message.get("content") for message in params["messages"]):  # not where files too large were all it held
+            api.count_tokens(params, recipe.betas)
     except ApiError as error:
         raise_refusal(error, str(params.get("model")), api, prices)
         _warn(f"The first request could not be checked before sending ({error}). It is sent all the same.")
         if error.status is None:  # a server that does not answer would not tell of models either
             return
     own = SLOTS[question.envelope] == "params"
-    check_model(api, prices, params, recipe.betas, row_name(frame, position) if own else "")
+    needs = {NEEDS[medium.media_type] for medium in question.files if medium.media_type in NEEDS}
+    check_model(api, prices, params, recipe.betas, row_name(frame, position) if own else "", needs)
     for name, its in _differing(rows):
         check_model(api, prices, its, recipe.betas, name)
 

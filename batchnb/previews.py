@@ -11,8 +11,11 @@ from batchnb.display import Preview, PreviewRow, preview_html, preview_text
 from batchnb.errors import ApiError, CredentialsError, InputError
 from batchnb.estimates import expected_output
 from batchnb.history import earlier
+from batchnb.inputs import count_tokens, for_check
+from batchnb.media import file_source, shown, with_sources
 from batchnb.params import NOT_SENT
 from batchnb.pricing import Usage
+from batchnb.recipes import SLOTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +27,8 @@ __all__ = ["ShownPreview", "first_rows", "glance", "preview"]
 
 #: Messages before a row's own that are shown, and characters of each.
 MOST_TURNS, TURN_LIMIT = 6, 200
+#: The slots of which a row gives the content of a message.
+WITHIN = (SLOTS.index("content"), SLOTS.index("blocks"))
 
 
 class ShownPreview:
@@ -54,16 +59,16 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions
     unsent = set(ledger.jobs.unsent(asked))
     reused = _reused(digests, recipe.samples, unsent)
     part = frame.iloc[list(positions)]
-    shown = list(recipe.questions(part))
-    requests = _requests(recipe, shown)
+    questions = list(recipe.questions(part))
+    requests = _requests(recipe, questions)
     around = [len(envelope.head) + len(envelope.tail) for envelope in recipe.envelopes()]
     tokens = _tokens(
         workspace, recipe,
         [request for request in requests if request is not None],
-        sum(around[one.envelope] + len(one.content.sent) for one in shown if one.content is not None),
+        sum(around[one.envelope] + len(one.content.sent) for one in questions if one.content is not None),
         [around[row.envelope] + len(row.content.sent) for one in unsent if (row := asked[one]).content is not None],
     )  # fmt: skip
-    filled = _rows(part, recipe, positions, shown, requests, reused)
+    filled = _rows(part, recipe, positions, questions, requests, reused)
     counts = len(unsent), len(reused), digests.count(None) // recipe.samples
     return ShownPreview(_preview(workspace, frame, recipe, filled, counts, tokens))
 
@@ -71,23 +76,23 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions
 def glance(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> Preview:
     """Fill in the rows at `positions`, and look at no others: quick on any frame. Touches no network."""
     part = frame.iloc[list(positions)]
-    shown = list(recipe.questions(part))
-    filled = _rows(part, recipe, positions, shown, _requests(recipe, shown), {})
+    questions = list(recipe.questions(part))
+    filled = _rows(part, recipe, positions, questions, _requests(recipe, questions), {})
     return _preview(workspace, frame, recipe, filled, (None, 0, 0), None)
 
 
-def _requests(recipe: Recipe, shown: Sequence[Question]) -> list[dict[str, Any] | None]:
+def _requests(recipe: Recipe, questions: Sequence[Question]) -> list[dict[str, Any] | None]:
     envelopes = recipe.envelopes()
-    return [envelopes[one.envelope].params(one.content) if one.content is not None else None for one in shown]
+    return [envelopes[one.envelope].params(one.content) if one.content is not None else None for one in questions]
 
 
 def _rows(
-    part: pd.DataFrame, recipe: Recipe, positions: Sequence[int], shown: Sequence[Question],
+    part: pd.DataFrame, recipe: Recipe, positions: Sequence[int], questions: Sequence[Question],
     requests: Sequence[dict[str, Any] | None], reused: dict[int, str],
 ) -> tuple[PreviewRow, ...]:  # fmt: skip
     return tuple(
         _row(part, recipe, question, request, (place, position), reused.get(position))
-        for place, (position, question, request) in enumerate(zip(positions, shown, requests, strict=True))
+        for place, (position, question, request) in enumerate(zip(positions, questions, requests, strict=True))
     )
 
 
@@ -144,18 +149,43 @@ def _row(
     label = str(part.index[place])
     if question.content is None:
         return PreviewRow(position, label, None, f"skipped: {question.note}")
-    pieces = (*_before(recipe, question, first=place == 0), *_pieces(part, recipe, question, place))
-    return PreviewRow(position, label, pieces, reused, json.dumps(request, indent=2, ensure_ascii=False))
+    named = with_sources(request, lambda sha256, media_type: file_source(_named(recipe, sha256, media_type)))
+    pieces = (*_before(recipe, question, first=place == 0), *_pieces(part, recipe, question, place, named))
+    too_large = [shown(medium) for medium in for_check(recipe.reader, request or {})[1]]
+    uncounted = f"too large to be counted, so estimated: {', '.join(too_large)}" if too_large else None
+    note = "; ".join(filter(None, (reused, uncounted))) or None
+    return PreviewRow(position, label, pieces, note, json.dumps(named, indent=2, ensure_ascii=False))
 
 
-def _pieces(part: pd.DataFrame, recipe: Recipe, question: Question, place: int) -> list[tuple[str, bool]]:
-    """Give what a row itself says, and which parts of it its columns filled in."""
+def _pieces(
+    part: pd.DataFrame, recipe: Recipe, question: Question, place: int, named: dict[str, Any]
+) -> list[tuple[str, bool]]:
+    """Give what a row itself says, and which parts of it its columns filled in; `named` is its request."""
     if callable(recipe.template):
         assert question.content is not None  # noqa: S101  # skipped rows never come here
-        sent = json.loads(question.content.sent)
+        sent = named["messages"][-1]["content"] if question.envelope in WITHIN else json.loads(question.content.sent)
         return [(sent if isinstance(sent, str) else json.dumps(sent, indent=2, ensure_ascii=False), True)]
     template = recipe.compiled(part)
-    return template.pieces([column_values(part.iloc[place : place + 1], column)[0] for column in template.columns])
+    filled = template.pieces([column_values(part.iloc[place : place + 1], column)[0] for column in template.columns])
+    return [*_media_pieces(recipe, named), *filled]
+
+
+def _named(recipe: Recipe, sha256: str, media_type: str) -> str:
+    """Give what stands for a file where people see its request."""
+    medium = recipe.reader.medium(sha256) if recipe.reader else None
+    if medium is None:
+        return f"[a file of type {media_type}]"
+    return f"[{medium.kind} {shown(medium)}]"
+
+
+def _media_pieces(recipe: Recipe, request: dict[str, Any]) -> list[tuple[str, bool]]:
+    """Name the images and documents of a row, each on a line of its own, with whether it is the row's own."""
+    content = request["messages"][-1]["content"]
+    if isinstance(content, str):
+        return []
+    sources = [block["source"] for block in content if block["type"] in ("image", "document")]
+    names = [source.get("file_id") or f"[{source.get('url')}]" for source in sources]
+    return [(f"{name}\n", place >= len(recipe.blocks)) for place, name in enumerate(names)]
 
 
 def _before(recipe: Recipe, question: Question, *, first: bool) -> list[tuple[str, bool]]:
@@ -185,7 +215,7 @@ def _tokens(
     if not requests or not sizes:
         return None if sizes else 0
     try:
-        counted = sum(workspace.api.count_tokens(request, recipe.betas) for request in requests)
+        counted = sum(count_tokens(workspace.api, recipe.reader, request, recipe.betas) for request in requests)
     except (ApiError, CredentialsError):
         return None
     return round(counted * sum(sizes) / size)

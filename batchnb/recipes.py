@@ -10,7 +10,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -18,20 +18,35 @@ from batchnb.columns import column_values, label_named, row_name, rows_of, the_c
 from batchnb.conversations import Conversation, Message, compile_conversation
 from batchnb.errors import InputError
 from batchnb.ledger import Row
+from batchnb.media import Attachment, Medium, check_together, is_nothing
 from batchnb.params import NOT_SENT, check_names, checked_row, merged, unsent
-from batchnb.requests import Content, Envelope, canonical, content_of, label_of
+from batchnb.requests import Content, Envelope, blocks_of, canonical, content_of, label_of
 from batchnb.schemas import Reply, reply_from_spec
 from batchnb.templates import Template, compile_template, whole_column
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SLOTS", "Question", "Recipe"]
+__all__ = ["SLOTS", "MediaReader", "Question", "Recipe"]
 
 #: What a row may give, in the order of a recipe's envelopes: see :class:`batchnb.requests.Envelope`.
 SLOTS = ("content", "messages", "params", "blocks")
+CONTENT, MESSAGES, PARAMS, BLOCKS = range(4)
 
 RowFunction = Callable[[Any], Any]
+
+
+class MediaReader(Protocol):
+    """Reads what a cell of a column of images or documents holds: see :class:`batchnb.inputs.Reader`."""
+
+    def read(self, value: Any, kind: str) -> list[Attachment]:
+        """Give the images or documents in a cell."""
+
+    def medium(self, sha256: str) -> Medium | None:
+        """Give what is known of a file that was read."""
+
+    def bytes_of(self, sha256: str) -> bytes:
+        """Give the bytes of a file that was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,7 @@ class Question:
     content: Content | None
     envelope: int = 0
     note: str | None = None
+    files: tuple[Medium, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +91,13 @@ class Recipe:
     turns : tuple of dict
         Messages before the row's own: examples, and what a template of several messages begins with.
     blocks : tuple of dict
-        Content blocks before the row's own text: documents that all rows share.
+        Content blocks before the row's own: documents and images that all rows share.
+    files : tuple of Medium
+        The files in them, and in the messages before.
+    documents, images : tuple of hashable
+        Columns that hold documents and images of each row, which stand before its text.
+    reader : MediaReader or None
+        Reads them.
     samples : int
         How often each row is asked. The first sample is asked under the replicate itself, the second under ``*2`` after
         it: so a further sample buys no earlier one again.
@@ -95,6 +117,10 @@ class Recipe:
     turns: tuple[dict[str, Any], ...] = ()
     blocks: tuple[dict[str, Any], ...] = ()
     vary: RowFunction | None = None
+    files: tuple[Medium, ...] = ()
+    documents: tuple[Hashable, ...] = ()
+    images: tuple[Hashable, ...] = ()
+    reader: MediaReader | None = None
 
     def spec(self) -> dict[str, Any]:
         """Describe the recipe as JSON, so that it can ask the same again; a callable cannot be described.
@@ -118,6 +144,8 @@ class Recipe:
             "turns": self.turns,
             "blocks": self.blocks,
             "varies": self.vary is not None,
+            "documents": [str(one) for one in self.documents],
+            "images": [str(one) for one in self.images],
         }
         return spec | {name: value for name, value in later.items() if value}
 
@@ -130,6 +158,7 @@ class Recipe:
         *,
         params: RowFunction | None = None,
         fields: frozenset[str] = frozenset(),
+        reader: MediaReader | None = None,
     ) -> Recipe:
         """Rebuild a recipe from its description, to look up what the rows of `frame` ask.
 
@@ -164,6 +193,9 @@ class Recipe:
             turns=tuple(spec.get("turns", ())),
             blocks=tuple(spec.get("blocks", ())),
             vary=params if spec.get("varies") else None,
+            documents=tuple(label_named(frame, name) for name in spec.get("documents", ())),
+            images=tuple(label_named(frame, name) for name in spec.get("images", ())),
+            reader=reader,
         )
 
     @property
@@ -176,13 +208,22 @@ class Recipe:
         """Whether a function of the user's says what a row asks: it is called once for each row, and may be slow."""
         return callable(self.template) or self.vary is not None
 
+    @property
+    def _own_media(self) -> tuple[Hashable, ...]:
+        return (*self.documents, *self.images)
+
+    @property
+    def _carries(self) -> bool:
+        """Whether images or documents stand before what the rows say."""
+        return bool(self.blocks or self.documents or self.images)
+
     def envelopes(self) -> tuple[Envelope, ...]:
         """Give the JSON around a row's part, one for each of ``SLOTS`` that this recipe can need."""
         return self._envelopes(self.replicate)
 
     def _envelopes(self, replicate: str) -> tuple[Envelope, ...]:
         single = isinstance(self.template, str) or self.template is None
-        slots = SLOTS[:1] if single and not self.blocks and self.vary is None else SLOTS
+        slots = SLOTS[:1] if single and not self._carries and self.vary is None else SLOTS
         return tuple(
             Envelope.around(
                 self.shared, slot, betas=self.betas, replicate=replicate, turns=self.turns, blocks=self.blocks
@@ -193,7 +234,7 @@ class Recipe:
     def asking(self) -> bytes:
         """Give a digest of what is asked of a row, whichever time it is asked: ``fresh=True`` counts by it."""
         spec = self.spec()
-        asked = ("column", "template", "callable", "reply", "turns", "blocks", "varies")
+        asked = ("column", "template", "callable", "reply", "turns", "blocks", "varies", "documents", "images")
         named = {name: spec[name] for name in asked if name in spec}
         named |= {"shared": canonical(self.shared), "betas": sorted(set(self.betas))}
         return hashlib.blake2b(msgspec.json.encode(named, order="sorted"), digest_size=16).digest()
@@ -201,10 +242,11 @@ class Recipe:
     def compiled(self, frame: pd.DataFrame) -> Template | Conversation:
         """Read a template of text, or of messages, against the frame's columns."""
         if self.template is None:
-            return whole_column(self.column)
+            # An image is no text: where it is what the rows are about, nothing else is sent.
+            return Template("", ()) if self.column in self._own_media else whole_column(self.column)
         assert not callable(self.template)  # noqa: S101  # callables never come here
         if isinstance(self.template, str):
-            return compile_template(self.template, list(frame.columns))
+            return compile_template(self.template, list(frame.columns), bare=bool(self._own_media))
         return compile_conversation(self.template, list(frame.columns))
 
     def questions(self, frame: pd.DataFrame) -> Iterator[Question]:
@@ -224,8 +266,10 @@ class Recipe:
         notes = self._notes(frame, list(template.columns), columns)
         kept = [[value for value, note in zip(values, notes, strict=True) if note is None] for values in columns]
         prompts: Iterator[Any] = template.render_rows(kept)
-        differing = self._differing(frame, notes)
-        plain = self.vary is None and isinstance(template, Template)
+        if not columns:  # the rows differ in their images alone
+            prompts = itertools.repeat("".join(text for text, _ in template.pieces([])))
+        differing, attached = self._differing(frame, notes), self._attached(frame)
+        plain = self.vary is None and isinstance(template, Template) and not self._carries
         for position, note in enumerate(notes):
             given = next(differing)
             try:
@@ -234,13 +278,13 @@ class Recipe:
                 elif plain:
                     yield Question(content_of(next(prompts)))
                 else:
-                    yield self._asked(next(prompts), given)
+                    yield self._asked(next(prompts), given, attached(position))
             except InputError as error:
                 raise InputError(f"{row_name(frame, position)}: {unsent(error)}") from error
 
     def _called(self, frame: pd.DataFrame, function: RowFunction) -> Iterator[Question]:
         notes = self._notes(frame, [self.column], [column_values(frame, self.column)])
-        differing = self._differing(frame, notes)
+        differing, attached = self._differing(frame, notes), self._attached(frame)
         for position, (row, note) in enumerate(zip(rows_of(frame), notes, strict=True)):
             given = next(differing)
             if note is not None:
@@ -248,7 +292,11 @@ class Recipe:
                 continue
             value = _call(function, row, row_name(frame, position), "template")
             try:
-                yield self._question_of(value, given)
+                media = attached(position)
+            except InputError as error:
+                raise InputError(f"{row_name(frame, position)}: {unsent(error)}") from error
+            try:
+                yield self._question_of(value, given, media)
             except InputError as error:
                 raise InputError(f"{row_name(frame, position)}: the template function: {unsent(error)}") from error
 
@@ -264,61 +312,100 @@ class Recipe:
             except InputError as error:
                 raise InputError(f"{row_name(frame, position)}: {unsent(error)}") from error
 
-    def _question_of(self, value: Any, given: Mapping[str, Any]) -> Question:
+    def _attached(self, frame: pd.DataFrame) -> Callable[[int], list[Attachment]]:
+        """Give what reads the documents and images of a row, by its position."""
+        columns = [
+            (kind, column_values(frame, column))
+            for kind, labels in (("document", self.documents), ("image", self.images))
+            for column in labels
+        ]
+        reader = self.reader
+        if reader is None:
+            if columns:
+                raise InputError("This recipe's images and documents cannot be read here.")
+            return lambda position: []  # noqa: ARG005
+        return lambda position: [one for kind, cells in columns for one in reader.read(cells[position], kind)]
+
+    def _question_of(self, value: Any, given: Mapping[str, Any], media: Sequence[Attachment]) -> Question:
         """Read what a template function returned: text, content blocks, messages or params."""
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if value is None or (isinstance(value, str) and not value.strip() and not media):
             return Question(None, note="the template function gave nothing to send")
+        is_list = isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+        if self._carries and (isinstance(value, dict) or (is_list and "role" in value[0])):
+            raise InputError(
+                "beside images= or documents= it may return text or content blocks; in messages and params, it puts "
+                "them where they belong itself"
+            )
         if isinstance(value, dict):
             check_names(value, self.fields | {"messages"}, "params")
             if not value.get("messages"):
                 raise InputError('the params it returned have no "messages"')
             return self._whole({**given, **value}, value["messages"])
-        if isinstance(value, str) or (
-            isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
-        ):
-            return self._asked(value, given)
+        if isinstance(value, str) or is_list:
+            return self._asked(value, given, media)
         kind = type(value).__name__
         raise InputError(f"it returned {kind}; it may return text, content blocks, messages or a dict of params")
 
-    def _asked(self, value: Any, given: Mapping[str, Any]) -> Question:
-        """Put together what a row asks: its text, content blocks or messages, and the params given for it alone."""
-        is_messages = isinstance(value, list) and "role" in value[0]
-        if not given:
-            return Question(content_of([*self.turns, *value]), 1) if is_messages else Question(content_of(value))
-        if is_messages:
-            return self._whole(given, value)
-        if self.blocks:
-            value = [*self.blocks, *([{"type": "text", "text": value}] if isinstance(value, str) else value)]
-        return self._whole(given, [{"role": "user", "content": value}])
+    def _asked(self, value: Any, given: Mapping[str, Any], media: Sequence[Attachment]) -> Question:
+        """Put together what a row asks: its text, content blocks or messages, and the params given for it alone.
 
-    def _whole(self, given: Mapping[str, Any], messages: Any) -> Question:
+        Documents and images stand before its text; of several messages, in the last.
+        """
+        own = tuple(one.medium for one in media if one.medium is not None)
+        files = (*self.files, *own)
+        if self._carries:
+            check_together(files, len(media) - len(own))
+        blocks = [one.block for one in media]
+        if isinstance(value, list) and "role" in value[0]:
+            if self._carries:
+                value = [*value[:-1], {**value[-1], "content": _beside([*self.blocks, *blocks], value[-1]["content"])}]
+            if given:
+                return self._whole(given, value, files)
+            return Question(content_of([*self.turns, *value]), MESSAGES, files=files)
+        if self._carries:
+            value = _beside(blocks, value)
+            if not value:
+                return Question(None, note="blank: there is nothing to send")
+        if given:
+            content = [*self.blocks, *value] if self._carries else value
+            return self._whole(given, [{"role": "user", "content": content}], files)
+        return (
+            Question(blocks_of(value), BLOCKS, files=files)
+            if self._carries
+            else Question(content_of(value), files=files)
+        )
+
+    def _whole(self, given: Mapping[str, Any], messages: Any, files: tuple[Medium, ...] | None = None) -> Question:
         """Write the whole params of a row that differs in them from the others."""
         if self.turns:
             messages = [*self.turns, *messages]
         params = merged(self.shared, given, self.reply, self.betas, "params")
-        return Question(content_of({**params, "messages": messages}), 2)
+        return Question(
+            content_of({**params, "messages": messages}), PARAMS, files=self.files if files is None else files
+        )
 
     def _notes(self, frame: pd.DataFrame, columns: Sequence[Hashable], values: Sequence[list[Any]]) -> list[str | None]:
         """Say of each row why it is skipped; None for those that are sent."""
         notes: list[str | None] = [None] * len(frame)
         if self.missing == "send":
             return notes
-        blank = [
-            all(isinstance(cell, str) and not cell.strip() for cell in cells) for cells in zip(*values, strict=True)
-        ]
-        for position, is_blank in enumerate(blank):
-            if is_blank:
-                notes[position] = "blank: there is no text to send"
-        for column in columns:
-            missing = the_column(frame, column).isna().to_numpy()
-            for position in missing.nonzero()[0].tolist():
+        if not self._own_media:  # a row that has an image need not say anything
+            for position, cells in enumerate(zip(*values, strict=True)):
+                if all(isinstance(cell, str) and not cell.strip() for cell in cells):
+                    notes[position] = "blank: there is no text to send"
+        missing = [(column, the_column(frame, column).isna().to_numpy().nonzero()[0].tolist()) for column in columns]
+        for column in self._own_media:
+            held = column_values(frame, column)
+            missing.append((column, [position for position, cell in enumerate(held) if is_nothing(cell)]))
+        for column, positions in missing:
+            for position in positions:
                 notes[position] = f"missing value in {str(column)!r}"
         if self.missing == "raise":
-            for position, note in enumerate(notes):
-                if note is not None:
-                    raise InputError(
-                        f'{row_name(frame, position)}: {note}. {NOT_SENT} missing="skip" leaves such rows out.'
-                    )
+            first = next((position for position, note in enumerate(notes) if note is not None), None)
+            if first is not None:
+                raise InputError(
+                    f'{row_name(frame, first)}: {notes[first]}. {NOT_SENT} missing="skip" leaves such rows out.'
+                )
         return notes
 
     def rows(self, frame: pd.DataFrame) -> Iterator[Row]:
@@ -337,7 +424,14 @@ class Recipe:
             slot, label = question.envelope, label_of(position if key is None else key)
             for asking, first in samples:
                 again = None if asking is first else first[slot].digest(content)
-                yield Row(asking[slot].digest(content), content, slot, label, key, None, again)
+                yield Row(asking[slot].digest(content), content, slot, label, key, None, again, question.files)
+
+
+def _beside(blocks: Sequence[dict[str, Any]], said: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put documents and images before what a row says; it need not say anything."""
+    if isinstance(said, list):
+        return [*blocks, *said]
+    return [*blocks, {"type": "text", "text": said}] if said.strip() else list(blocks)
 
 
 def _kept(template: Any) -> str | tuple[Message, ...] | None:

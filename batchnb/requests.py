@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from batchnb.errors import InputError
+from batchnb.media import TEXT, named_by
 
 __all__ = [
     "Content",
@@ -60,12 +61,13 @@ _encode = msgspec.json.Encoder(order="sorted", enc_hook=_plain).encode
 def canonical(value: Any) -> Any:
     """Reduce params to the question they ask.
 
-    ``cache_control`` markers are dropped, and a file sent inline as base64 is replaced by its media type and the
-    SHA-256 of its bytes, so that caching or uploading it later asks nothing again.
+    ``cache_control`` markers are dropped, and a file is replaced by its media type and the SHA-256 of its bytes,
+    whether it is sent inline, as base64 or text, or is named by its content (see :mod:`batchnb.media`): so that caching
+    or uploading it later asks nothing again.
     """
     if isinstance(value, Mapping):
-        if value.get("type") == "base64" and isinstance(value.get("data"), str):
-            return {"media_type": value.get("media_type"), "sha256": _sha256_of_base64(value["data"]), "type": "file"}
+        if (file := _file_in(value)) is not None:
+            return {"media_type": file[0], "sha256": file[1], "type": "file"}
         question = {
             name: canonical(item)
             for name, item in value.items()
@@ -81,6 +83,16 @@ def canonical(value: Any) -> Any:
         # The encoder would write them as base64 whatever they hold, so base64 would be encoded twice.
         raise InputError("it holds bytes; give files as base64 text: base64.b64encode(data).decode()")
     return value
+
+
+def _file_in(source: Mapping[str, Any]) -> tuple[Any, str] | None:
+    """Give the media type and the SHA-256 of the file in a content block's source, where that tells them."""
+    kind, data = source.get("type"), source.get("data")
+    if kind == "base64" and isinstance(data, str):
+        return source.get("media_type"), _sha256_of_base64(data)
+    if kind == "text" and isinstance(data, str) and source.get("media_type") == TEXT:
+        return TEXT, hashlib.sha256(data.encode()).hexdigest()
+    return named_by(source) if kind == "file" else None
 
 
 def _order_matters(value: Mapping[str, Any]) -> bool:

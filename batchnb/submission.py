@@ -23,15 +23,19 @@ from batchnb.caching import FIRST_REASON
 from batchnb.delivery import marked_items
 from batchnb.errors import AmbiguousError, ApiError, CredentialsError, NotFoundError, RefusedError
 from batchnb.history import allowance_of
-from batchnb.ledger import ATTACHED, BatchRecord, Fits, JobRecord, Ledger
+from batchnb.ledger import ATTACHED, BatchRecord, FileRecord, Fits, JobRecord, Ledger
 from batchnb.pricing import PriceTable, load_prices
 from batchnb.schemas import Reply
 from batchnb.settling import UNREADABLE, Settling, result_in, times_of
+from batchnb.uploads import Uploads
 
 __all__ = ["Reading", "Sent", "Submission"]
 
 #: Answers recorded in one transaction.
 CHUNK = 2_000
+
+#: Seconds after which to look again whether another process has uploaded a file.
+OTHERS_PAUSE = 2.0
 
 _T = TypeVar("_T")
 
@@ -47,7 +51,8 @@ class Sent:
     wait : float or None
         Seconds the server asks to wait, 0 where it did not say; None where there is no need to wait.
     reason : str or None
-        Why to wait, for people; or, with nothing sent, why what is unsent is held back.
+        Why to wait, for people; or what is being done meanwhile; or, with nothing sent, why what is unsent is held
+        back.
     unreachable : bool
         Whether the server could not even be asked.
     filling : bool
@@ -97,6 +102,8 @@ class Submission:
     ----------
     settling : Settling
         Finds out what became of a batch that was sent and not answered.
+    uploads : Uploads
+        Uploads the files that requests name, and puts the server's ids in their places.
     """
 
     def __init__(
@@ -109,18 +116,49 @@ class Submission:
         self._max_requests = max_requests
         self._prices = prices
         self.settling = Settling(api, ledger, clock, grace=grace)
+        self.uploads = Uploads(api, ledger, clock)
 
     # Sending
 
+    def upload(self, job: JobRecord) -> Sent | None:
+        """Upload one file that the next batch of a job needs; None where the server has them all."""
+        file = self.uploads.next(job.number, min(job.batch_size, self._max_requests))
+        return None if file is None else self._upload(file)
+
+    def _upload(self, file: FileRecord) -> Sent:
+        if not self.uploads.take(file):
+            reason = f"Another process is uploading {file.name!r}; sending goes on when it has."
+            return Sent(anything=True, wait=OTHERS_PAUSE, reason=reason)
+        try:
+            self.uploads.upload(file)
+        except RefusedError as error:
+            if waiting_helps(error):
+                return _held_up(error)
+            self.uploads.refuse(file, error.type or f"http_{error.status}", str(error))
+        except AmbiguousError as error:
+            reason = f"Uploading {file.name!r} is tried again: {error}"
+            return Sent(anything=True, wait=error.retry_after or 0.0, reason=reason)
+        return Sent(anything=True, reason=f"Files are uploaded before sending; the last one was {file.name!r}.")
+
     def send(self, job: JobRecord, *, patient: bool = True) -> Sent:
-        """Claim and send one batch of a job's unsent requests; unless `patient`, without waiting for a cache."""
+        """Claim and send one batch of a job's unsent requests; or upload one file that they need, before.
+
+        Unless `patient`, without waiting for a cache.
+        """
+        uploaded = self.upload(job)
+        if uploaded is not None:
+            return uploaded
         batch = self._claim(job, patient=patient)
         if batch is None:
             return self._held_back(job)
         if isinstance(batch, float):
             return Sent(anything=True, wait=max(0.0, batch - self._clock()), reason=FIRST_REASON, filling=True)
+        missing = self.uploads.missing(batch.id)
+        if missing is not None:  # it was forgotten a moment ago, or the claim took others than were looked at
+            self._ledger.batches.let_go(batch.id, state="submitting")
+            return self._upload(missing)
         try:
-            items = self._ledger.batches.items(batch.id)
+            items = self.uploads.resolved(batch.id, self._ledger.batches.items(batch.id))
             body = requests.join_items(items if batch.cache is None else marked_items(items, batch.cache))
             info = self.api.create_batch(body, self._ledger.batches.betas(batch.id))
         except RefusedError as error:
@@ -177,8 +215,7 @@ class Submission:
             return Sent(anything=True)
         if waiting_helps(error):
             batches.let_go(batch.id, state="submitting")
-            reason, unreachable = _waiting_reason(error), error.type == "unreachable"
-            return Sent(anything=True, wait=error.retry_after or 0.0, reason=reason, unreachable=unreachable)
+            return _held_up(error)
         batches.refuse(batch.id, error_type=error.type or f"http_{error.status}", message=str(error))
         return Sent(anything=True)
 
@@ -234,6 +271,11 @@ def waiting_helps(error: ApiError) -> bool:
 def state_of(info: BatchInfo) -> str:
     """Give a batch's state; one that is not documented counts as in progress."""
     return info.processing_status if info.processing_status in ("canceling", "ended") else "in_progress"
+
+
+def _held_up(error: RefusedError) -> Sent:
+    reason, unreachable = _waiting_reason(error), error.type == "unreachable"
+    return Sent(anything=True, wait=error.retry_after or 0.0, reason=reason, unreachable=unreachable)
 
 
 def _waiting_reason(error: RefusedError) -> str:

@@ -72,7 +72,7 @@ class Template:
     text : str
         The template as written.
     parts : tuple of str and Field
-        Literal text and fields, in order. At least one is a field, unless this is one message of several.
+        Literal text and fields, in order.
     columns : tuple of hashable
         The labels of the columns read, each once, in the order of their first appearance (derived).
     """
@@ -169,7 +169,7 @@ def compile_template(template: str, columns: Sequence[Hashable], *, bare: bool =
     columns : sequence of hashable
         The frame's labels. Those that are no strings are written as ``str(label)``.
     bare : bool
-        Whether it may name no column, as one message of several may.
+        Whether it may name no column: one message of several may, and one beside images that differ.
 
     Raises
     ------

@@ -285,7 +285,7 @@ class Watcher:
             self._note(job, sent.reason)
         elif sent.wait is None:
             watch.refusals = 0
-            self._note(job, None)
+            self._note(job, sent.reason)
             self._wake.set()  # there may be more: come back without a pause
         elif sent.filling:
             watch.refusals = 0

@@ -33,6 +33,7 @@ from batchnb.pricelist import prices_in_use
 from batchnb.pricing import PriceTable
 from batchnb.recipes import Recipe
 from batchnb.schedule import plan_batch_size
+from batchnb.shipping import Shipment
 from batchnb.spending import Limit, limited, unlimited
 from batchnb.state import facts_of, note_of, server_frame, status_of, utc
 from batchnb.submission import Submission
@@ -247,20 +248,27 @@ class Workspace:
             There is no key, or the server refuses it. Nothing was sent.
         """
         rows: list[Row] | None = list(recipe.rows(frame)) if recipe.calls else None
-        digests = [row.digest for row in rows or recipe.rows(frame)]
+        shipment = Shipment.of(self.ledger, recipe)
+        read = rows or recipe.rows(frame)
+        digests = [row.digest for row in (shipment.noted(read) if shipment else read)]
         jobs = self.ledger.jobs
         if not recipe.replicate:
             digests = list(self.ledger.askings.newest(digests))
         job_id = _job_id(recipe, digests, None if recipe.key is None else unique_keys(frame, recipe.key))
         known = jobs.find(job_id)
         rule = "new" if known is None else "rerun"
-        unsent = list(jobs.unsent(dict.fromkeys(digest for digest in digests if digest is not None), rule))
+        asked = dict.fromkeys(digest for digest in digests if digest is not None)
+        unsent, missed = list(jobs.unsent(asked, rule)), list[bytes]()
+        if shipment:
+            missed = list(self.ledger.files.missed(asked.keys() - set(unsent), time.time()))
+            unsent += missed
+            shipment.plan(digests, unsent, time.time())
         first = digests.index(unsent[0]) // recipe.samples if unsent else None
         if first is not None:
             warn_of_change(self.ledger, recipe, frame, digests, set(unsent))
             wanted = set(unsent)
-            asked = (row for row, digest in zip(rows or (), digests, strict=False) if digest in wanted)
-            check_first(self.api, self.prices, recipe, frame, first, asked)
+            differing = (row for row, digest in zip(rows or (), digests, strict=False) if digest in wanted)
+            check_first(self.api, self.prices, recipe, frame, first, differing)
         delivery = with_cache(
             known.delivery if known else Delivery(), cache, self.api, self.ledger, self.prices, recipe, frame, first,
             requests=len(set(digests) - {None}) if known else len(unsent),
@@ -269,19 +277,26 @@ class Workspace:
             delivery = unlimited(delivery)
         else:
             delivery = limited(self.api, self.ledger, self.prices, frame, recipe, limit, delivery, rows=rows, job=known)
+        if shipment:
+            shipment.spool()
         job = NewJob(
             id=job_id,
             name=name or f"{recipe.column} → {shown_names(recipe.reply, recipe.into)}",
             recipe=recipe.spec(),
-            envelopes=tuple((envelope, recipe.betas, recipe.reply.spec()) for envelope in recipe.envelopes()),
+            envelopes=tuple(
+                (envelope, recipe.betas, recipe.reply.spec()) for envelope in (shipment or recipe).envelopes()
+            ),
             batch_size=plan_batch_size(len(unsent), batch_size=batch_size, max_requests=self._max_requests),
             max_bytes=self._max_bytes,
             retries=retries,
             asking=recipe.asking() if recipe.replicate.startswith("#") else None,
             delivery=delivery,
+            heavy=shipment is not None,
         )
-        record = jobs.create(job, _as_chosen(rows or recipe.rows(frame), digests), time.time())
+        read = rows or recipe.rows(frame)
+        record = jobs.create(job, _as_chosen(shipment.delivered(read) if shipment else read, digests), time.time())
         jobs.release(record.number, rule)
+        self.ledger.files.release(missed)
         self.go_on(record.number)
         return Job(job.id, self, frame)
 

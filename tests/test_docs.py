@@ -21,6 +21,7 @@ from batchnb.composer import Composer
 from batchnb.display import Estimate
 from batchnb.previews import ShownPreview
 from batchnb.pricing import Usage
+from batchnb.serverfiles import FileTable
 from batchnb.snapshot import Caching, Snapshot
 
 PACKAGE = Path(batchnb.__file__).parent
@@ -28,7 +29,7 @@ PACKAGE = Path(batchnb.__file__).parent
 #: Classes a user meets: those exported, and those of what the exported ones give.
 CLASSES = [
     *(thing for thing in (getattr(batchnb, name) for name in batchnb.__all__) if inspect.isclass(thing)),
-    FrameAccessor, SeriesAccessor, ShownPreview, Composer, Usage, Snapshot, Caching, Estimate,
+    FrameAccessor, SeriesAccessor, ShownPreview, Composer, Usage, Snapshot, Caching, Estimate, FileTable,
 ]  # fmt: skip
 FUNCTIONS = [thing for thing in (getattr(batchnb, name) for name in batchnb.__all__) if inspect.isfunction(thing)]
 
@@ -106,7 +107,9 @@ def test_every_parameter_is_documented(name):
     assert described(thing) == taken(thing)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name.split(".")[0] in {"Composer", "Job", "Workspace"}])
+@pytest.mark.parametrize(
+    "name", [name for name in METHODS if name.split(".")[0] in {"Composer", "FileTable", "Job", "Workspace"}]
+)
 def test_every_method_says_whether_it_touches_the_network_or_blocks(name):
     text = inspect.cleandoc(unwrapped(METHODS[name]).__doc__ or "")
     if not isinstance(METHODS[name], property):

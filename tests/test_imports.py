@@ -21,6 +21,7 @@ PACKAGE = Path(batchnb.__file__).parent
 #: A package stands for all its modules. What only a type checker reads is free.
 LAYERS: list[set[str]] = [
     {"errors", "snapshot"},
+    {"media"},
     {
         "capabilities",
         "cells",
@@ -39,8 +40,8 @@ LAYERS: list[set[str]] = [
     {"budget", "caching", "costing"},
     {"columns", "conversations", "ledger"},
     {"history"},
-    {"frames", "recipes", "settling", "sqlvalues", "state"},
-    {"submission"},
+    {"frames", "recipes", "settling", "sqlvalues", "state", "uploads"},
+    {"inputs", "shipping", "submission"},
     {"answers", "changes", "databases", "examples", "flatfiles", "turns", "messages"},
     {"foreign", "exports", "preflight", "watcher"},
     {"counting", "deliveries"},
@@ -48,7 +49,7 @@ LAYERS: list[set[str]] = [
     {"workspace"},
     {"sim"},
     {"current"},
-    {"asking", "listings", "pilots", "previews"},
+    {"asking", "listings", "pilots", "previews", "serverfiles"},
     {"composer"},
     {"accessor"},
     {"batchnb"},
@@ -57,8 +58,8 @@ LAYERS: list[set[str]] = [
 ]
 
 #: Values in, values out: no clock, no files, no network, no threads.
-PURE = {"errors", "snapshot", "arrays", "budget", "caching", "cells", "costing", "delivery", "outputs", "pricing",
-        "requests", "sampling", "schedule", "schemas", "params", "results", "templates", "tokens", "frames",
+PURE = {"errors", "media", "snapshot", "arrays", "budget", "caching", "cells", "costing", "delivery", "outputs",
+        "pricing", "requests", "sampling", "schedule", "schemas", "params", "results", "templates", "tokens", "frames",
         "recipes", "changes", "flatfiles", "sqlvalues", "display.draft", "thinking", "columns", "conversations",
         "capabilities", "examples", "details", "projection"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",

@@ -12,11 +12,13 @@ from pathlib import Path
 from batchnb.ledger.askings import Askings
 from batchnb.ledger.batches import Batches, BatchRecord, Fits
 from batchnb.ledger.copies import COPIED, hold_back_copied
+from batchnb.ledger.files import FileRecord, Files, KnownFile
 from batchnb.ledger.foreign import Foreign, ForeignBatch
 from batchnb.ledger.jobs import JobRecord, Jobs, NewJob, Row
 from batchnb.ledger.owners import Owner
 from batchnb.ledger.pilots import Call, Pilots
 from batchnb.ledger.rows import Origin, RowAnswer, Rows, UsageLine
+from batchnb.ledger.spool import Spool
 from batchnb.ledger.store import Store, make_private_folder
 from batchnb.ledger.terms import ATTACHED, LIVE
 from batchnb.ledger.warming import Warming
@@ -27,10 +29,12 @@ __all__ = [
     "LIVE",
     "BatchRecord",
     "Call",
+    "FileRecord",
     "Fits",
     "ForeignBatch",
     "JobRecord",
     "Jobs",
+    "KnownFile",
     "Ledger",
     "NewJob",
     "Origin",
@@ -58,6 +62,8 @@ class Ledger:
     batches : Batches
     foreign : Foreign
         Batches that this ledger did not send.
+    files : Files
+        Images and documents that requests name by their content.
     warming : Warming
         How the server's prompt cache is filled.
     pilots : Pilots
@@ -80,7 +86,8 @@ class Ledger:
             raise
         self.batches = Batches(self._store)
         self.foreign = Foreign(self._store, self.batches)
-        self.jobs = Jobs(self._store, self.foreign)
+        self.files = Files(self._store, Spool(home / "files" / self.path.stem))
+        self.jobs = Jobs(self._store, self.foreign, self.files)
         self.rows = Rows(self._store)
         self.askings = Askings(self._store)
         self.warming = Warming(self._store)

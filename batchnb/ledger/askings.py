@@ -83,8 +83,8 @@ class Askings:
         return f"#{last if goes_on else last + 1}"
 
 
-def chunks(items: Iterable[_T]) -> Iterator[list[_T]]:
-    """Give the items in lists of at most ``CHUNK``."""
+def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
+    """Give the items in lists of at most `size`."""
     items = iter(items)
-    while chunk := list(itertools.islice(items, CHUNK)):
+    while chunk := list(itertools.islice(items, size)):
         yield chunk

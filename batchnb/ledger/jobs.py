@@ -12,10 +12,12 @@ import msgspec
 
 from batchnb.delivery import Delivery
 from batchnb.errors import JobNotFoundError, JobStateError
-from batchnb.ledger.askings import chunks
+from batchnb.ledger.askings import CHUNK, chunks
+from batchnb.ledger.files import Files
 from batchnb.ledger.foreign import Foreign
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import ATTACHED, LINK, LIVE
+from batchnb.media import Medium
 from batchnb.requests import Content, Envelope
 from batchnb.results import RETRYABLE_ERRORS
 
@@ -41,10 +43,15 @@ RELEASES = {
 }
 
 
+#: Rows written at a time where each may hold files of a quarter of a megabyte.
+FEW = 100
+
+
 class Row(NamedTuple):
     """A row of a frame, or one of its samples, as it enters the ledger: a question, or the reason why there is none.
 
-    `question` is the digest under which it was asked for the first time, where `digest` is a later asking.
+    `question` is the digest under which it was asked for the first time, where `digest` is a later asking. `files` are
+    those that the request names by their content, its own and those that all rows share.
     """
 
     digest: bytes | None
@@ -54,13 +61,14 @@ class Row(NamedTuple):
     key: str | None
     note: str | None
     question: bytes | None = None
+    files: tuple[Medium, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job about to be recorded. `recipe` is JSON-like and tells all that is needed to ask the same again.
 
-    `asking` is the digest of what it asks, where it asks once more by ``fresh=True``.
+    `asking` is the digest of what it asks, where it asks once more by ``fresh=True``. `heavy` requests hold files.
     """
 
     id: str
@@ -72,6 +80,7 @@ class NewJob:
     retries: int
     asking: bytes | None = None
     delivery: Delivery = field(default_factory=Delivery)
+    heavy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +106,10 @@ class JobRecord:
 class Jobs:
     """Jobs and their rows."""
 
-    def __init__(self, store: Store, foreign: Foreign) -> None:
+    def __init__(self, store: Store, foreign: Foreign, files: Files) -> None:
         self._store = store
         self._foreign = foreign
+        self._files = files
 
     # Reading
 
@@ -185,8 +195,8 @@ class Jobs:
             envelopes = [self._envelope(*envelope) for envelope in job.envelopes]
             known = db.execute("SELECT COALESCE(MAX(id), 0) FROM requests").fetchone()[0]
             total = asked = 0
-            for chunk in chunks(rows):
-                self._ask(chunk, envelopes)
+            for chunk in chunks(rows, FEW if job.heavy else CHUNK):
+                self._ask(chunk, envelopes, known)
                 db.executemany(
                     "INSERT INTO job_rows SELECT ?, ?, (SELECT id FROM requests WHERE digest = ?), ?, ?",
                     [(number, total + i, row.digest, row.key, row.note) for i, row in enumerate(chunk)],
@@ -216,8 +226,8 @@ class Jobs:
             )
             return int(db.execute("SELECT id FROM envelopes WHERE digest = ?", (digest,)).fetchone()[0])
 
-    def _ask(self, rows: Sequence[Row], envelopes: Sequence[int]) -> None:
-        """Record the questions that are new."""
+    def _ask(self, rows: Sequence[Row], envelopes: Sequence[int], known: int) -> None:
+        """Record the questions that are new: those that are numbered above `known`."""
         with self._store.transaction() as db:
             db.executemany(
                 "INSERT INTO requests (digest, envelope, label, content, question) VALUES (?, ?, ?, ?, ?)"
@@ -229,6 +239,9 @@ class Jobs:
                     if row.digest is not None and row.content is not None
                 ],
             )
+        named = [(row.digest, row.files) for row in rows if row.files and row.digest is not None]
+        if named:
+            self._files.link(named, known)
 
     def _link(self, number: int) -> None:
         """Note which batches already carry requests of a job."""
@@ -333,6 +346,7 @@ class Jobs:
             db.executemany("DELETE FROM answers WHERE request = ?", orphans)
             db.executemany("DELETE FROM recovered WHERE digest = (SELECT digest FROM requests WHERE id = ?)", orphans)
             db.executemany("DELETE FROM requests WHERE id = ?", orphans)
+            self._files.tidy()
             # One that the server has stays known, empty as it is: when the same is asked again and the answer to the
             # create is lost, it must not be taken for the new one.
             db.execute("DELETE FROM batches WHERE server_id IS NULL AND id NOT IN (SELECT batch FROM job_batches)"

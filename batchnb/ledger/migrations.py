@@ -150,6 +150,28 @@ STEPS: tuple[str, ...] = (
 
     -- standard: 1  no batch, but requests sent one by one through Messages, at the standard price (a pilot)
     ALTER TABLE batches ADD COLUMN standard INTEGER NOT NULL DEFAULT 0;
+
+    -- Files that requests name by their content (see batchnb.media), and where the server has them: server_id NULL: it
+    -- has not, or no longer. expires_at NULL: they do not. owner: who is uploading it. The bytes are never in here.
+    CREATE TABLE files (
+        id INTEGER PRIMARY KEY,
+        sha256 TEXT NOT NULL UNIQUE,
+        media_type TEXT NOT NULL,
+        name TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        server_id TEXT,
+        uploaded_at REAL, expires_at REAL,
+        owner TEXT
+    );
+    CREATE INDEX files_server_id ON files (server_id) WHERE server_id IS NOT NULL;
+
+    -- Which requests name them.
+    CREATE TABLE request_files (
+        request INTEGER NOT NULL REFERENCES requests (id) ON DELETE CASCADE,
+        file INTEGER NOT NULL REFERENCES files (id),
+        PRIMARY KEY (request, file)
+    ) WITHOUT ROWID;
+    CREATE INDEX request_files_file ON request_files (file);
     """,
     """
     -- cache: for how long what the batch's requests share was asked to be cached ('5m', '1h'); NULL: not at all

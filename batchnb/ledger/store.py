@@ -16,7 +16,7 @@ from batchnb.errors import LedgerError
 from batchnb.ledger.disks import on_network_disk
 from batchnb.ledger.migrations import STEPS
 
-__all__ = ["Store", "make_private_folder"]
+__all__ = ["Store", "make_private_folder", "sync_names"]
 
 BUSY_SECONDS = 30.0
 
@@ -40,11 +40,11 @@ def make_private_folder(path: Path) -> Path:
         ) from error
     # Also where it was there already: whoever made it may have died before this.
     for folder in (path, *missing):
-        _sync_names(folder.parent)
+        sync_names(folder.parent)
     return path
 
 
-def _sync_names(folder: Path) -> None:
+def sync_names(folder: Path) -> None:
     """Have the disk keep the names in a folder: SQLite syncs its files, and the names of no folder above its own."""
     with contextlib.suppress(OSError):  # Windows opens no folders, and some disks sync none
         handle = os.open(folder, os.O_RDONLY)
@@ -68,7 +68,7 @@ def _make(path: Path) -> None:
             _name(draft, path)
     finally:
         draft.unlink(missing_ok=True)
-    _sync_names(path.parent)
+    sync_names(path.parent)
 
 
 def _name(draft: Path, path: Path) -> None:

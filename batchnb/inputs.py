@@ -1,0 +1,299 @@
+"""Images and documents as a frame holds them: paths, addresses, bytes and PIL images, read and told by their content.
+
+A file is read when it is first met, and again when its bytes are needed; between the two only what it is called and
+what its bytes tell are kept. So a frame of many files takes no memory for them, and one that many rows share is read
+once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from stat import S_ISDIR
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from batchnb.api import Api
+from batchnb.columns import check_column
+from batchnb.errors import InputError
+from batchnb.media import (
+    INLINE_LIMIT,
+    MOST_FILE_BYTES,
+    Attachment,
+    Medium,
+    inline_source,
+    inspect,
+    is_nothing,
+    least_tokens,
+    most_tokens,
+    url_block,
+    with_sources,
+)
+from batchnb.params import NOT_SENT, unsent
+from batchnb.recipes import MediaReader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Given", "Reader", "attachments_of", "count_tokens", "for_check"]
+
+#: The argument by which each kind of content block is given.
+ARGUMENTS = {"image": "images=", "document": "documents="}
+
+#: Bytes of all files that a request may hold when the server is only asked about it; larger files are left out there.
+CHECKED_BYTES = 2_000_000
+
+_URL = re.compile(r"https?://", re.IGNORECASE)
+
+#: Stands for a file that cannot be read where rows are only looked up: no answer is found by it.
+_UNREADABLE = Attachment({"type": "unreadable"})
+
+
+class Reader:
+    """Reads files, and remembers where each was found.
+
+    Parameters
+    ----------
+    lenient : bool
+        Take a file that cannot be read for one that nobody has asked about, rather than raise.
+    """
+
+    def __init__(self, *, lenient: bool = False) -> None:
+        self._lenient = lenient
+        self._paths: dict[tuple[str, int, int, str], Medium] = {}
+        self._objects: dict[tuple[int, str], tuple[Any, Medium]] = {}
+        self._sources: dict[str, tuple[Any, Medium]] = {}
+
+    def read(self, value: Any, kind: str) -> list[Attachment]:
+        """Give what a cell holds: one image or document, a list of them, or nothing.
+
+        Parameters
+        ----------
+        value : path, bytes, PIL image, list of these, or a missing value
+            A text that begins with ``http://`` or ``https://`` is an address that the server fetches.
+        kind : {"image", "document"}
+            What it is given as.
+
+        Raises
+        ------
+        InputError
+            There is no such file, or the API does not take it. The caller says of which row.
+        """
+        if is_nothing(value):
+            return []
+        if isinstance(value, list | tuple):
+            return [one for item in value for one in self.read(item, kind)]
+        try:
+            return [self._attachment(value, kind)]
+        except InputError:
+            if self._lenient:
+                return [_UNREADABLE]
+            raise
+
+    def _attachment(self, value: Any, kind: str) -> Attachment:
+        if isinstance(value, str) and _URL.match(value):
+            return Attachment(url_block(kind, value))
+        medium = self._medium(value, kind)
+        return Attachment(medium.block, medium)
+
+    def _medium(self, value: Any, kind: str) -> Medium:
+        known = self._objects.get((id(value), kind))
+        if known is not None:
+            return known[1]
+        place = None
+        if isinstance(value, str | os.PathLike):
+            path = _path(value)
+            status = _status(path, value)
+            place = (str(path), status.st_mtime_ns, status.st_size, kind)
+            if place in self._paths:
+                return self._paths[place]
+        medium = inspect(_bytes_of(value), _name_of(value, kind), kind)
+        if place is None:  # kept alive beside it, so that no other object comes to have this one's id
+            self._objects[id(value), kind] = (value, medium)
+        else:
+            self._paths[place] = medium
+        self._sources.setdefault(medium.sha256, (value, medium))
+        return medium
+
+    def bytes_of(self, sha256: str) -> bytes:
+        """Give the bytes of a file that was read before.
+
+        Raises
+        ------
+        InputError
+            It has changed since, or is gone.
+        """
+        value, medium = self._sources[sha256]
+        data = _bytes_of(value)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise InputError(f"{medium.name} has changed while the rows were read. Run the cell again. {NOT_SENT}")
+        return data
+
+    def medium(self, sha256: str) -> Medium | None:
+        """Give what is known of a file, if it was read before."""
+        known = self._sources.get(sha256)
+        return None if known is None else known[1]
+
+
+class Given(NamedTuple):
+    """What ``images=`` and ``documents=`` come to.
+
+    Parameters
+    ----------
+    documents, images : tuple of hashable
+        The columns that hold each row's own.
+    shared : tuple of Attachment
+        What all rows have in common.
+    reader : Reader or None
+        Reads them; None where there are none.
+    """
+
+    documents: tuple[Hashable, ...] = ()
+    images: tuple[Hashable, ...] = ()
+    shared: tuple[Attachment, ...] = ()
+    reader: Reader | None = None
+
+
+def attachments_of(frame: pd.DataFrame, images: Any, documents: Any) -> Given:
+    """Read what ``images=`` and ``documents=`` were given: columns of the frame, or files that all rows share.
+
+    Raises
+    ------
+    InputError
+        A name is neither a column nor a file, or a shared file cannot be sent.
+    """
+    if is_nothing(images) and is_nothing(documents):
+        return Given()
+    reader = Reader()
+    columns: dict[str, tuple[Hashable, ...]] = {}
+    shared: list[Attachment] = []
+    for kind, given in (("document", documents), ("image", images)):
+        items = given if isinstance(given, list | tuple) and not _is_column(frame, given) else [given]
+        items = [item for item in items if not is_nothing(item)]
+        columns[kind] = tuple(item for item in items if _is_column(frame, item))
+        for column in columns[kind]:
+            check_column(frame, column, ARGUMENTS[kind])
+        for item in items:
+            if not _is_column(frame, item):
+                shared += _shared(reader, frame, item, kind)
+    return Given(columns["document"], columns["image"], tuple(shared), reader)
+
+
+def _shared(reader: Reader, frame: pd.DataFrame, item: Any, kind: str) -> list[Attachment]:
+    if isinstance(item, str) and not _URL.match(item) and not _path(item).exists():
+        # Neither a column nor a file: whoever wrote a bare word meant a column.
+        if not _path(item).suffix and os.sep not in item:
+            check_column(frame, item, ARGUMENTS[kind])
+        raise InputError(f"{ARGUMENTS[kind]} {item!r} is neither a column of the frame nor a file. {NOT_SENT}")
+    try:
+        return reader.read(item, kind)
+    except InputError as error:
+        raise InputError(f"{ARGUMENTS[kind]} {unsent(error)}") from error
+
+
+def _is_column(frame: pd.DataFrame, item: Any) -> bool:
+    """Tell whether this is a column's label. Files are given by text too, so columns go first."""
+    return isinstance(item, Hashable) and any(label is item or label == item for label in frame.columns)
+
+
+# Bytes
+
+
+def _path(value: str | os.PathLike[str]) -> Path:
+    return Path(value).expanduser()
+
+
+def _status(path: Path, value: Any) -> os.stat_result:
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a null character in it
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+        where = "" if path.is_absolute() else f" (looked for in {Path.cwd()})"
+        raise InputError(f"{str(value)[:200]!r}: {reason}{where}") from error
+    if S_ISDIR(status.st_mode):
+        raise InputError(f"{str(value)[:200]!r} is a folder, not a file")
+    if status.st_size > MOST_FILE_BYTES:  # before it is read
+        raise InputError(f"{path.name} has {status.st_size / 1e6:,.0f} MB: the API takes 500 MB at most. Split it")
+    return status
+
+
+def _bytes_of(value: Any) -> bytes:
+    """Give the bytes of a path, of bytes, or of a PIL image, which becomes a PNG."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, str | os.PathLike):
+        try:
+            return _path(value).read_bytes()
+        except OSError as error:
+            raise InputError(f"{str(value)[:200]!r} cannot be read: {error.strerror}") from error
+    if callable(getattr(value, "save", None)) and hasattr(value, "size"):
+        file = io.BytesIO()
+        try:
+            value.save(file, format="PNG")
+        except (OSError, ValueError, KeyError) as error:  # such as "cannot write mode CMYK as PNG"
+            raise InputError(f'this image cannot be written as PNG ({error}): image.convert("RGB") can') from error
+        return file.getvalue()
+    raise InputError(
+        f"{type(value).__name__} is neither a path, an address (https://...), bytes nor a PIL image, nor a list of "
+        "these"
+    )
+
+
+def _name_of(value: Any, kind: str) -> str:
+    if isinstance(value, str | os.PathLike):
+        return _path(value).name
+    name = getattr(value, "filename", None)  # of a PIL image that was opened from a file
+    return Path(name).name if isinstance(name, str) and name else f"this {kind}"
+
+
+# Asking about a request without sending it
+
+
+def for_check(
+    reader: MediaReader | None, params: Mapping[str, Any], most: int = CHECKED_BYTES
+) -> tuple[dict[str, Any], list[Medium]]:
+    """Give params as the free endpoints may be asked about them, and the files that are too large for that.
+
+    Nothing is uploaded for a question that costs nothing: small files, of `most` bytes together, stand in the request
+    itself, and the blocks of others are left out.
+    """
+    if reader is None:
+        return dict(params), []
+    left, left_out = most, []
+
+    def source(sha256: str, media_type: str) -> Mapping[str, Any] | None:
+        nonlocal left
+        medium = reader.medium(sha256)
+        if medium is None:
+            return None
+        if medium.size > left:
+            left_out.append(medium)
+            return None
+        left -= medium.size
+        return inline_source(reader.bytes_of(sha256), media_type)
+
+    return with_sources(params, source), left_out
+
+
+def count_tokens(
+    api: Api, reader: MediaReader | None, params: Mapping[str, Any], betas: Sequence[str] = (), *,
+    at_most: bool = False,
+) -> int:  # fmt: skip
+    """Count the input tokens of a request, for free. Blocks for 10 s at most.
+
+    Files that are too large to be sent for that are estimated: rather too low; or too high, for what requests may cost
+    `at_most`, where many requests are counted, and so only small files are sent.
+
+    Raises
+    ------
+    ApiError
+        The server refuses the request, or does not answer.
+    """
+    counted, left_out = for_check(reader, params, INLINE_LIMIT if at_most else CHECKED_BYTES)
+    estimated = sum(map(most_tokens if at_most else least_tokens, left_out))
+    if not all(message.get("content") for message in counted["messages"]):  # it held nothing else
+        return estimated
+    return estimated + api.count_tokens(counted, betas)

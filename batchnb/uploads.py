@@ -1,0 +1,146 @@
+"""Uploading the files that requests name by their content, and putting the server's ids in their places.
+
+No thread and no sleep in here: :mod:`batchnb.submission` calls these steps before it claims a batch. A file is uploaded
+once, whichever jobs and kernels need it; the bytes wait beside the ledger until then. An answer that is lost costs
+nothing: the file is uploaded again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from batchnb.api import Api
+from batchnb.errors import AmbiguousError, RefusedError
+from batchnb.ledger import FileRecord, Ledger
+from batchnb.media import file_source, substituted
+
+__all__ = ["Item", "Uploads", "with_ids"]
+
+#: A request as the ledger keeps it: label, digest, and the JSON before, of and after the row's own part.
+Item = tuple[str, bytes, bytes, bytes, bytes]
+
+#: The error of a request that names a file which is neither on the server nor here.
+NOT_HERE = "file_missing"
+NOT_HERE_MESSAGE = (
+    "It is not on the server (any more), and its bytes are not at hand. Run the cell that submitted the job again."
+)
+
+
+class Uploads:
+    """The steps of uploading.
+
+    Parameters
+    ----------
+    api, ledger
+        Where to, and where it is recorded.
+    clock : callable
+        Gives the time in seconds since the epoch.
+    """
+
+    def __init__(self, api: Api, ledger: Ledger, clock: Callable[[], float]) -> None:
+        self._api = api
+        self._ledger = ledger
+        self._clock = clock
+
+    def next(self, job: int, requests: int) -> FileRecord | None:
+        """Give the first file that the next `requests` unsent requests of a job need, and the server does not have."""
+        files = self._ledger.files
+        return files.next_absent(job, self._clock(), requests) if files.are_named() else None
+
+    def take(self, file: FileRecord) -> bool:
+        """Take it upon oneself to upload a file; not where another process that lives is doing so."""
+        files, owner = self._ledger.files, self._ledger.owner
+        other = files.owner_of(file.id)
+        if other is not None and other != owner.name and owner.is_alive(other):
+            return False
+        return files.take(file.id, owner.name, instead_of=other)
+
+    def upload(self, file: FileRecord) -> None:
+        """Upload a file, and record where the server has it.
+
+        Raises
+        ------
+        ApiError
+            The server did not take it, its answer was lost, or the bytes are not here.
+        """
+        path = self._ledger.files.spool.path(file.sha256)
+        if path is None:
+            raise RefusedError(NOT_HERE_MESSAGE, type=NOT_HERE)
+        info = self._api.upload_file(path, file.name, file.media_type)
+        expires_at = None if info.expires_at is None else info.expires_at.timestamp()
+        self._ledger.files.uploaded(file.id, info.id, now=self._clock(), expires_at=expires_at)
+
+    def refuse(self, file: FileRecord, error_type: str, message: str) -> None:
+        """Give the requests that need a file the server's refusal as their outcome."""
+        self._ledger.files.refuse(file.id, error_type=error_type, message=f"The file {file.name!r}: {message}")
+
+    def missing(self, batch: int) -> FileRecord | None:
+        """Give a file that the requests of a claimed batch name, and the server does not have."""
+        files = self._ledger.files
+        return files.missing_in(batch) if files.are_named() else None
+
+    def resolved(self, batch: int, items: Iterable[Item]) -> Iterable[Item]:
+        """Give the requests of a claimed batch as they are sent, with the server's ids of the files that they name.
+
+        Costs one look at the ledger where no request names a file.
+
+        Parameters
+        ----------
+        batch : int
+            The batch's number in the ledger.
+        items : iterable of Item
+            Its requests, as the ledger keeps them.
+        """
+        files = self._ledger.files
+        ids = files.of_batch(batch) if files.are_named() else {}
+        return with_ids(items, ids) if ids else items
+
+    def ready(self, batch: int, request: bytes) -> bytes:
+        """Give one claimed request as it is sent, after uploading what the server does not have. Blocks.
+
+        For requests that are sent one by one. Costs one look at the ledger where no request names a file.
+
+        Parameters
+        ----------
+        batch : int
+            The number of the claim in the ledger.
+        request : bytes
+            The whole of its params as the ledger keeps them: head, content and tail.
+
+        Raises
+        ------
+        RefusedError
+            A file could not be uploaded: nothing was asked.
+        """
+        while (file := self.missing(batch)) is not None:
+            if not self.take(file):
+                message = f"Another process is uploading the file {file.name!r}."
+                raise RefusedError(message, status=409, type="conflict_error")
+            try:
+                self.upload(file)
+            except AmbiguousError as error:  # which it is not for the request
+                message = f"Uploading the file {file.name!r} brought no answer: {error}"
+                raise RefusedError(message, status=409, type=error.type, retry_after=error.retry_after) from error
+        ((*_, resolved, _),) = self.resolved(batch, [("", b"", b"", request, b"")])
+        return resolved
+
+
+def with_ids(items: Iterable[Item], ids: Mapping[str, str]) -> Iterator[Item]:
+    """Put the server's ids where requests name files by their content.
+
+    Parameters
+    ----------
+    items : iterable of Item
+        Requests as the ledger keeps them.
+    ids : mapping
+        The server's ids by the files' SHA-256.
+    """
+
+    def source(sha256: str, media_type: str) -> Mapping[str, Any] | None:  # noqa: ARG001  # the server knows its type
+        return file_source(ids[sha256]) if sha256 in ids else None
+
+    shared = functools.lru_cache(maxsize=16)(lambda head: substituted(head, source))  # few envelopes, many requests
+    for label, digest, head, content, tail in items:
+        yield label, digest, shared(head), substituted(content, source), tail

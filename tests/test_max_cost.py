@@ -192,7 +192,7 @@ def test_what_fails_costs_nothing_and_is_asked_again_within_the_limit(frame, wor
     replies.share = lambda _: 1.0
     simulator.inject(Fault("errored", share=0.5, error_type="overloaded_error", times=3))
     limit = worst(frame, workspace) / 4
-    job = submit(frame, workspace, max_cost=limit, if_over="stop", retries=2)
+    job = submit(frame, workspace, max_cost=limit, if_over="stop", retries=3)  # one row may meet every fault
     result = job.result(SECONDS)
     assert limit * 0.9 <= job.cost <= limit
     assert set(result["good_status"]) == {"succeeded", "pending"}

@@ -261,7 +261,7 @@ def test_a_forecast_is_no_higher_than_what_the_job_may_cost():
         JobRecord(1, "job_1", "a", "open", {}, Delivery(max_cost=most), 10, 0, 5, 100, 1, 0.0, None, None)
         for most in ("1.5", None)
     )
-    facts = Facts({}, Usage(requests=10), 1.0, (), 0, None)
+    facts = Facts({}, Usage(requests=10), 1.0, (), 0, None, each=0.1)
     assert _expected(free, facts, 30, {}) == (4.0, None)
     assert _expected(limited, facts, 30, {}) == (1.5, None)
     assert _expected(limited, facts, 1, {}) == (1.1, None)

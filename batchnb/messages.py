@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from batchnb.api import Api
-from batchnb.errors import ApiError, CredentialsError, LedgerError, RefusedError
+from batchnb.errors import AmbiguousError, ApiError, CredentialsError, LedgerError, RefusedError
 from batchnb.ledger import Call, Ledger
 from batchnb.results import Answer
 from batchnb.schedule import backoff
-from batchnb.submission import waiting_helps
+from batchnb.submission import OTHERS_PAUSE, waiting_helps
+from batchnb.uploads import Uploads
 from batchnb.waiting import wait
 
 __all__ = ["AT_ONCE", "PATIENCE", "Calls"]
@@ -55,6 +56,8 @@ class Calls:
     ) -> None:  # fmt: skip
         self._api = api
         self._pilots = ledger.pilots
+        self._uploads = Uploads(api, ledger, clock)
+        self._uploading = threading.Lock()
         self._claims = tuple(claims)
         self._told = told
         self._clock = clock
@@ -127,10 +130,12 @@ class Calls:
     def _ask(self, number: int) -> None:
         waited = 0.0
         for attempt in itertools.count():
-            call = self._pilots.calling(number, self._clock())
-            if call is None:  # canceled, here or by another process
-                return
-            error = self._call(number, call)
+            error = self._upload(number)
+            if error is None:
+                call = self._pilots.calling(number, self._clock())
+                if call is None:  # canceled, here or by another process; or refused with its file
+                    return
+                error = self._call(number, call)
             if error is None:
                 return
             pause = backoff(attempt, retry_after=error.retry_after, jitter=random.random())  # noqa: S311
@@ -141,9 +146,32 @@ class Calls:
             if self._stop.wait(pause):
                 return
 
+    def _upload(self, number: int) -> ApiError | None:
+        """Upload the files that a call names; give the failure after which it is worth trying again.
+
+        Nothing of this is in doubt: a file whose upload is lost is uploaded again.
+        """
+        while (file := self._uploads.missing(number)) is not None:
+            with self._uploading:  # one at a time: the others may need the same
+                if self._uploads.missing(number) is None:
+                    return None
+                if not self._uploads.take(file):
+                    return ApiError(f"another process is uploading {file.name!r}", retry_after=OTHERS_PAUSE)
+                try:
+                    self._uploads.upload(file)
+                except RefusedError as error:
+                    if waiting_helps(error):
+                        return error
+                    message = f"The file {file.name!r}: {error}"
+                    self._pilots.refused(number, error_type=error.type or f"http_{error.status}", message=message)
+                    return None
+                except AmbiguousError as error:
+                    return error
+        return None
+
     def _call(self, number: int, call: Call) -> RefusedError | None:
         """Make a call; give the refusal after which it is worth making again."""
-        _, _, head, content, tail = call.item
+        ((_, _, head, content, tail),) = self._uploads.resolved(number, [call.item])
         try:
             message = self._api.create_message(head + content + tail, call.betas)
         except CredentialsError:  # there was nothing to make the call with

@@ -28,8 +28,10 @@ from batchnb.params import NOT_SENT
 from batchnb.preflight import check_first
 from batchnb.pricing import Usage
 from batchnb.projection import Projection, project
+from batchnb.requests import Envelope
 from batchnb.results import PAID
 from batchnb.sampling import spread
+from batchnb.shipping import Shipment
 from batchnb.waiting import explained
 
 if TYPE_CHECKING:
@@ -93,12 +95,22 @@ def _ask(
     """Record the sample as a job of its own and have it answered; give that, how much was asked, and why not all."""
     ledger = workspace.ledger
     digests = [row.digest for row in rows if row.digest is not None]
-    unsent = set(ledger.jobs.unsent(digests))
+    unsent, missed = set(ledger.jobs.unsent(digests)), list[bytes]()
+    shipment = Shipment.of(ledger, recipe)
+    if shipment:
+        list(shipment.noted(rows))
+        missed = list(ledger.files.missed(set(digests) - unsent, time.time()))
+        unsent |= set(missed)
+        shipment.plan(digests, unsent, time.time())
     if unsent:
         first = next(place for place, row in enumerate(rows) if row.digest in unsent)
         asked = [row for row in rows if row.digest in unsent]
         check_first(workspace.api, workspace.prices, recipe, frame, positions[first], asked)
-    job = _new_job(recipe, digests)
+    job = _new_job(recipe, digests, (shipment or recipe).envelopes())
+    if shipment:
+        shipment.spool()
+        ledger.files.release(missed)
+        rows = list(shipment.delivered(rows))
     record, claims = ledger.pilots.start(job, rows, time.time())
     calls = Calls(workspace.api, ledger, claims)
     try:
@@ -115,7 +127,7 @@ def _ask(
     return Job(job.id, workspace, frame.iloc[positions]), len(claims), note
 
 
-def _new_job(recipe: Recipe, digests: Sequence[bytes]) -> NewJob:
+def _new_job(recipe: Recipe, digests: Sequence[bytes], envelopes: Sequence[Envelope]) -> NewJob:
     # One sample of each row; and marked, since what a pilot does not ask is not to be sent as a batch.
     spec = dataclasses.replace(recipe, samples=1).spec() | {"pilot": True}
     named = hashlib.blake2b(msgspec.json.encode(spec, order="sorted"), digest_size=8)
@@ -125,7 +137,7 @@ def _new_job(recipe: Recipe, digests: Sequence[bytes]) -> NewJob:
         id=f"pilot_{named.hexdigest()}",
         name=f"pilot: {recipe.column} → {recipe.into}",
         recipe=spec,
-        envelopes=tuple((envelope, recipe.betas, recipe.reply.spec()) for envelope in recipe.envelopes()),
+        envelopes=tuple((envelope, recipe.betas, recipe.reply.spec()) for envelope in envelopes),
         # Of a batch that resolve() or retry() may make of them; these bytes are the least limit that guides name.
         batch_size=len(digests),
         max_bytes=32_000_000,

@@ -99,6 +99,6 @@ def allowance_of(ledger: Ledger, job: JobRecord, prices: PriceTable) -> Allowanc
 def spent_by(ledger: Ledger, number: int, prices: PriceTable) -> list[Decimal | None]:
     """Give what a job's own answers have cost, in parts; None for a part whose price is unknown."""
     return [
-        cost_of(prices, line.model, line.usage, geo=line.geo, batch=batch, prompt_tokens=line.prompt_tokens)
-        for line, batch in ledger.rows.spent(number)
+        cost_of(prices, one.model, one.usage, geo=one.geo, batch=one.batch, prompt_tokens=one.prompt_tokens)
+        for one in ledger.rows.spent(number)
     ]

@@ -13,7 +13,7 @@ from batchnb.ledger.terms import UNSENT
 from batchnb.pricing import LARGE_PROMPT, Usage
 from batchnb.snapshot import ErrorKind
 
-__all__ = ["Origin", "RowAnswer", "Rows", "Spent", "UsageLine"]
+__all__ = ["Origin", "RowAnswer", "Rows", "UsageLine"]
 
 #: What became of each sample of each row of a job (:job).
 _SAMPLES = """
@@ -73,13 +73,6 @@ class UsageLine(NamedTuple):
     prompt_tokens: int
     usage: Usage
     batch: bool = True
-
-
-class Spent(NamedTuple):
-    """Tokens that a job has paid for, and whether at the price of batches."""
-
-    line: UsageLine
-    batch: bool
 
 
 #: The tokens of an answer's prompt, and the sums that make a Usage.
@@ -164,7 +157,7 @@ class Rows:
         lines = [UsageLine(model, geo, largest, Usage(*sums)) for model, geo, largest, *sums, _ in found]
         return lines, sum(row[-1] for row in found)
 
-    def spent(self, number: int) -> list[Spent]:
+    def spent(self, number: int) -> list[UsageLine]:
         """Sum the tokens of what a job has bought itself; answers that were there before it cost it nothing.
 
         What another job buys of the same questions meanwhile counts for both: so neither spends more than it may.
@@ -179,18 +172,22 @@ class Rows:
         with self._store.read() as db:
             found = db.execute(query, {"job": number}).fetchall()
         return [
-            Spent(UsageLine(model, geo, largest, Usage(*sums)), not standard)
+            UsageLine(model, geo, largest, Usage(*sums), batch=not standard)
             for model, geo, largest, *sums, standard in found
         ]
 
     def in_flight(self, number: int) -> tuple[int, int, int]:
         """Measure the requests of a job that a batch holds and that are not answered: how many, characters, bytes.
 
-        Those of a batch that was given up count too, until there is a decision: it may have been bought.
+        Those of a batch that was given up count too, until there is a decision: it may have been bought. Those that are
+        asked one by one, at twice the price, count twice.
         """
         query = """
-            SELECT COUNT(*), COALESCE(SUM(length(CAST(content AS TEXT))), 0), COALESCE(SUM(length(content)), 0)
-            FROM requests AS r WHERE batch IS NOT NULL AND id IN (SELECT request FROM job_rows WHERE job = ?)
+            SELECT COALESCE(SUM(1 + b.standard), 0),
+                   COALESCE(SUM((1 + b.standard) * length(CAST(r.content AS TEXT))), 0),
+                   COALESCE(SUM((1 + b.standard) * length(r.content)), 0)
+            FROM requests AS r JOIN batches AS b ON b.id = r.batch
+            WHERE r.id IN (SELECT request FROM job_rows WHERE job = ?)
             AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
         """
         with self._store.read() as db:

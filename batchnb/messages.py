@@ -44,22 +44,18 @@ class Calls:
         Where to ask, and where to record.
     claims : sequence of int
         What ``ledger.pilots.start`` has claimed.
-    told : callable
-        Called from the threads whenever a call is through.
     clock : callable
         Gives the time in seconds since the epoch.
     """
 
     def __init__(
-        self, api: Api, ledger: Ledger, claims: Sequence[int], *, told: Callable[[], object] = lambda: None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:  # fmt: skip
+        self, api: Api, ledger: Ledger, claims: Sequence[int], *, clock: Callable[[], float] = time.time
+    ) -> None:
         self._api = api
         self._pilots = ledger.pilots
         self._uploads = Uploads(api, ledger, clock)
         self._uploading = threading.Lock()
         self._claims = tuple(claims)
-        self._told = told
         self._clock = clock
         self._lock = threading.Lock()
         self._waiting = iter(self._claims)
@@ -67,14 +63,21 @@ class Calls:
         self._done = threading.Event()
         self._active = min(AT_ONCE, len(self._claims))
         self._failure: BaseException | None = None
+        #: Whether threads see to the claims, or have.
+        self.started = False
         #: Why not everything was asked, for people; None where it was.
         self.stopped: str | None = None
 
-    def run(self) -> None:
+    def run(self, told: Callable[[], object] = lambda: None) -> None:
         """Make the calls, and block until they are through.
 
         In a notebook the widgets stay alive meanwhile. An interrupt makes no new calls, waits for those in flight, and
         keeps their answers; a second one only leaves the waiting to the background. What was not asked is let go.
+
+        Parameters
+        ----------
+        told : callable
+            Called from the threads whenever a call is through.
 
         Raises
         ------
@@ -84,7 +87,8 @@ class Calls:
         if not self._claims:
             return
         # Not daemons: an interpreter that ends waits for the answers that are being paid for.
-        threads = [threading.Thread(target=self._work, name="batchnb-pilot") for _ in range(self._active)]
+        threads = [threading.Thread(target=self._work, args=(told,), name="batchnb-pilot") for _ in range(self._active)]
+        self.started = True
         try:
             for thread in threads:
                 thread.start()
@@ -99,11 +103,11 @@ class Calls:
 
     # The threads
 
-    def _work(self) -> None:
+    def _work(self, told: Callable[[], object]) -> None:
         try:
             while (number := self._next()) is not None:
                 self._ask(number)
-                self._told()
+                told()
         except BaseException as error:  # noqa: BLE001  # passed on by `run`
             self._failure = self._failure or error
             self._stop.set()
@@ -141,7 +145,7 @@ class Calls:
             pause = backoff(attempt, retry_after=error.retry_after, jitter=random.random())  # noqa: S311
             waited += pause
             if waited > PATIENCE:
-                self.stopped = f"The server takes no more for now ({error})."
+                self.stopped = f"The server did not take more within {PATIENCE:.0f} s ({error})."
                 self._stop.set()
             if self._stop.wait(pause):
                 return

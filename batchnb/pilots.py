@@ -18,7 +18,7 @@ from batchnb.capabilities import LONG_OUTPUT
 from batchnb.cells import cell_text
 from batchnb.columns import check_column, column_values
 from batchnb.details import parts_of
-from batchnb.display import FULL_PRICE, PilotRow, PilotView, pilot_html, pilot_text
+from batchnb.display import FULL_PRICE, PilotRow, PilotView, call_bar, pilot_html, pilot_text
 from batchnb.errors import InputError
 from batchnb.frames import names_of, with_columns
 from batchnb.job import Job
@@ -112,19 +112,27 @@ def _ask(
         ledger.files.release(missed)
         rows = list(shipment.delivered(rows))
     record, claims = ledger.pilots.start(job, rows, time.time())
-    calls = Calls(workspace.api, ledger, claims)
     try:
-        if claims:
-            many = f"{len(claims):,} rows are" if len(claims) > 1 else "1 row is"
-            print(f"batchnb: {many} {FULL_PRICE}.", file=sys.stderr)  # noqa: T201
-        with explained(
-            "The pilot was stopped: the answers that came are kept. Run the cell again to ask the other rows."
-        ):
-            calls.run()
+        stopped = _call(workspace, claims) if claims else None
     finally:
         workspace.go_on(record.number)
-    note = calls.stopped and f"{calls.stopped} Run the cell again to ask the rows that have no answer."
+    note = stopped and f"{stopped} Run the cell again to ask the rows that have no answer."
     return Job(job.id, workspace, frame.iloc[positions]), len(claims), note
+
+
+def _call(workspace: Workspace, claims: Sequence[int]) -> str | None:
+    """Make the calls, and say why some were not made."""
+    calls = Calls(workspace.api, workspace.ledger, claims)
+    try:
+        many = f"{len(claims):,} rows are" if len(claims) > 1 else "1 row is"
+        print(f"batchnb: {many} {FULL_PRICE}.", file=sys.stderr)  # noqa: T201
+        said = "The pilot was stopped: the answers that came are kept. Run the cell again to ask the other rows."
+        with call_bar(len(claims)) as told, explained(said):
+            calls.run(told)
+    finally:
+        if not calls.started:  # a stream that takes no text, or an interrupt, came first
+            workspace.ledger.pilots.leave(claims)
+    return calls.stopped
 
 
 def _new_job(recipe: Recipe, digests: Sequence[bytes], envelopes: Sequence[Envelope]) -> NewJob:

@@ -94,7 +94,7 @@ def test_a_server_that_takes_no_more_ends_the_pilot_and_the_rest_can_be_asked_la
     simulator.inject(Fault("rate_limited", on="messages", after=3, times=-1))
     taken = pilot(workspace)
     assert statuses(taken) == {"succeeded": 3, "canceled": 9}
-    assert "The server takes no more for now" in repr(taken)
+    assert "The server did not take more within" in repr(taken)
     simulator.faults.clear()
     assert statuses(pilot(workspace)) == {"succeeded": 12}
 

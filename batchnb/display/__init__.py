@@ -9,6 +9,7 @@ from batchnb.display.estimate import Estimate, Range
 from batchnb.display.job_html import summary_html
 from batchnb.display.job_view import Job, JobView
 from batchnb.display.pilot import FULL_PRICE, PilotRow, PilotView, pilot_text
+from batchnb.display.pilot_bar import call_bar
 from batchnb.display.pilot_html import pilot_html
 from batchnb.display.preview import Preview, PreviewRow
 from batchnb.display.preview_html import preview_html
@@ -32,6 +33,7 @@ __all__ = [
     "Snapshot",
     "TextProgress",
     "Usual",
+    "call_bar",
     "embed",
     "has_front_end",
     "line_text",

@@ -65,8 +65,8 @@ class Process(Caller):
         """Have `check` called with each job that has just been found to have ended."""
         settle = self.ledger.jobs.settle
 
-        def settle_and_check(number: int, now: float) -> bool:
-            ended = settle(number, now)
+        def settle_and_check(number: int, now: float, **more: Any) -> bool:
+            ended = settle(number, now, **more)
             if ended:
                 check(number)
             return ended

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from media_samples import png
 from wordy import texts
 
 import batchnb
@@ -286,3 +287,17 @@ def test_marks_of_the_users_own_are_paid_for_too(frame, workspace):
     plain, cached = (estimate(frame, workspace, system=system, cache=None) for system in (text, marked))
     inputs = plain.input_tokens.expected * 0.5 / 1e6
     assert cached.worst - plain.worst == pytest.approx(0.25 * inputs, rel=0.02)
+
+
+def test_images_are_counted_a_sample_at_a_time_and_not_told_by_their_length(workspace):
+    frame = pd.DataFrame(
+        {"name": [f"picture {n}" for n in range(60)], "picture": [png(n, (50 + n, 50)) for n in range(60)]}
+    )
+    options = {"images": "picture", "workspace": workspace, "into": "seen"}
+    found = frame.batch.estimate("name", "What is in {name}?", **options)
+    assert found.requests == 60
+    assert found.counted == 48
+    job = frame.batch.submit("name", "What is in {name}?", progress=False, **options)
+    job.result(60)
+    low, _, high = found.input_tokens
+    assert low <= job.usage.input_tokens <= high

@@ -32,7 +32,8 @@ import batchnb.submission
 import batchnb.turns
 import batchnb.watcher
 import batchnb.workspace
-from batchnb.api import BATCHES, Api
+from batchnb.api import Api
+from batchnb.api.client import BATCHES
 from batchnb.errors import AmbiguousError, ApiError, RefusedError
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.store import Store

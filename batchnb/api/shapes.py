@@ -1,0 +1,77 @@
+"""What batchnb reads of the API's answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from batchnb.capabilities import ModelInfo
+
+__all__ = ["BatchInfo", "FileInfo", "FilePage", "ModelPage", "Page", "TokenCount"]
+
+#: A count beyond this is none (documented: 100,000 requests in a batch).
+MOST_COUNTED = 1_000_000_000
+
+
+class BatchInfo(msgspec.Struct, frozen=True):
+    """What batchnb reads of a MessageBatch; ``results_url`` is left unread on purpose."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1)]
+    processing_status: str = "in_progress"
+    reported: Any = msgspec.field(default=None, name="request_counts")
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    ended_at: datetime | None = None
+    archived_at: datetime | None = None
+
+    @property
+    def request_counts(self) -> dict[str, int]:
+        """The counts by state, without those that cannot be counts: they are shown, but decide about no row."""
+        counts = self.reported if isinstance(self.reported, dict) else {}
+        return {name: count for name, count in counts.items() if type(count) is int and 0 <= count <= MOST_COUNTED}
+
+    @property
+    def total(self) -> int:
+        """How many requests the batch holds, in whatever state; 0 where the server does not say."""
+        known = self.request_counts
+        return sum(known.values()) if isinstance(self.reported, dict) and len(known) == len(self.reported) else 0
+
+
+class FileInfo(msgspec.Struct, frozen=True):
+    """What batchnb reads of a file's metadata."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1)]
+    filename: str = ""
+    mime_type: str = ""
+    size_bytes: int = 0
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+class FilePage(msgspec.Struct, frozen=True):
+    """A page of a list of files."""
+
+    data: list[FileInfo]
+    next_page: str | None = None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page of a list of batches."""
+
+    data: list[BatchInfo]
+    has_more: bool = False
+    last_id: str | None = None
+
+
+class ModelPage(msgspec.Struct, frozen=True):
+    """A list of models."""
+
+    data: list[ModelInfo]
+
+
+class TokenCount(msgspec.Struct, frozen=True):
+    """What count_tokens answers."""
+
+    input_tokens: int

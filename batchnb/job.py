@@ -307,8 +307,10 @@ class Job:
 
         ``name.jsonl`` holds one line per answered request, in the API's own format. Beside it, ``name.requests.jsonl``
         holds what was asked, as the API takes it, by the same custom_ids, and ``name.recipe.json`` the recipe, which
-        row of the frame is which custom_id, tokens, cost and prices. Simulated results say so in every row. Lists and
-        dicts of the job's columns are JSON in CSV, and in Parquet where that cannot hold them as they are.
+        row of the frame is which custom_id, tokens, cost and prices. A file that was uploaded is named by its SHA-256,
+        ``batchnb:<media type>:<sha256>`` as a ``file_id``; the recipe has the id it got. Simulated results say so in
+        every row. Lists and dicts of the job's columns are JSON in CSV, and in Parquet where that cannot hold them as
+        they are.
 
         Parameters
         ----------

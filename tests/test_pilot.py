@@ -143,6 +143,7 @@ def test_the_cost_of_the_rest_comes_true(pilot, submit, frame):
     taken = pilot(20, labels=None, into="echo")
     rest = taken.rest
     assert rest.requests == 20
+    assert re.search(r"The other 20 requests, as batches: about \$0\.\d+ \(95% interval \$0", repr(taken))
     job = submit(labels=None, into="echo")
     job.result(SECONDS)
     spent = job.cost - taken.cost

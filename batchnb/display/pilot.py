@@ -125,6 +125,8 @@ def _rest(pilot: PilotView) -> str:
     if pilot.projected is None:
         return f"{said}cost unknown"
     expected, low, high = pilot.projected
+    if units.money(expected if high is None else high).startswith("under"):  # too little to say anything finer of
+        return said + units.money(expected)
     if low is None or high is None:
         return f"{said}about {units.money(expected)}; the sample is too small to say how surely"
     return f"{said}about {units.money(expected)} (95% interval {units.money(low)} to {units.money(high)})"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from batchnb.answers import custom_id_of, result_lines
+from batchnb.media import file_source, substituted
 from batchnb.state import facts_of
 
 if TYPE_CHECKING:
@@ -44,9 +45,13 @@ def write_raw(path: Path, ledger: Ledger, number: int, prices: PriceTable, *, si
         file.writelines(result_lines(ledger.rows.answers(number), record.recipe, simulated=simulated))
     names: dict[bytes, str] = {}
     rows = list(_rows(ledger, record, names))
+    attached = ledger.files.of_job(number)
+    ids = {one.sha256: one.server_id for one in attached if one.server_id is not None}
     with beside["requests"].open("wb") as file:
-        file.writelines(_request_lines(ledger, number, names))
+        file.writelines(_request_lines(ledger, number, names, ids))
     recipe = _described(ledger, record, prices, simulated=simulated)
+    if attached:
+        recipe["attachments"] = [one._asdict() for one in attached]
     files = {"results": path.name, "requests": beside["requests"].name}
     text = msgspec.json.encode(recipe | {"files": files, "rows": rows}, enc_hook=str)
     beside["recipe"].write_bytes(msgspec.json.format(text, indent=2) + b"\n")
@@ -62,11 +67,15 @@ def _rows(ledger: Ledger, record: JobRecord, names: dict[bytes, str]) -> Iterato
         yield named | ({"custom_ids": asked} if row.note is None else {"skipped": row.note})
 
 
-def _request_lines(ledger: Ledger, number: int, names: Mapping[bytes, str]) -> Iterator[bytes]:
-    """Write one line for each request, as a create call takes it; what a batch made elsewhere asked is not known."""
+def _request_lines(ledger: Ledger, number: int, names: Mapping[bytes, str], ids: Mapping[str, str]) -> Iterator[bytes]:
+    """Write one line for each request, as a create call takes it; what a batch made elsewhere asked is not known.
+
+    Files that were uploaded are named by their `ids` on the server; those not there any more, by their SHA-256.
+    """
     for digest, params in ledger.rows.requests(number):
         if params:
-            yield b'{"custom_id":' + msgspec.json.encode(names[digest]) + b',"params":' + params + b"}\n"
+            sent = substituted(params, lambda sha256, _: file_source(ids[sha256]) if sha256 in ids else None)
+            yield b'{"custom_id":' + msgspec.json.encode(names[digest]) + b',"params":' + sent + b"}\n"
 
 
 def _described(ledger: Ledger, record: JobRecord, prices: PriceTable, *, simulated: bool) -> dict[str, Any]:

@@ -498,3 +498,17 @@ def test_max_cost_knows_what_files_cost(simulator, workspace):
         ask(workspace, frame, documents="contract", max_cost=0.02)
     answered(ask(workspace, frame, documents="contract", max_cost=2))
     assert uploads(simulator) == 0
+
+
+def test_an_export_names_files_as_the_server_does_and_says_what_they_are(workspace, tmp_path):
+    (tmp_path / "contract.pdf").write_bytes(pdf())
+    job = ask(workspace, questions(2), documents=tmp_path / "contract.pdf")
+    answered(job)
+    job.export(tmp_path / "said.jsonl")
+    recipe = json.loads((tmp_path / "said.recipe.json").read_text())
+    (attached,) = recipe["attachments"]
+    assert (attached["name"], attached["media_type"]) == ("contract.pdf", "application/pdf")
+    lines = [json.loads(line) for line in (tmp_path / "said.requests.jsonl").read_text().splitlines()]
+    sources = [line["params"]["messages"][0]["content"][0]["source"] for line in lines]
+    assert sources == [{"type": "file", "file_id": attached["server_id"]}] * 2
+    assert attached["server_id"].startswith("file_")

@@ -11,7 +11,7 @@ from batchnb.ledger.terms import LIVE, UNSENT
 from batchnb.media import Medium
 from batchnb.results import PAID, refused_result
 
-__all__ = ["FileRecord", "Files", "KnownFile"]
+__all__ = ["FileRecord", "Files", "KnownFile", "NamedFile"]
 
 #: Seconds before its end from which on a file counts as gone: a batch may take a day to read it.
 SPARE = 25 * 3600.0
@@ -34,6 +34,16 @@ class FileRecord(NamedTuple):
     media_type: str
     name: str
     bytes: int
+
+
+class NamedFile(NamedTuple):
+    """A file that a job's requests name; `server_id` is None where the server does not have it."""
+
+    sha256: str
+    media_type: str
+    name: str
+    bytes: int
+    server_id: str | None
 
 
 class KnownFile(NamedTuple):
@@ -166,6 +176,16 @@ class Files:
         """
         with self._store.read() as db:
             return dict(db.execute(query, (batch,)).fetchall())
+
+    def of_job(self, job: int) -> list[NamedFile]:
+        """Give the files that a job's requests name."""
+        query = """
+            SELECT DISTINCT f.sha256, f.media_type, f.name, f.bytes, f.server_id FROM job_rows AS j
+            JOIN request_files AS n ON n.request = j.request JOIN files AS f ON f.id = n.file
+            WHERE j.job = ? ORDER BY f.id
+        """
+        with self._store.read() as db:
+            return [NamedFile(*row) for row in db.execute(query, (job,)).fetchall()] if self.are_named() else []
 
     def missing_in(self, batch: int) -> FileRecord | None:
         """Give a file that a batch's requests name, and the server does not have."""

@@ -16,12 +16,15 @@ from batchnb.requests import Content, Envelope
 
 __all__ = ["Shipment"]
 
+#: Characters of base64 that one request holds at most, however small each of its files is.
+MOST_INLINE = 4 * INLINE_LIMIT
+
 
 class Shipment:
     """The files of a job that is about to be recorded.
 
-    A file that one request alone needs travels in it, unless it is large. One that several need, or that this ledger
-    knows already, is uploaded, and named by what it holds.
+    A file that one request alone needs travels in it, unless it is large, or there are many. One that several need, or
+    that this ledger knows already, is uploaded, and named by what it holds.
 
     Parameters
     ----------
@@ -73,6 +76,10 @@ class Shipment:
             for sha256, count in uses.items()
             if count == 1 and sha256 not in known and base64_size(sizes[sha256]) <= INLINE_LIMIT
         }
+        for files in set(named.values()):
+            own = {medium.sha256 for medium in files} & self._inline
+            if sum(base64_size(sizes[sha256]) for sha256 in own) > MOST_INLINE:
+                self._inline -= own
         needed = {medium.sha256 for digest in unsent for medium in named[digest]}
         self._absent = self._ledger.files.absent(needed - self._inline, now)
 

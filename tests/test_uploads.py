@@ -152,6 +152,14 @@ def test_rows_of_each_kind(simulator, workspace, asked):
     assert kinds == {"file": 6, "url": 1}
 
 
+def test_many_small_files_of_one_row_are_uploaded_all_the_same(simulator, workspace, asked):
+    photos = [png(seed, padding=INLINE_LIMIT // 2) for seed in range(8)]
+    answered(ask(workspace, questions(2, photo=[photos[:1], photos[1:]]), images="photo"))
+    kinds = Counter(block["source"]["type"] for content in asked for block in content if block["type"] == "image")
+    assert kinds == {"base64": 1, "file": 7}
+    assert uploads(simulator) == 7
+
+
 def test_an_image_alone_needs_no_text(simulator, workspace, asked):
     frame = pd.DataFrame({"photo": [png(1), png(2)]})
     for into, template in (("x", None), ("y", "What is shown?")):
@@ -413,7 +421,7 @@ def test_a_file_that_is_needed_is_not_deleted_unless_told_so(tmp_path, open_work
         assert table.delete("unused") == 0
         with pytest.raises(batchnb.JobStateError, match=r"needed by 2 requests.*Nothing was deleted"):
             table.delete(file_id)
-        assert table.delete([file_id, "file_of_somebody_else"], force=True) == 1
+        assert table.delete([file_id, "file_of_somebody_else", "../messages/batches"], force=True) == 1
 
 
 def test_deleting_a_job_lets_its_waiting_bytes_go(tmp_path, open_workspace):

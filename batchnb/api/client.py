@@ -197,7 +197,7 @@ class Api:
 
     def delete_file(self, file_id: str) -> None:
         """Delete a file from the server."""
-        self._call("DELETE", f"{FILES}/{file_id}")
+        self._call("DELETE", f"{FILES}/{quote(file_id, safe='')}")
 
     # Neighbours
 

@@ -92,8 +92,6 @@ def _described(ledger: Ledger, record: JobRecord, prices: PriceTable, *, simulat
         },
         "recipe": record.recipe,
         "delivery": msgspec.to_builtins(record.delivery),
-        # Requests name those they do not hold as "batchnb:<media type>:<sha256>".
-        "uploaded": ledger.rows.files(record.number),
         "usage": msgspec.to_builtins(facts.usage),
         "cost_in_dollars": facts.cost,
         "dollars_per_million_tokens": {name: _price(prices, name) for name in sorted(models)},

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic
+import independent
 import pytest
 
 from batchnb import Workspace
@@ -78,3 +80,19 @@ def open_workspace(tmp_path: Path) -> Iterator[Callable[..., Workspace]]:
 def workspace(simulator: Simulator, open_workspace: Callable[..., Workspace]) -> Workspace:
     """A workspace on the simulator, with a home of its own."""
     return open_workspace(simulator)
+
+
+@pytest.fixture
+def server() -> Iterator[independent.Server]:
+    """A server that is not the simulator: what the real API is to batchnb."""
+    with independent.Server() as running:
+        yield running
+
+
+@pytest.fixture
+def real(server: independent.Server, tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace on that server."""
+    with anthropic.Anthropic(api_key="sk-ant-not-to-be-shown", base_url=server.url) as client:
+        workspace = Workspace(client, home=tmp_path / "home", max_poll=0.1)
+        yield workspace
+        workspace.close()

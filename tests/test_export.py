@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anthropic
-import independent
 import pandas as pd
 import pytest
-from media_samples import png
 
 from batchnb import Workspace
-from batchnb.media import INLINE_LIMIT
 from batchnb.requests import digest_in
 from batchnb.sim import Fault
 
@@ -43,21 +39,6 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         for one in (path, path.with_suffix(".requests.jsonl"))
     )
     return results, requests, json.loads(path.with_suffix(".recipe.json").read_text())
-
-
-@pytest.fixture
-def server() -> Iterator[independent.Server]:
-    with independent.Server() as running:
-        yield running
-
-
-@pytest.fixture
-def real(server: independent.Server, tmp_path: Path) -> Iterator[Workspace]:
-    """A workspace on a server that is not the simulator."""
-    with anthropic.Anthropic(api_key="sk-ant-not-to-be-shown", base_url=server.url) as client:
-        workspace = Workspace(client, home=tmp_path / "home", max_poll=0.1)
-        yield workspace
-        workspace.close()
 
 
 def test_what_was_asked_and_what_was_answered_meet_by_their_custom_ids(submit, real, server, tmp_path):
@@ -106,17 +87,6 @@ def test_the_recipe_tells_all_else(submit, workspace, tmp_path):
     assert recipe["cost_in_dollars"] == pytest.approx(job.cost)
     (price,) = recipe["dollars_per_million_tokens"].values()
     assert (price["input"], price["output"], price["batch"]) == ("1", "5", "0.5")
-
-
-def test_uploaded_files_are_named_by_their_content(workspace, tmp_path):
-    picture = png(1, padding=INLINE_LIMIT)
-    frame = pd.DataFrame({"q": ["a", "b"], "picture": [picture, picture]})
-    job = frame.batch.submit("q", "{q}", images="picture", into="said", workspace=workspace, progress=False)
-    job.result(SECONDS)
-    _, requests, recipe = read(job.export(tmp_path / "out.jsonl"))
-    sha256 = hashlib.sha256(picture).hexdigest()
-    assert recipe["uploaded"][sha256]["file_id"].startswith("file_")
-    assert all(f"batchnb:image/png:{sha256}" in json.dumps(line["params"]) for line in requests.values())
 
 
 def test_a_function_as_template_leaves_what_it_made(submit, tmp_path):

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,22 +72,6 @@ def no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the user's profiles too: the SDK looks for them in the home folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("APPDATA", str(tmp_path))
-
-
-@pytest.fixture
-def server() -> Iterator[independent.Server]:
-    """A server that is not the simulator: what the real API is to batchnb."""
-    with independent.Server() as running:
-        yield running
-
-
-@pytest.fixture
-def real(server: independent.Server, tmp_path: Path) -> Iterator[Workspace]:
-    """A workspace on that server."""
-    with anthropic.Anthropic(api_key="sk-ant-not-to-be-shown", base_url=server.url) as client:
-        workspace = Workspace(client, home=tmp_path / "home", max_poll=0.1)
-        yield workspace
-        workspace.close()
 
 
 Submit = Callable[..., Job]

@@ -273,17 +273,6 @@ class Rows:
             for _, digest, head, content, tail in db.execute(query, (number,)):
                 yield digest, head + content + tail
 
-    def files(self, number: int) -> dict[str, dict[str, Any]]:
-        """Describe the files that a job's requests name by their content, by their SHA-256."""
-        query = """
-            SELECT f.sha256, f.name, f.media_type, f.bytes, f.server_id FROM files AS f WHERE f.id IN
-            (SELECT n.file FROM request_files AS n JOIN job_rows AS j ON j.request = n.request WHERE j.job = ?)
-        """
-        with self._store.read() as db:
-            found = db.execute(query, (number,)).fetchall()
-        names = ("name", "media_type", "bytes", "file_id")
-        return {sha256: dict(zip(names, about, strict=True)) for sha256, *about in found}
-
     def _of_rows(self, number: int, query: str) -> list[Any]:
         samples = self._samples(number)
         query = query.format(rows=_SAMPLES if samples == 1 else _ROWS)

@@ -146,7 +146,8 @@ def snapshot_of(
     """
     batches = ledger.batches.of_job(job.number)
     lines = tuple(_line(batch) for batch in batches if not batch.standard)
-    unsent = ledger.rows.count_unsent(job.number) if job.state == "open" else 0
+    waiting = job.state == "open" or "pending" in facts.outcomes  # held back, where the job has ended
+    unsent = ledger.rows.count_unsent(job.number) if waiting else 0
     now = time.time()
     note = str(failure) if failure else _note(job, batches, now)
     expected, source = _expected(job, facts, unsent + sum(line.counts.processing for line in lines), forecasts)
@@ -182,7 +183,7 @@ def _expected(
     job: JobRecord, facts: Facts, still_open: int, forecasts: Mapping[bytes, float]
 ) -> tuple[float | None, str | None]:
     """Give what all answers will cost, and what that is learned from where it is not the job's own answers."""
-    if not still_open or facts.cost is None:
+    if not still_open or facts.cost is None or job.state == "ended":
         return None, None
     if facts.each is not None:
         # Those of the open requests will cost what the others did, or would have in a batch; unless they are held back.

@@ -125,7 +125,8 @@ def test_it_stops_before_more_is_spent_and_says_what_was_held_back(frame, worksp
     reason = f"{120 - bought} requests were not sent. Run the cell again with a higher max_cost."
     assert held["good_error"].str.endswith(reason).all()
     assert held["good_error"].str.startswith("Held back: $").all()
-    assert job.snapshot().note == held["good_error"].iloc[0]
+    shown = job.snapshot()
+    assert (shown.note, shown.unsent, shown.expected) == (held["good_error"].iloc[0], len(held), None)
     assert workspace.jobs()["note"].iloc[0] == held["good_error"].iloc[0]
     assert job.status == "ended"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from batchnb.accessor import register as _register
 from batchnb.errors import (
     AmbiguousError,
     ApiError,
@@ -25,6 +24,7 @@ from batchnb.errors import (
     ResultTimeoutError,
     TemplateError,
 )
+from batchnb.series import register as _register
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -16,11 +16,12 @@ import pytest
 
 import batchnb
 from batchnb import Job, Workspace
-from batchnb.accessor import FrameAccessor, SeriesAccessor
+from batchnb.accessor import FrameAccessor
 from batchnb.composer import Composer
 from batchnb.display import Estimate
 from batchnb.previews import ShownPreview
 from batchnb.pricing import Usage
+from batchnb.series import SeriesAccessor
 from batchnb.serverfiles import FileTable
 from batchnb.snapshot import Caching, Snapshot
 

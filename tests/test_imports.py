@@ -52,6 +52,7 @@ LAYERS: list[set[str]] = [
     {"asking", "listings", "pilots", "previews", "serverfiles"},
     {"composer"},
     {"accessor"},
+    {"series"},
     {"batchnb"},
     {"collect", "demo"},
     {"__main__"},
@@ -262,4 +263,4 @@ def test_importing_batchnb_registers_the_accessors():
     import pandas as pd
 
     assert isinstance(pd.DataFrame({"a": [1]}).batch, batchnb.accessor.FrameAccessor)
-    assert isinstance(pd.Series([1]).batch, batchnb.accessor.SeriesAccessor)
+    assert isinstance(pd.Series([1]).batch, batchnb.series.SeriesAccessor)

@@ -216,6 +216,7 @@ class FrameAccessor:
         from batchnb.asking import recipe_of
         from batchnb.deliveries import check_cache
         from batchnb.display import show
+        from batchnb.recording import Wishes
         from batchnb.spending import limit_of
 
         check_cache(cache)
@@ -228,10 +229,8 @@ class FrameAccessor:
             system=system, model=model, max_tokens=max_tokens, thinking=thinking, effort=effort, params=params,
             key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite, details=details,
         )  # fmt: skip
-        job = workspace.submit(
-            self._frame, recipe, name=name, batch_size=batch_size, retries=retries, cache=cache,
-            limit=limit_of(max_cost, if_over),
-        )  # fmt: skip
+        wishes = Wishes(name, batch_size, retries, cache, limit_of(max_cost, if_over))
+        job = workspace.submit(self._frame, recipe, wishes)
         job.details = details
         show(job, progress=progress)
         return job

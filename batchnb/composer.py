@@ -20,6 +20,7 @@ from batchnb.params import NOT_SENT
 from batchnb.preflight import heard_by
 from batchnb.previews import glance, preview
 from batchnb.recipes import Recipe
+from batchnb.recording import Wishes
 from batchnb.schemas import LabelReply, TextReply
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class _Desk:
     def _send(self, frame: pd.DataFrame, recipe: Recipe, name: str | None) -> tuple[Job, list[str]]:
         said: list[str] = []
         with heard_by(said.append):
-            job = self.workspace.submit(frame, recipe, name=name, batch_size=None, retries=1)
+            job = self.workspace.submit(frame, recipe, Wishes(name))
         return job, said
 
     def answers(self, job: Any, column: Hashable, into: str) -> list[tuple[str, str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import hashlib
 import itertools
 import os
 import sys
@@ -15,32 +14,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
 import pandas as pd
 import platformdirs
 
 from batchnb.api import Api, BatchInfo, message_fields, scope_of
-from batchnb.columns import unique_keys
-from batchnb.deliveries import with_cache
-from batchnb.delivery import Delivery
 from batchnb.errors import InputError
 from batchnb.foreign import attach_batch, is_batch_id, recover
-from batchnb.frames import shown_names
 from batchnb.job import Job
-from batchnb.ledger import COPIED, Ledger, NewJob, Row
-from batchnb.preflight import check_first, stacklevel_of_user, warn_of_change
+from batchnb.ledger import COPIED, Ledger
+from batchnb.preflight import stacklevel_of_user
 from batchnb.pricelist import prices_in_use
 from batchnb.pricing import PriceTable
 from batchnb.recipes import Recipe
-from batchnb.schedule import plan_batch_size
-from batchnb.shipping import Shipment
-from batchnb.spending import Limit, limited, unlimited
+from batchnb.recording import Wishes, record_job
 from batchnb.state import facts_of, note_of, server_frame, status_of, utc
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     import anthropic
 
@@ -211,16 +203,14 @@ class Workspace:
         """
         return message_fields(beta=bool(tuple(betas)))
 
-    def submit(
-        self, frame: pd.DataFrame, recipe: Recipe, *, name: str | None, batch_size: int | None, retries: int,
-        cache: str | None = "auto", limit: Limit | None = None,
-    ) -> Job:  # fmt: skip
+    def submit(self, frame: pd.DataFrame, recipe: Recipe, wishes: Wishes) -> Job:
         """Record a job and have it sent in the background.
 
         Only if something is about to be sent, the network is touched: the first such request is checked with the free
         count_tokens endpoint, and what its model can do is asked, once a model; each blocks for 10 s at most. Questions
         that were asked before, in this job or another, are not sent again. Before rows are asked again because the
-        recipe has changed, a RecipeChangedWarning says so.
+        recipe has changed, a RecipeChangedWarning says so. To decide about a cache, and to keep to a limit, tokens are
+        counted too.
 
         Parameters
         ----------
@@ -228,76 +218,24 @@ class Workspace:
             The rows.
         recipe : Recipe
             What each of them asks.
-        name : str or None
-            What the job is called. Default: the column and the new column.
-        batch_size : int or None
-            Requests in a batch. Default: chosen so that progress moves.
-        retries : int
-            How often a row is asked again by itself.
-        cache : {"auto", "5m", "1h"} or None
-            How long the server is to cache what the rows share. To decide, its tokens may be counted, also for free.
-        limit : Limit or None
-            What the job may cost. Then count_tokens is asked for a sample of the requests, which takes a few seconds.
+        wishes : Wishes
+            How it is to be sent.
 
         Raises
         ------
         InputError
             A row cannot be asked, the server refuses the request's shape or model, or the job may cost more than its
-            `limit`. Nothing was sent.
+            limit. Nothing was sent.
         CredentialsError
             There is no key, or the server refuses it. Nothing was sent.
         """
-        rows: list[Row] | None = list(recipe.rows(frame)) if recipe.calls else None
-        shipment = Shipment.of(self.ledger, recipe)
-        read = rows or recipe.rows(frame)
-        digests = [row.digest for row in (shipment.noted(read) if shipment else read)]
-        jobs = self.ledger.jobs
-        if not recipe.replicate:
-            digests = list(self.ledger.askings.newest(digests))
-        job_id = _job_id(recipe, digests, None if recipe.key is None else unique_keys(frame, recipe.key))
-        known = jobs.find(job_id)
-        rule = "new" if known is None else "rerun"
-        asked = dict.fromkeys(digest for digest in digests if digest is not None)
-        unsent, missed = list(jobs.unsent(asked, rule)), list[bytes]()
-        if shipment:
-            missed = list(self.ledger.files.missed(asked.keys() - set(unsent), time.time()))
-            unsent += missed
-            shipment.plan(digests, unsent, time.time())
-        first = digests.index(unsent[0]) // recipe.samples if unsent else None
-        if first is not None:
-            warn_of_change(self.ledger, recipe, frame, digests, set(unsent))
-            wanted = set(unsent)
-            differing = (row for row, digest in zip(rows or (), digests, strict=False) if digest in wanted)
-            check_first(self.api, self.prices, recipe, frame, first, differing)
-        delivery = with_cache(
-            known.delivery if known else Delivery(), cache, self.api, self.ledger, self.prices, recipe, frame, first,
-            requests=len(set(digests) - {None}) if known else len(unsent),
+        # First, since a function of the user's may fail: then nothing is opened.
+        rows = list(recipe.rows(frame)) if recipe.calls else None
+        job = record_job(
+            self.api, self.ledger, self.prices, frame, recipe, wishes, rows=rows,
+            max_requests=self._max_requests, max_bytes=self._max_bytes,
         )  # fmt: skip
-        if limit is None:
-            delivery = unlimited(delivery)
-        else:
-            delivery = limited(self.api, self.ledger, self.prices, frame, recipe, limit, delivery, rows=rows, job=known)
-        if shipment:
-            shipment.spool()
-        job = NewJob(
-            id=job_id,
-            name=name or f"{recipe.column} → {shown_names(recipe.reply, recipe.into)}",
-            recipe=recipe.spec(),
-            envelopes=tuple(
-                (envelope, recipe.betas, recipe.reply.spec()) for envelope in (shipment or recipe).envelopes()
-            ),
-            batch_size=plan_batch_size(len(unsent), batch_size=batch_size, max_requests=self._max_requests),
-            max_bytes=self._max_bytes,
-            retries=retries,
-            asking=recipe.asking() if recipe.replicate.startswith("#") else None,
-            delivery=delivery,
-            heavy=shipment is not None,
-        )
-        read = rows or recipe.rows(frame)
-        record = jobs.create(job, _as_chosen(shipment.delivered(read) if shipment else read, digests), time.time())
-        jobs.release(record.number, rule)
-        self.ledger.files.release(missed)
-        self.go_on(record.number)
+        self.go_on(job.number)
         return Job(job.id, self, frame)
 
     def go_on(self, number: int) -> None:
@@ -453,19 +391,3 @@ class Workspace:
                 )
         finally:
             self.close()
-
-
-def _as_chosen(rows: Iterable[Row], digests: Iterable[bytes | None]) -> Iterator[Row]:
-    """Have the rows ask under the digests that were chosen for them when they were read before."""
-    for row, digest in zip(rows, digests, strict=True):
-        yield row if row.digest == digest else row._replace(digest=digest, question=row.digest)
-
-
-def _job_id(recipe: Recipe, digests: Iterable[bytes | None], keys: Iterable[str] | None) -> str:
-    """Name a job by what it asks, row by row, and under which keys: the same cell run again is the same job."""
-    digest = hashlib.blake2b(msgspec.json.encode(recipe.spec(), order="sorted"), digest_size=8)
-    for row in digests:
-        digest.update(row or b"skipped")
-    if keys is not None:
-        digest.update(msgspec.json.encode(list(keys)))
-    return f"job_{digest.hexdigest()}"

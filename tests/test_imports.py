@@ -46,6 +46,7 @@ LAYERS: list[set[str]] = [
     {"foreign", "exports", "preflight", "watcher"},
     {"counting", "deliveries"},
     {"estimates", "job", "spending"},
+    {"recording"},
     {"workspace"},
     {"sim"},
     {"current"},

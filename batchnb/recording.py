@@ -1,0 +1,187 @@
+"""From a frame and a recipe to a job in the ledger: what is new of it, checked and said before anything is recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from batchnb.api import Api
+from batchnb.columns import unique_keys
+from batchnb.deliveries import with_cache
+from batchnb.delivery import Delivery
+from batchnb.frames import shown_names
+from batchnb.ledger import JobRecord, Ledger, NewJob, Row
+from batchnb.preflight import check_first, warn_of_change
+from batchnb.pricing import PriceTable
+from batchnb.recipes import Recipe
+from batchnb.schedule import plan_batch_size
+from batchnb.shipping import Shipment
+from batchnb.spending import Limit, limited, unlimited
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Wishes", "record_job"]
+
+
+class Wishes(NamedTuple):
+    """How a job is to be sent, which is no part of what it asks; see ``df.batch.submit``."""
+
+    name: str | None = None
+    batch_size: int | None = None
+    retries: int = 1
+    cache: str | None = "auto"
+    limit: Limit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a frame asks under a recipe, and what of it is to be sent.
+
+    Parameters
+    ----------
+    rows : list of Row or None
+        The rows, where they are not read once more.
+    digests : list of bytes or None
+        What each sample of each row asks; None where it asks nothing.
+    shipment : Shipment or None
+        How the files that they name travel.
+    job_id : str
+        The job's id.
+    known : JobRecord or None
+        The job, where the same cell ran before.
+    unsent : list of bytes
+        The questions that are to be sent, `missed` among them.
+    missed : list of bytes
+        Those that failed since the server no longer had a file of theirs.
+    """
+
+    frame: pd.DataFrame
+    recipe: Recipe
+    rows: list[Row] | None
+    digests: list[bytes | None]
+    shipment: Shipment | None
+    job_id: str
+    known: JobRecord | None
+    unsent: list[bytes]
+    missed: list[bytes]
+
+    @property
+    def rule(self) -> str:
+        """Which failed answers may be asked again: see ``ledger.jobs.RELEASES``."""
+        return "new" if self.known is None else "rerun"
+
+    @property
+    def first(self) -> int | None:
+        """Where the first row stands that is to be sent."""
+        return self.digests.index(self.unsent[0]) // self.recipe.samples if self.unsent else None
+
+    def again(self) -> Iterator[Row]:
+        """Give the rows as they are to be recorded, under the digests that were chosen for them."""
+        rows = self.rows or self.recipe.rows(self.frame)
+        for row, digest in zip(self.shipment.delivered(rows) if self.shipment else rows, self.digests, strict=True):
+            yield row if row.digest == digest else row._replace(digest=digest, question=row.digest)
+
+
+def record_job(
+    api: Api, ledger: Ledger, prices: PriceTable, frame: pd.DataFrame, recipe: Recipe, wishes: Wishes, *,
+    rows: list[Row] | None, max_requests: int, max_bytes: int,
+) -> JobRecord:  # fmt: skip
+    """Record a job, after what is to be sent of it has been checked and said. Sends nothing that costs money.
+
+    Touches the network only where something is to be sent; see ``Workspace.submit``.
+
+    Parameters
+    ----------
+    rows : list of Row or None
+        The rows, where a function of the user's gives them: it is not called once more for each. None: they are read
+        from the frame, twice, so that no frame's requests are held in memory.
+    max_requests, max_bytes : int
+        The API's limits for one batch.
+
+    Raises
+    ------
+    InputError
+        A row cannot be asked, the server refuses the request's shape or model, or the job may cost more than its limit.
+    CredentialsError
+        There is no key, or the server refuses it.
+    """
+    asked = _read(ledger, frame, recipe, rows)
+    if asked.first is not None:
+        _check(api, ledger, prices, asked, asked.first)
+    delivery = _delivery(api, ledger, prices, asked, wishes)
+    if asked.shipment:
+        asked.shipment.spool()
+    job = NewJob(
+        id=asked.job_id,
+        name=wishes.name or f"{recipe.column} → {shown_names(recipe.reply, recipe.into)}",
+        recipe=recipe.spec(),
+        envelopes=tuple(
+            (envelope, recipe.betas, recipe.reply.spec()) for envelope in (asked.shipment or recipe).envelopes()
+        ),
+        batch_size=plan_batch_size(len(asked.unsent), batch_size=wishes.batch_size, max_requests=max_requests),
+        max_bytes=max_bytes,
+        retries=wishes.retries,
+        asking=recipe.asking() if recipe.replicate.startswith("#") else None,
+        delivery=delivery,
+        heavy=asked.shipment is not None,
+    )
+    recorded = ledger.jobs.create(job, asked.again(), time.time())
+    ledger.jobs.release(recorded.number, asked.rule)
+    ledger.files.release(asked.missed)
+    return recorded
+
+
+def _read(ledger: Ledger, frame: pd.DataFrame, recipe: Recipe, rows: list[Row] | None) -> _Asked:
+    """Read what a frame asks, and look up what of it is to be sent."""
+    shipment = Shipment.of(ledger, recipe)
+    read = rows or recipe.rows(frame)
+    digests = [row.digest for row in (shipment.noted(read) if shipment else read)]
+    if not recipe.replicate:
+        digests = list(ledger.askings.newest(digests))
+    job_id = _job_id(recipe, digests, None if recipe.key is None else unique_keys(frame, recipe.key))
+    known = ledger.jobs.find(job_id)
+    questions = dict.fromkeys(digest for digest in digests if digest is not None)
+    unsent, missed = list(ledger.jobs.unsent(questions, "new" if known is None else "rerun")), list[bytes]()
+    if shipment:
+        missed = list(ledger.files.missed(questions.keys() - set(unsent), time.time()))
+        unsent += missed
+        shipment.plan(digests, unsent, time.time())
+    return _Asked(frame, recipe, rows, digests, shipment, job_id, known, unsent, missed)
+
+
+def _check(api: Api, ledger: Ledger, prices: PriceTable, asked: _Asked, first: int) -> None:
+    """Say what is asked again, and have the server check what is about to be sent."""
+    wanted = set(asked.unsent)
+    warn_of_change(ledger, asked.recipe, asked.frame, asked.digests, wanted)
+    differing = (row for row, digest in zip(asked.rows or (), asked.digests, strict=False) if digest in wanted)
+    check_first(api, prices, asked.recipe, asked.frame, first, differing)
+
+
+def _delivery(api: Api, ledger: Ledger, prices: PriceTable, asked: _Asked, wishes: Wishes) -> Delivery:
+    """Decide how the job is delivered, and whether that is allowed."""
+    known = asked.known
+    delivery = with_cache(
+        known.delivery if known else Delivery(), wishes.cache, api, ledger, prices, asked.recipe, asked.frame,
+        asked.first, requests=len(set(asked.digests) - {None}) if known else len(asked.unsent),
+    )  # fmt: skip
+    if wishes.limit is None:
+        return unlimited(delivery)
+    return limited(
+        api, ledger, prices, asked.frame, asked.recipe, wishes.limit, delivery, rows=asked.rows, job=known
+    )  # fmt: skip
+
+
+def _job_id(recipe: Recipe, digests: Iterable[bytes | None], keys: Iterable[str] | None) -> str:
+    """Name a job by what it asks, row by row, and under which keys: the same cell run again is the same job."""
+    digest = hashlib.blake2b(msgspec.json.encode(recipe.spec(), order="sorted"), digest_size=8)
+    for row in digests:
+        digest.update(row or b"skipped")
+    if keys is not None:
+        digest.update(msgspec.json.encode(list(keys)))
+    return f"job_{digest.hexdigest()}"

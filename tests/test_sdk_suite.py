@@ -60,7 +60,7 @@ def test_the_tests_of_the_sdk_pass_against_the_simulator(tmp_path):
     source = tmp_path / f"anthropic-{sdk}"
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    run(python, "-m", "pip", "install", "--quiet", f"anthropic[aiohttp]=={sdk}", *NEEDED, cwd=tmp_path)
+    run(python, "-m", "pip", "install", "--quiet", "--no-compile", f"anthropic[aiohttp]=={sdk}", *NEEDED, cwd=tmp_path)
 
     with Simulator(sdk_tests=True) as simulator:
         report = run(

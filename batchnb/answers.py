@@ -14,6 +14,7 @@ from batchnb.details import Details
 from batchnb.errors import InputError
 from batchnb.frames import (
     Columns,
+    Earlier,
     column_in_the_way,
     detail_in_the_way,
     names_of,
@@ -73,8 +74,9 @@ def names(recipe: dict[str, Any]) -> tuple[str, ...]:
 
 
 def merge(
-    frame: pd.DataFrame, recipe: Recipe, rows: Iterable[RowAnswer], *, overwrite: bool, details: Details | None = None
-) -> pd.DataFrame:
+    frame: pd.DataFrame, recipe: Recipe, rows: Iterable[RowAnswer], *, overwrite: bool,
+    details: Details | None = None, earlier: Earlier = tuple,
+) -> pd.DataFrame:  # fmt: skip
     """Give `frame` plus a job's columns, matched by what its rows ask under the job's recipe.
 
     Raises
@@ -82,7 +84,7 @@ def merge(
     InputError
         The frame has a column of its own where the new ones go.
     """
-    _keep_free(frame, recipe.reply, recipe.into, recipe.samples, overwrite=overwrite, details=details)
+    _keep_free(frame, recipe.reply, recipe.into, recipe.samples, overwrite=overwrite, details=details, earlier=earlier)
     arrays = columns_for(recipe.rows(frame), rows, recipe.spec(), details)
     return with_columns(without_details(frame, recipe.into), arrays)
 
@@ -117,9 +119,10 @@ def merge_on(
 
 
 def _keep_free(
-    frame: pd.DataFrame, reply: Reply, into: str, samples: int = 1, *, overwrite: bool, details: Details | None
-) -> None:
-    replaced = None if overwrite else column_in_the_way(frame, into, samples, reply)
+    frame: pd.DataFrame, reply: Reply, into: str, samples: int = 1, *, overwrite: bool, details: Details | None,
+    earlier: Earlier = tuple,
+) -> None:  # fmt: skip
+    replaced = None if overwrite else column_in_the_way(frame, into, samples, reply, earlier)
     if replaced is not None:
         raise InputError(
             f"The frame has a column {replaced!r}, which batchnb did not make. Rename it first; overwrite=True "

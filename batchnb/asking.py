@@ -124,7 +124,10 @@ def recipe_of(
         recipe = dataclasses.replace(recipe, turns=turns, files=(*recipe.files, *_files_in(turns, media.reader)))
     read = (column,) if callable(template) else recipe.compiled(frame).columns
     read = (*read, *media.documents, *media.images, *(() if key is None else (key,)))
-    check_into(frame, recipe.into, read, overwrite=overwrite, samples=samples, reply=reply)
+    check_into(
+        frame, recipe.into, read, overwrite=overwrite, samples=samples, reply=reply,
+        earlier=lambda: workspace.ledger.jobs.for_column(str(column), recipe.into),
+    )  # fmt: skip
     if details:
         taken = detail_in_the_way(frame, recipe.into, read, overwrite=overwrite, samples=samples, reply=reply)
         if taken is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -13,14 +13,19 @@ from batchnb.details import detail_names
 from batchnb.errors import InputError
 from batchnb.params import NOT_SENT
 from batchnb.results import OUTCOMES, read_result
-from batchnb.schemas import Reply, TextReply, pick
+from batchnb.schemas import Reply, TextReply, pick, reply_from_spec
+
+if TYPE_CHECKING:
+    from batchnb.ledger import JobRecord
 
 __all__ = [
     "Columns",
+    "Earlier",
     "check_into",
     "column_in_the_way",
     "copy_of",
     "detail_in_the_way",
+    "marked",
     "name_of",
     "names_of",
     "shown_names",
@@ -29,6 +34,9 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+
+#: Gives the jobs that have given the same new column before; asked only where the frame itself does not tell.
+Earlier = Callable[[], "Iterable[JobRecord]"]
 
 
 @dataclass(slots=True)
@@ -142,8 +150,14 @@ def copy_of(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
-    """Give `frame` plus `columns`, row by row: arrays have no index, so none can misalign."""
-    out = copy_of(frame)
+    """Give `frame` plus `columns`, row by row: arrays have no index, so none can misalign.
+
+    They replace those of their names where they are; but where only some are there, all go to the end, so that they
+    stand together and are known again.
+    """
+    others = [place for place, label in enumerate(frame.columns) if name_of(label) not in columns]
+    some = 0 < frame.shape[1] - len(others) < len(columns)
+    out = copy_of(frame.iloc[:, others] if some else frame)
     below = ("",) * (frame.columns.nlevels - 1)
     for name, values in columns.items():
         out[(name, *below) if below else name] = values
@@ -152,12 +166,12 @@ def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFram
 
 def check_into(
     frame: pd.DataFrame, into: str, read: Sequence[Hashable], *, overwrite: bool, samples: int = 1,
-    reply: Reply | None = None,
+    reply: Reply | None = None, earlier: Earlier = tuple,
 ) -> None:  # fmt: skip
     """Refuse new columns that would replace one of the user's own.
 
     Columns are replaced only when their status column stands beside them, as it does after an earlier run of the cell;
-    the two columns of samples, only when both are there.
+    several, only when such a run is known to have made them; the two columns of samples, only when both are there.
 
     Parameters
     ----------
@@ -173,6 +187,8 @@ def check_into(
         How often each row is asked.
     reply : Reply, optional
         What is asked for. Default: text.
+    earlier : callable
+        Gives the jobs of earlier runs.
 
     Raises
     ------
@@ -192,8 +208,8 @@ def check_into(
             f"{which} would replace the column {used!r}, which the template or key= reads. "
             f"{_proposal(reply, into, labels, samples)} {NOT_SENT}"
         )
-    replaced = column_in_the_way(frame, into, samples, reply)
-    if overwrite or replaced is None:
+    replaced = None if overwrite else column_in_the_way(frame, into, samples, reply, earlier)
+    if replaced is None:
         return
     raise InputError(
         f"The frame already has a column {replaced!r}, which batchnb did not make. "
@@ -214,7 +230,9 @@ def _check_differ(reply: Reply, names: tuple[str, ...]) -> None:
     raise InputError(f"Two of the new columns would both be called {twice!r}. {way_out}. {NOT_SENT}")
 
 
-def column_in_the_way(frame: pd.DataFrame, into: str, samples: int = 1, reply: Reply | None = None) -> str | None:
+def column_in_the_way(
+    frame: pd.DataFrame, into: str, samples: int = 1, reply: Reply | None = None, earlier: Earlier = tuple
+) -> str | None:
     """Give the name of a column of the user's own that the new columns would replace, if there is one."""
     reply = TextReply() if reply is None else reply
     columns = {name_of(label): place for place, label in enumerate(frame.columns)}
@@ -223,9 +241,11 @@ def column_in_the_way(frame: pd.DataFrame, into: str, samples: int = 1, reply: R
     answers = [name for name in names[: len(reply.fields)] if name in columns]
     if not answers or not _was_run(frame, columns.get(f"{into}_status")):
         return taken[0] if taken else None
-    foreign = _not_made(frame, columns, into, answers) if not reply.prefixed or len(reply.fields) > 1 else None
-    if foreign is not None:
-        return foreign
+    if not reply.prefixed or len(reply.fields) > 1:
+        made = _made_before(frame, into, earlier)
+        foreign = next((name for name in answers if name not in made), None)
+        if foreign is not None:
+            return foreign
     of_samples = [name for name in taken if samples > 1 and name in _of_samples(into)]
     return of_samples[0] if len(of_samples) == 1 else None  # an earlier run of the cell made them
 
@@ -267,26 +287,40 @@ def _was_run(frame: pd.DataFrame, place: int | None) -> bool:
     return all(isinstance(status, str) and status in OUTCOMES for status in statuses)
 
 
-def _not_made(frame: pd.DataFrame, columns: Mapping[str, int], into: str, answers: Sequence[str]) -> str | None:
-    """Give the name of an answers' column that no earlier run made; None where one made all of them.
+def _made_before(frame: pd.DataFrame, into: str, earlier: Earlier) -> set[str]:
+    """Give the names of the answers' columns that earlier runs made.
 
-    A field may have any name, also that of a column of gold labels; what a run made, it left right before its status,
-    and with types that nothing read from a file has.
+    A field may have any name, also that of a column of gold labels, so names alone do not tell. What a run made, it
+    left before its status, and the frame remembers it; of one that was read from a file, the ledger knows in which
+    order it stood right there.
     """
-    place = columns[f"{into}_status"]
-    made = set()
-    for name in (name_of(label) for label in reversed(frame.columns[:place])):
-        if name not in answers:
-            break
-        if not _may_be_made(frame.iloc[:, columns[name]].dtype):
-            return name
-        made.add(name)
-    return next((name for name in answers if name not in made), None)
+    names = [name_of(label) for label in frame.columns]
+    before = names[: names.index(f"{into}_status")]
+    remembered = _remembered(frame).get(into)
+    if remembered is not None:
+        return set(before).intersection(remembered)
+    runs = [_answer_names(job.recipe) for job in earlier()]
+    return {name for run in runs if run and before[-len(run) :] == list(run) for name in run}
 
 
-def _may_be_made(dtype: Any) -> bool:
-    # pandas reads files as NumPy's numbers, and from 3 on as a text type of its own.
-    return str(dtype) not in ("int64", "float64", "bool", "str")
+def _answer_names(recipe: Mapping[str, Any]) -> tuple[str, ...]:
+    reply = reply_from_spec(recipe["reply"])
+    return names_of(reply, recipe["into"])[: len(reply.fields)]
+
+
+def _remembered(frame: pd.DataFrame) -> Mapping[str, Sequence[str]]:
+    """Give the names of the answers' columns of each stem, as `marked` noted them."""
+    marks = frame.attrs.get("batchnb")
+    columns = marks.get("columns") if isinstance(marks, Mapping) else None
+    return columns if isinstance(columns, Mapping) else {}
+
+
+def marked(frame: pd.DataFrame, recipe: Mapping[str, Any], **marks: Any) -> pd.DataFrame:
+    """Note in a frame's ``attrs`` which columns a job has given it, and `marks` of that job."""
+    remembered, into = _remembered(frame), recipe["into"]
+    names = list(dict.fromkeys((*remembered.get(into, ()), *_answer_names(recipe))))
+    frame.attrs = {**frame.attrs, "batchnb": {**marks, "columns": {**remembered, into: names}}}
+    return frame
 
 
 def name_of(label: Hashable) -> str:

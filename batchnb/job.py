@@ -14,7 +14,7 @@ from batchnb.display import has_front_end, show
 from batchnb.errors import BatchnbError, InputError, JobStateError, NotFoundError, ResultTimeoutError
 from batchnb.exports import write_raw
 from batchnb.flatfiles import for_csv, for_parquet
-from batchnb.frames import copy_of, with_columns
+from batchnb.frames import copy_of, marked, with_columns
 from batchnb.inputs import Reader
 from batchnb.pricing import PriceTable, Usage
 from batchnb.recipes import Recipe
@@ -291,7 +291,11 @@ class Job:
         fields = self._workspace.fields(spec["betas"]) if template or params else frozenset()
         reader = Reader(lenient=True)
         recipe = Recipe.from_spec(spec, frame, template, params=params, fields=fields, reader=reader)
-        return self._marked(answers.merge(frame, recipe, self._answers(), overwrite=overwrite, details=extra))
+        merged = answers.merge(
+            frame, recipe, self._answers(), overwrite=overwrite, details=extra,
+            earlier=lambda: self._workspace.ledger.jobs.for_column(spec["column"], spec["into"]),
+        )  # fmt: skip
+        return self._marked(merged)
 
     def errors(self) -> pd.DataFrame:
         """Give the rows that have no good answer: row, outcome, type, message, retryable, reply. Touches no network.
@@ -404,8 +408,7 @@ class Job:
         return self._workspace.ledger.rows.answers(self._number)
 
     def _marked(self, frame: pd.DataFrame) -> pd.DataFrame:
-        frame.attrs = {**frame.attrs, "batchnb": {"job": self._id, "simulated": self.simulated}}
-        return frame
+        return marked(frame, self._record.recipe, job=self._id, simulated=self.simulated)
 
     # Doing something about it
 

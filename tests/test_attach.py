@@ -249,7 +249,7 @@ def test_joining_matches_a_column_of_custom_ids_whatever_its_order(bench: Bench)
     assert joined["reply_status"].isna().tolist() == [False, True, False, False, False, False, False]
     assert joined.index.tolist() == frame.index.tolist()
     assert joined["n"].tolist() == list(range(7))
-    assert joined.attrs["batchnb"] == {"job": job.id, "simulated": False}
+    assert joined.attrs["batchnb"] == {"job": job.id, "simulated": False, "columns": {"reply": ["reply"]}}
     assert list(frame.columns) == ["name", "n"]
 
 

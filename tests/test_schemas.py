@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import typing
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb import InputError
-from batchnb.frames import Columns, check_into, column_in_the_way, names_of
+from batchnb.frames import Columns, check_into, column_in_the_way, marked, names_of
 from batchnb.schemas import LabelReply, MisfitError, TextReply, ToolReply, reply_from_spec, reply_of
 
 labels = st.lists(
@@ -282,21 +283,35 @@ def test_fields_keep_their_names_unless_the_columns_are_led():
     assert names_of(LED, "x", 2) == ("x_b", "x_a", "x_status", "x_error", "x_samples", "x_agreement")
 
 
+#: Gold labels of the user's own, and a run of another schema, which has no such field.
+GOLD = {"text": ["t"], "a": pd.array([1], "Int64"), **{name: made for name, made in MADE.items() if name != "a"}}
+
+
+@pytest.mark.parametrize("remembered", [True, False])
 @pytest.mark.parametrize(
-    ("columns", "in_the_way"),
+    ("columns", "made", "in_the_way"),
     [
-        ({"text": ["t"], **MADE}, None),
-        ({"text": ["t"], "a": [1]}, "a"),
-        ({"text": ["t"], "text_status": ["x"]}, "text_status"),
-        # A gold column of the user's own, and a run of another schema without such a field.
-        ({"a": [1], "text": ["t"], **{name: made for name, made in MADE.items() if name != "a"}}, "a"),
-        ({"text": ["t"], **MADE, "a": [1]}, "a"),
-        ({"text": ["t"], **MADE, "text_status": ["mine"]}, "b"),
-        ({"text": ["t"], "b": MADE["b"], "text_status": ["invalid"]}, None),
+        ({"text": ["t"], **MADE}, ["b", "a"], None),
+        ({"text": ["t"], **MADE, "a": [1.0]}, ["b", "a"], None),  # as read from a file, or made into another type
+        ({"text": ["t"], "a": [1]}, None, "a"),
+        ({"text": ["t"], "text_status": ["x"]}, None, "text_status"),
+        (GOLD, ["b"], "a"),
+        ({"text": ["t"], **MADE, "text_status": ["mine"]}, ["b", "a"], "b"),
+        ({"text": ["t"], "b": ["x"], "text_status": ["invalid"]}, ["b"], None),
+        ({"text": ["t"], **MADE}, None, "b"),
     ],
 )
-def test_a_column_of_the_users_own_is_told_from_those_of_an_earlier_run(columns, in_the_way):
-    assert column_in_the_way(pd.DataFrame(columns), "text", reply=PLAIN) == in_the_way
+def test_a_column_of_the_users_own_is_told_from_those_of_an_earlier_run(columns, made, in_the_way, remembered):
+    """The frame itself remembers which a run made; or, of a frame that was read from a file, the ledger does."""
+    frame = pd.DataFrame(columns)
+    properties = {name: {"type": "string"} for name in made or ["c"]}
+    reply = reply_of(schema={"type": "object", "properties": properties}, transform=transform_schema)
+    recipe = {"into": "text", "reply": reply.spec()}
+    if remembered and made:
+        frame = marked(frame, recipe, job="job_1")
+        assert frame.attrs["batchnb"] == {"job": "job_1", "columns": {"text": made}}
+    jobs = [SimpleNamespace(recipe=recipe)] if made else []
+    assert column_in_the_way(frame, "text", reply=PLAIN, earlier=lambda: jobs) == in_the_way
 
 
 def test_a_free_name_is_proposed_for_all_columns():

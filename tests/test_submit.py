@@ -954,7 +954,8 @@ def test_everything_of_a_simulated_job_says_so(submit, frame, workspace, tmp_pat
     assert workspace.simulated
     assert "SIMULATED" in repr(job)
     assert "SIMULATED" in capsys.readouterr().err
-    assert result.attrs["batchnb"] == {"job": job.id, "simulated": True}
+    assert result.attrs["batchnb"]["job"] == job.id
+    assert result.attrs["batchnb"]["simulated"]
     assert job.snapshot().simulated
     assert workspace.jobs()["simulated"].all()
     lines = [json.loads(line) for line in job.export(tmp_path / "out.jsonl").read_text().splitlines()]

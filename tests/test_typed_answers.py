@@ -145,6 +145,28 @@ def test_a_cell_run_again_replaces_its_own_columns_and_no_others(frame, workspac
     assert str(replaced["stars"].dtype) == "Int64"
 
 
+def test_a_cell_whose_schema_changes_back_and_forth_keeps_its_columns_apart_from_gold(frame, workspace, tmp_path):
+    class Short(pydantic.BaseModel):
+        summary: str
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RecipeChangedWarning)
+        gold = frame.assign(stars=pd.array([1] * ROWS, "Int64"))
+        short = submit(gold, workspace, schema=Short).result(SECONDS)
+        with pytest.raises(InputError, match="column 'stars', which batchnb did not make"):
+            submit(short, workspace, schema=ReviewModel)
+        first = submit(frame, workspace, schema=Short).result(SECONDS)
+        full = submit(first, workspace, schema=ReviewModel).result(SECONDS)
+        assert list(full) == ["review", *DTYPES, "review_status", "review_error"]
+        # Whatever becomes of their types, also in a file, they are known again.
+        full["stars"] = full["stars"].astype("float64")
+        full.to_csv(tmp_path / "read.csv", index=False)
+        for again in (full, pd.read_csv(tmp_path / "read.csv"), submit(full, workspace, schema=Short).result(SECONDS)):
+            read = submit(again, workspace, schema=ReviewModel).result(SECONDS)
+            assert {column: str(read[column].dtype) for column in DTYPES} == DTYPES
+            assert list(read) == list(full)
+
+
 def test_a_changed_schema_is_named_before_it_is_asked_and_the_fields_name_the_job(frame, workspace):
     class Short(pydantic.BaseModel):
         stars: int

@@ -31,6 +31,9 @@ OTHER_RECIPES = 3
 #: Characters of a change's values that are shown; of longer ones, only the name is.
 LIMIT = 120
 
+#: What may be asked of labels besides: named as ``submit`` calls it.
+_LABEL_OPTIONS = ("multiple", "other", "explain")
+
 _ABSENT = object()
 
 
@@ -114,9 +117,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     found = [
         *(_change(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in first),
         None if _template(old) == _template(new) else "the template",
-        None if _turns(old) == _turns(new) else "the messages before the rows' own",
+        None if _turns(old) == _turns(new) else "the messages before the rows' own, such as examples",
         None if old.get("varies", False) == new.get("varies", False) else "params= by a function",
-        *(_change(kind, _asked_for(old, kind), _asked_for(new, kind)) for kind in ("labels", "schema")),
+        *(_change(name, _of_reply(old, name), _of_reply(new, name)) for name in ("labels", "schema")),
+        *(f"{name}=" if _of_reply(old, name) != _of_reply(new, name) else None for name in _LABEL_OPTIONS),
+        None if _of_reply(old, "meanings") == _of_reply(new, "meanings") else "what the labels mean",
         None if before.get("system") == after.get("system") else "the system prompt",
         *(_change(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in rest),
         _change("betas", sorted(set(old["betas"])), sorted(set(new["betas"]))),
@@ -137,22 +142,21 @@ def _turns(spec: Mapping[str, Any]) -> list[Any]:
 
 
 def _params(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the params all requests share, without what labels or a schema stand for: format and instructions."""
+    """Give the params all requests share, without what labels or a schema stand for: format and instructions.
+
+    Those within ``output_config``, such as the effort, have names of their own.
+    """
     params: dict[str, Any] = canonical(spec["shared"])
     system = without_instructions(params.pop("system", None), reply_from_spec(spec["reply"]).instructions())
     params |= {} if system is None else {"system": system}
     config = {name: value for name, value in (params.pop("output_config", None) or {}).items() if name != "format"}
-    return {**params, "output_config": config} if config else params
+    return {**params, **config}
 
 
-def _asked_for(spec: Mapping[str, Any], kind: str) -> Any:
-    """Give the labels, or the schema, a reply is bound to."""
+def _of_reply(spec: Mapping[str, Any], name: str) -> Any:
+    """Give the labels, the schema as it is sent, or what else is asked of a reply of labels."""
     reply = spec["reply"]
-    if reply["kind"] != kind:
-        return _ABSENT
-    if kind == "schema":
-        return reply["sent"]
-    return reply["labels"] if reply.keys() == {"kind", "labels"} else reply
+    return reply.get("sent" if name == "schema" else name, _ABSENT)
 
 
 def _change(name: str, old: Any, new: Any) -> str | None:

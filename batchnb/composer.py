@@ -277,9 +277,14 @@ def compose(
             raise InputError(
                 f"A form takes {name} as text, not {type(value).__name__}: give that to submit itself. {NOT_SENT}"
             )
+    reply = None if labels is None else LabelReply.of(labels)
+    if reply is not None and reply.meanings:
+        raise InputError(
+            f"A form has no room for what labels mean: give labels as a list, or the dict to submit itself. {NOT_SENT}"
+        )
     draft = Draft(
-        column, template or None, None if labels is None else LabelReply.of(labels).labels, model, system or None,
-        into, max_tokens, series=source is not frame,
+        column, template or None, None if reply is None else reply.labels, model, system or None, into, max_tokens,
+        series=source is not frame,
     )  # fmt: skip
 
     def drafted(draft: Draft) -> Recipe:

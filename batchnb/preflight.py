@@ -220,5 +220,8 @@ def _unknown(error: ApiError, name: str, api: Api, prices: PriceTable) -> str:
         model = api.model(name)
         if model is not None and (found := problem(model, {"model": name})) is not None:
             return f"{found} {NOT_SENT}"
-    hint = nearest(name, {*api.model_names(), *prices.prices} - {name})
+    there = api.model_names()
+    # What has a price need not be there any more; but the shorter names of models are not listed.
+    priced = {one for one in prices.prices if not there or any(full.startswith(one) for full in there)}
+    hint = nearest(name, {*there, *priced} - {name})
     return f"The server knows no model {name!r} ({error}).{hint} {NOT_SENT}"

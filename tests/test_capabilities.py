@@ -180,6 +180,8 @@ def test_what_the_model_cannot_do_is_refused_before_anything_is_sent(simulator, 
 def test_an_unknown_model_is_refused_with_the_nearest_one_of_the_servers(simulator, workspace):
     refused(simulator, workspace, r"knows no model 'claude-sonet-5-5'.*Did you mean 'claude-sonnet-5-5'\?",
             model="claude-sonet-5-5")  # fmt: skip
+    # Not one that only has a price, which the server would refuse next.
+    refused(simulator, workspace, r"Did you mean 'claude-haiku-", model="claude-3-haiku-20240307")
 
 
 def test_a_retired_model_is_refused_as_such(simulator, workspace):

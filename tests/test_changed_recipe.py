@@ -194,8 +194,8 @@ def recipe(**changes: Any) -> dict[str, Any]:
     return Recipe(**{**fields, **changes}, shared=shared).spec()
 
 
-def formatted(*labels: str) -> dict[str, Any]:
-    reply = LabelReply.of(labels)
+def formatted(*labels: str, meanings: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    reply = LabelReply.of(meanings or labels, **options)
     return {"reply": reply, "shared": {"output_config": {"format": reply.output_format()}}}
 
 
@@ -211,9 +211,13 @@ CHANGED: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({}, formatted("a", "b"), ["labels (not set before)"]),
     (formatted("a", "b"), {}, ["labels (no longer set)"]),
     (formatted("a" * 70, "b"), formatted("a" * 70, "c"), ["labels"]),
+    (formatted("a", "b"), formatted("a", "b", multiple=True), ["multiple="]),
+    (formatted("a", "b", explain=True), formatted("a", "b", "c"), ['labels ["a","b"] → ["a","b","c"]', "explain="]),
+    (formatted("a", "b"), formatted("a", other="b"), ["other="]),
+    (formatted("a", "b"), formatted(meanings={"a": "x", "b": None}), ["what the labels mean"]),
     ({}, {"shared": {"thinking": {"type": "adaptive"}}}, ["thinking (not set before)"]),
     ({"shared": {"stop_sequences": ["x"]}}, {"shared": {"stop_sequences": None}}, ['stop_sequences ["x"] → null']),
-    ({}, {"shared": {"output_config": {"effort": "low"}}}, ["output_config (not set before)"]),
+    ({}, {"shared": {"output_config": {"effort": "low"}}}, ["effort (not set before)"]),
     ({"betas": ("a",)}, {"betas": ("b", "a")}, ['betas ["a"] → ["a","b"]']),
     ({}, {"samples": 3}, ["samples 1 → 3"]),
     ({"samples": 3}, {"samples": 2, "shared": {"model": "n"}}, ['model "m" → "n"', "samples 3 → 2"]),

@@ -91,7 +91,7 @@ def test_labels_become_plain_text_and_plain_numbers(given_labels, plain):
         ({"a": "A letter.", "b": 2}, "says of 'b' what it means by text, not by 2"),
         ({"a": "A letter.", "b": " "}, "says of 'b'"),
         ({"a": "A letter."}, "at least two"),
-        (pd.Series(["a", "b"]), "not Series"),
+        (pd.Series(["a", "b", "a"]), "'a' twice"),
         (7, "not int"),
         (["only"], "at least two"),
         ([], "at least two"),

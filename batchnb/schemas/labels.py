@@ -216,6 +216,8 @@ def _listed(labels: Any) -> tuple[list[Any], tuple[str | None, ...]]:
         return list(labels), tuple(meaning and " ".join(meaning.split()) for meaning in labels.values())
     if isinstance(labels, type) and issubclass(labels, enum.Enum):
         labels = [member.value for member in labels]
+    if hasattr(labels, "tolist"):  # an array or a Series, as ``unique()`` gives one
+        labels = labels.tolist()
     if isinstance(labels, str | bytes) or not isinstance(labels, Sequence):
         kind = type(labels).__name__
         raise InputError(f'labels= takes a list such as ["positive", "negative"], not {kind}.')

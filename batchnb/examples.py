@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from batchnb.columns import column_values, row_name
 from batchnb.errors import InputError
 from batchnb.params import NOT_SENT, unsent
 from batchnb.recipes import Recipe
-from batchnb.schemas import MisfitError, Reply
+from batchnb.schemas import MisfitError, Reply, SchemaReply
 
 __all__ = ["example_turns"]
 
@@ -166,14 +166,14 @@ def _of_frame(examples: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame) -> It
 def _answers(examples: pd.DataFrame, recipe: Recipe, taken: set[Hashable]) -> list[Any]:
     """Find the answers in a frame of examples: in one column, or in one for each of a schema's fields."""
     free = [column for column in examples.columns if column not in taken]
-    fields = list(_properties(recipe.reply))
+    fields = _paths(recipe.reply)
     names = {
         field: next((name for name in (f"{recipe.into}_{field}", field) if name in free), None) for field in fields
     }
     one = next((name for name in (recipe.into, "answer") if name in free), None)
     if one is None and fields and all(name is not None for name in names.values()):
         columns = [column_values(examples, name) for name in names.values()]
-        return [dict(zip(fields, values, strict=True)) for values in zip(*columns, strict=True)]
+        return [_nested(fields.values(), values) for values in zip(*columns, strict=True)]
     if one is None:
         each = f", or one for each of {', '.join(map(repr, fields))}" if len(fields) > 1 else ""
         raise InputError(
@@ -184,6 +184,27 @@ def _answers(examples: pd.DataFrame, recipe: Recipe, taken: set[Hashable]) -> li
     if reasons is None:
         return answers
     return [_explained(*pair) for pair in zip(answers, column_values(examples, reasons), strict=True)]
+
+
+def _paths(reply: Reply) -> dict[str, tuple[str, ...]]:
+    """Give where the fields of an answer stand in it, by the names that they have as columns."""
+    if isinstance(reply, SchemaReply):
+        return {one.name: one.path for one in reply.fields}
+    return {name: (name,) for name in _properties(reply)}
+
+
+def _nested(paths: Iterable[tuple[str, ...]], values: Iterable[Any]) -> dict[str, Any]:
+    """Put an answer together; an object within it of which no field is there, is not there itself."""
+    answer: dict[str, Any] = {}
+    inner: dict[str, list[tuple[tuple[str, ...], Any]]] = {}
+    for (name, *below), value in zip(paths, values, strict=True):
+        answer[name] = _plain(value)
+        if below:
+            inner.setdefault(name, []).append((tuple(below), value))
+    for name, parts in inner.items():
+        found = _nested(*zip(*parts, strict=True))
+        answer[name] = None if all(one is None for one in found.values()) else found
+    return answer
 
 
 def _explained(answer: Any, rationale: Any) -> Any:

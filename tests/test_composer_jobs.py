@@ -211,7 +211,8 @@ def test_a_label_that_is_no_literal_is_said_in_place_of_the_code_and_can_be_subm
 
 def test_what_a_form_cannot_hold_is_refused_at_once(frame, workspace):
     for column, options in (
-        ("reviw", {}), ("review", {"labels": "ab"}), ("review", {"labels": ["a"]}), ("review", {"labels": {"a": "first", "b": "second"}}),
+        ("reviw", {}), ("review", {"labels": "ab"}), ("review", {"labels": ["a"]}),
+        ("review", {"labels": {"a": "first", "b": "second"}}),
         ("review", {"template": lambda row: "x"}), ("review", {"system": [{"type": "text", "text": "x"}]}),
     ):  # fmt: skip
         with pytest.raises(InputError):

@@ -110,6 +110,27 @@ def test_a_template_function_is_called_with_the_examples_inputs(given):
         assert turns(examples, one) == expected
 
 
+def test_fields_with_columns_of_their_own_are_put_back_into_their_objects():
+    class Place(BaseModel):
+        city: str
+        code: int | None
+
+    class Visit(BaseModel):
+        place: Place | None
+        stars: int
+
+    flat = reply_of(schema=Visit, transform=transform_schema, flatten=True, prefixed=True)
+    # As a job gives them.
+    columns = {
+        "review": ["a", "b"],
+        "label_place.city": pd.array(["Ulm", None], "string"),
+        "label_place.code": pd.array([None, None], "Int64"),
+        "label_stars": pd.array([1, 2], "Int64"),
+    }
+    said = [json.loads(content) for role, content in turns(pd.DataFrame(columns), recipe(reply=flat))[1::2]]
+    assert said == [{"place": {"city": "Ulm", "code": None}, "stars": 1}, {"place": None, "stars": 2}]
+
+
 def returns(value: Any) -> Recipe:
     return recipe(lambda row: value)
 

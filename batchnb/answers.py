@@ -157,7 +157,7 @@ def by_row(rows: Iterable[RowAnswer], recipe: dict[str, Any], details: Details |
     """Give a job's columns as a frame of their own, by key, or by position where the job has no keys."""
     kept = list(rows)
     index = pd.Index([_name(row) for row in kept[:: _samples(recipe)]], name=recipe["key"] or "position")
-    return pd.DataFrame(columns(kept, recipe, details), index=index)
+    return with_columns(pd.DataFrame(index=index), columns(kept, recipe, details))
 
 
 def failed(rows: Iterable[RowAnswer], recipe: dict[str, Any], labels: pd.Index[Any] | None) -> pd.DataFrame:

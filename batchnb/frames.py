@@ -160,6 +160,8 @@ def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFram
     out = copy_of(frame.iloc[:, others] if some else frame)
     below = ("",) * (frame.columns.nlevels - 1)
     for name, values in columns.items():
+        if str(getattr(values, "dtype", "")) == "object":  # as a Series, or pandas makes text of what is all text
+            values = pd.Series(values, index=out.index, dtype=object)  # noqa: PLW2901
         out[(name, *below) if below else name] = values
     return out
 

@@ -114,6 +114,14 @@ def test_a_schema_of_every_type_round_trips(way, frame, workspace, asked):
     assert_typed(pd.DataFrame({"review": frame["review"].tolist()}).batch.join(attached))
 
 
+def test_a_columns_type_does_not_depend_on_what_it_holds(frame, workspace):
+    """A field of numbers or texts, of which these rows have texts alone, is no column of text."""
+    job = submit(frame.iloc[[0, 2, 4]], workspace, schema=ReviewModel)
+    for out in (job.result(SECONDS), workspace.attach(job.id).result(SECONDS)):
+        assert out["reference"].tolist() == ["ref 0", "ref 2", "ref 4"]
+        assert {column: str(out[column].dtype) for column in DTYPES} == DTYPES
+
+
 def test_objects_become_dotted_columns(frame, workspace):
     out = submit(frame, workspace, schema=ReviewModel, flatten=True).result(SECONDS)
     assert list(out) == ["review", *FLAT, "review_status", "review_error"]

@@ -12,7 +12,7 @@ from batchnb.columns import check_column
 from batchnb.conversations import Message, opened
 from batchnb.errors import InputError
 from batchnb.examples import example_turns
-from batchnb.frames import check_into, detail_in_the_way
+from batchnb.frames import check_into, detail_in_the_way, name_of
 from batchnb.inputs import attachments_of
 from batchnb.media import Medium, shas_in
 from batchnb.params import NOT_SENT, check_names, shared_params, split_betas, tools_of
@@ -139,7 +139,8 @@ def recipe_of(
 
 def _stem(column: Hashable, reply: Reply) -> str:
     """Give the default stem: a schema's fields have names of their own."""
-    return f"{column}_{reply.suffix}" if reply.suffix else str(column)
+    name = name_of(column)
+    return f"{name}_{reply.suffix}" if reply.suffix else name
 
 
 def _opened(

@@ -113,8 +113,10 @@ def record_job(
     """
     asked = _read(ledger, frame, recipe, rows)
     if asked.first is not None:
-        _check(api, ledger, prices, asked, asked.first)
+        _check(api, prices, asked, asked.first)
     delivery = _delivery(api, ledger, prices, asked, wishes)
+    if asked.first is not None:  # last, since what is refused asks nothing again
+        warn_of_change(ledger, recipe, frame, asked.digests, set(asked.unsent))
     if asked.shipment:
         asked.shipment.spool()
     job = NewJob(
@@ -155,10 +157,9 @@ def _read(ledger: Ledger, frame: pd.DataFrame, recipe: Recipe, rows: list[Row] |
     return _Asked(frame, recipe, rows, digests, shipment, job_id, known, unsent, missed)
 
 
-def _check(api: Api, ledger: Ledger, prices: PriceTable, asked: _Asked, first: int) -> None:
-    """Say what is asked again, and have the server check what is about to be sent."""
+def _check(api: Api, prices: PriceTable, asked: _Asked, first: int) -> None:
+    """Have the server check what is about to be sent."""
     wanted = set(asked.unsent)
-    warn_of_change(ledger, asked.recipe, asked.frame, asked.digests, wanted)
     differing = (row for row, digest in zip(asked.rows or (), asked.digests, strict=False) if digest in wanted)
     check_first(api, prices, asked.recipe, asked.frame, first, differing)
 

@@ -358,7 +358,7 @@ def test_what_labels_mean_is_said_at_the_end_of_every_system_prompt(submit, aske
 
 def test_changed_meanings_are_no_change_of_the_users_system_prompt(submit):
     submit(labels={"positive": "good", "negative": None}, system="All.").result(SECONDS)
-    with pytest.warns(UserWarning, match="has changed: labels") as caught:
+    with pytest.warns(UserWarning, match="has changed: what the labels mean") as caught:
         submit(labels={"positive": "very good", "negative": None}, system="All.").result(SECONDS)
     assert "system prompt" not in str(caught[0].message)
 

@@ -59,6 +59,14 @@ def test_only_rows_that_were_asked_before_and_are_sent_now_count(bench: Bench):
     assert message.startswith("4 of 9 rows were asked")
 
 
+def test_what_is_refused_is_not_said_to_be_asked_again(bench: Bench):
+    asked(bench, texts(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RecipeChangedWarning)
+        with pytest.raises(InputError, match="max_cost"):
+            submit(bench, texts(2), "Repeat: {review}", max_cost=1e-9)
+
+
 def test_the_line_that_submits_is_the_one_that_is_named(bench: Bench):
     frame = pd.DataFrame({"review": texts(2)})
     options: dict[str, Any] = {"workspace": bench.workspace, "progress": False}
@@ -77,12 +85,11 @@ def test_the_line_that_submits_is_the_one_that_is_named(bench: Bench):
 
 def test_as_an_error_it_comes_before_anything_is_recorded_or_sent(bench: Bench):
     job = asked(bench, texts(3))
-    calls = bench.server.count_calls()
     with warnings.catch_warnings():
         warnings.simplefilter("error", RecipeChangedWarning)
         with pytest.raises(RecipeChangedWarning, match="3 of 3 rows"):
             submit(bench, texts(3), "Repeat: {review}")
-    assert bench.server.count_calls() == calls
+    assert sum(bench.server.asked.values()) == 3
     assert bench.workspace.jobs()["id"].tolist() == [job.id]
 
 

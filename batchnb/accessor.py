@@ -239,8 +239,8 @@ class FrameAccessor:
     def preview(self, column: Hashable, template: Template = None, n: int = 3, **options: Any) -> ShownPreview:
         """Show what `submit` would send for the first `n` rows; send nothing that costs money.
 
-        Touches the network only for the free count_tokens endpoint, once for each row shown, and goes without where
-        there is no key or no answer. Blocks meanwhile.
+        Tokens and cost are those of `estimate`, from fewer requests. Touches the network only for the free count_tokens
+        endpoint, for a dozen requests, and goes without where there is no key or no answer. Blocks meanwhile.
 
         Parameters
         ----------

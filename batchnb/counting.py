@@ -48,6 +48,8 @@ class Plan:
         Those that rows further down ask again.
     places : dict of bytes to int
         The first row that asks each question, by its place in the frame.
+    digests : list of bytes or None
+        What each sample of each row asks; None: nothing.
     rows, skipped : int
         Rows of the frame, and those with nothing to send.
     marked : {"5m", "1h"} or None
@@ -58,6 +60,7 @@ class Plan:
     unsent: list[bytes]
     again: list[bytes]
     places: dict[bytes, int]
+    digests: list[bytes | None]
     rows: int
     skipped: int
     marked: str | None = None
@@ -106,7 +109,7 @@ def plan_of(
         asks.append(Ask(tokens.size_of(content.sent, row.envelope), limits))
         if not content.sent.startswith(b'"'):
             marks.add(_marked(content.sent))
-    digests = firsts if recipe.replicate else ledger.askings.newest(firsts)
+    digests = firsts if recipe.replicate else list(ledger.askings.newest(firsts))
     asked: dict[bytes, Ask] = {}
     places: dict[bytes, int] = {}
     again = []
@@ -119,7 +122,7 @@ def plan_of(
             asked[digest], places[digest] = ask, place // recipe.samples
     unsent = list(ledger.jobs.unsent(asked, rule))
     marked = max(marks, key=("", "5m", "1h").index) or None
-    return Plan(asked, unsent, again, places, len(frame), firsts.count(None) // recipe.samples, marked)
+    return Plan(asked, unsent, again, places, digests, len(frame), firsts.count(None) // recipe.samples, marked)
 
 
 def _marked(sent: bytes) -> str:

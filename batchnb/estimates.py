@@ -15,17 +15,18 @@ from batchnb.deliveries import with_cache
 from batchnb.delivery import Delivery
 from batchnb.display import Estimate, Range
 from batchnb.history import Earlier, earlier, recipe_key
-from batchnb.outputs import assumed_output
+from batchnb.outputs import expected_output
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from batchnb.ledger import Row
     from batchnb.pricing import Price
     from batchnb.recipes import Recipe
     from batchnb.tokens import Fit
     from batchnb.workspace import Workspace
 
-__all__ = ["estimate", "expected_output"]
+__all__ = ["estimate", "estimate_of"]
 
 
 def estimate(
@@ -37,6 +38,14 @@ def estimate(
     # A function may take its time, or give something else when it is called again.
     rows = list(recipe.rows(frame)) if recipe.calls else None
     plan = plan_of(workspace.ledger, frame, recipe, rows)
+    return estimate_of(workspace, frame, recipe, plan, rows, n=n, seed=seed, cache=cache)
+
+
+def estimate_of(
+    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, plan: Plan, rows: list[Row] | None, *,
+    n: int | None = None, seed: int = 0, cache: str | None = "auto",
+) -> Estimate:  # fmt: skip
+    """Estimate what a plan would use and cost, as `estimate` does: of a frame whose rows were read already."""
     counted = count(workspace.api, workspace.prices, frame, recipe, plan, n=n, seed=seed, rows=rows)
     before = earlier(workspace.ledger, recipe.spec(), workspace.prices)
     output, source = expected_output(recipe, before)
@@ -67,23 +76,6 @@ def estimate(
         **_outputs(plan, output, before),
         **priced,
     )
-
-
-def expected_output(recipe: Recipe, before: Earlier | None) -> tuple[float, str]:
-    """Give the output tokens to expect of a reply, and where they are from, in words.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What is asked.
-    before : Earlier or None
-        What earlier answers of it tell.
-    """
-    if before is None:
-        return assumed_output(recipe)
-    answers = f"{before.answers:,} earlier answer{'' if before.answers == 1 else 's'}"
-    function = ", with a function that is taken to be this one" if recipe.calls else ""
-    return before.output, f"from {answers} of this recipe ({before.output:,.1f} tokens on average){function}"
 
 
 def _outputs(plan: Plan, output: float, before: Earlier | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from batchnb.budget import Allowance
-from batchnb.ledger import JobRecord, Ledger
+from batchnb.ledger import JobRecord, Ledger, UsageLine
 from batchnb.pricing import PriceTable, cost_of
 
-__all__ = ["Earlier", "allowance_of", "earlier", "recipe_key", "spent_by"]
+__all__ = ["Earlier", "allowance_of", "costs_of", "earlier", "recipe_key", "sum_of"]
 
 #: Jobs of a recipe whose answers are looked at: the newest tell most, and enough.
 NEWEST = 10
@@ -43,6 +43,11 @@ class Earlier:
     output: float
     spread: float
     cost: float | None
+
+    @property
+    def words(self) -> str:
+        """Where what they tell is from."""
+        return f"from {self.answers:,} earlier answer{'' if self.answers == 1 else 's'} of this recipe"
 
 
 def recipe_key(spec: Mapping[str, Any]) -> bytes:
@@ -75,10 +80,10 @@ def earlier(
     if not answers:
         return None
     mean = sum(line.usage.output_tokens for line in lines) / answers
-    costs = [cost_of(prices, one.model, one.usage, geo=one.geo, prompt_tokens=one.prompt_tokens) for one in lines]
-    known = [cost for cost in costs if cost is not None]
-    cost = float(sum(known, Decimal(0)) / answers) if len(known) == len(costs) else None
-    return Earlier(answers, mean, max(0.0, squares / answers - mean**2) ** 0.5, cost)
+    cost = sum_of(costs_of(lines, prices))
+    return Earlier(
+        answers, mean, max(0.0, squares / answers - mean**2) ** 0.5, None if cost is None else float(cost / answers)
+    )
 
 
 def allowance_of(ledger: Ledger, job: JobRecord, prices: PriceTable) -> Allowance | None:
@@ -93,12 +98,19 @@ def allowance_of(ledger: Ledger, job: JobRecord, prices: PriceTable) -> Allowanc
     prices : PriceTable
         The prices.
     """
-    return Allowance.of(job.delivery, spent_by(ledger, job.number, prices), ledger.rows.in_flight(job.number))
+    spent = costs_of(ledger.rows.spent(job.number), prices)
+    return Allowance.of(job.delivery, spent, ledger.rows.in_flight(job.number))
 
 
-def spent_by(ledger: Ledger, number: int, prices: PriceTable) -> list[Decimal | None]:
-    """Give what a job's own answers have cost, in parts; None for a part whose price is unknown."""
+def costs_of(lines: Iterable[UsageLine], prices: PriceTable) -> list[Decimal | None]:
+    """Give the dollars of each sum of answers, at the rate they were asked at; None where its price is unknown."""
     return [
         cost_of(prices, one.model, one.usage, geo=one.geo, batch=one.batch, prompt_tokens=one.prompt_tokens)
-        for one in ledger.rows.spent(number)
+        for one in lines
     ]
+
+
+def sum_of(costs: Sequence[Decimal | None]) -> Decimal | None:
+    """Add up dollars; None where one of them is unknown."""
+    known = [cost for cost in costs if cost is not None]
+    return sum(known, Decimal(0)) if len(known) == len(costs) else None

@@ -1,4 +1,4 @@
-"""How many tokens a reply has, where no earlier one tells: an assumption that is stated. Pure."""
+"""How many tokens a reply is expected to have: as earlier ones, or by an assumption that is stated. Pure."""
 
 from __future__ import annotations
 
@@ -8,23 +8,33 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
+    from batchnb.history import Earlier
     from batchnb.recipes import Recipe
 
-__all__ = ["assumed_output"]
+__all__ = ["expected_output"]
 
 #: Without labels, the share of max_tokens that a reply is assumed to have; the bytes of a token of JSON, and what the
 #: reply has beside them.
 SHARE, BYTES, BESIDE = 0.25, 3, 4
 
 
-def assumed_output(recipe: Recipe) -> tuple[float, str]:
-    """Give the output tokens that a reply is assumed to have, and the assumption in words.
+def expected_output(recipe: Recipe, before: Earlier | None) -> tuple[float, str]:
+    """Give the output tokens to expect of a reply, and where they are from, in words.
 
     Parameters
     ----------
     recipe : Recipe
         What is asked.
+    before : Earlier or None
+        What earlier answers of it tell.
     """
+    if before is None:
+        return _assumed_output(recipe)
+    function = ", with a function that is taken to be this one" if recipe.calls else ""
+    return before.output, f"{before.words} ({before.output:,.1f} tokens on average){function}"
+
+
+def _assumed_output(recipe: Recipe) -> tuple[float, str]:
     most = int(recipe.shared["max_tokens"])
     labels = _labels(recipe.reply.spec())
     if labels and (recipe.shared.get("thinking") or {}).get("type", "disabled") == "disabled":

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from batchnb.columns import column_values
+from batchnb.counting import plan_of
 from batchnb.display import Preview, PreviewRow, preview_html, preview_text
 from batchnb.errors import ApiError, CredentialsError, InputError
-from batchnb.estimates import expected_output
-from batchnb.history import earlier
-from batchnb.inputs import count_tokens, for_check
+from batchnb.estimates import estimate_of
+from batchnb.inputs import for_check
 from batchnb.media import file_source, shown, with_sources
 from batchnb.params import NOT_SENT
-from batchnb.pricing import Usage
 from batchnb.recipes import SLOTS
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ShownPreview", "first_rows", "glance", "preview"]
 
+#: Requests whose tokens are counted, spread over their lengths.
+COUNTED = 12
 #: Messages before a row's own that are shown, and characters of each.
 MOST_TURNS, TURN_LIMIT = 6, 200
 #: The slots of which a row gives the content of a message.
@@ -52,25 +54,27 @@ class ShownPreview:
 
 def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> ShownPreview:
     """Fill in the rows at `positions`, and count what all rows would send. See ``df.batch.preview``."""
-    rows, ledger = list(recipe.rows(frame)), workspace.ledger
-    firsts = [row.digest for row in rows]
-    digests = firsts if recipe.replicate else list(ledger.askings.newest(firsts))
-    asked = {digest: row for digest, row in zip(digests, rows, strict=True) if digest is not None}
-    unsent = set(ledger.jobs.unsent(asked))
-    reused = _reused(digests, recipe.samples, unsent)
+    rows = list(recipe.rows(frame)) if recipe.calls else None
+    plan = plan_of(workspace.ledger, frame, recipe, rows)
+    try:
+        told = estimate_of(workspace, frame, recipe, plan, rows, n=COUNTED)
+    except (ApiError, CredentialsError):
+        told = None
+    reused = _reused(plan.digests, recipe.samples, set(plan.unsent))
     part = frame.iloc[list(positions)]
     questions = list(recipe.questions(part))
-    requests = _requests(recipe, questions)
-    around = [len(envelope.head) + len(envelope.tail) for envelope in recipe.envelopes()]
-    tokens = _tokens(
-        workspace, recipe,
-        [request for request in requests if request is not None],
-        sum(around[one.envelope] + len(one.content.sent) for one in questions if one.content is not None),
-        [around[row.envelope] + len(row.content.sent) for one in unsent if (row := asked[one]).content is not None],
-    )  # fmt: skip
-    filled = _rows(part, recipe, positions, questions, requests, reused)
-    counts = len(unsent), len(reused), digests.count(None) // recipe.samples
-    return ShownPreview(_preview(workspace, frame, recipe, filled, counts, tokens))
+    filled = _rows(part, recipe, positions, questions, _requests(recipe, questions), reused)
+    tokens, cost = (told.input_tokens, told.cost) if told else (None, None)
+    return ShownPreview(dataclasses.replace(
+        _preview(workspace, frame, recipe, filled),
+        to_send=len(plan.unsent),
+        reused=len(reused),
+        skipped=plan.skipped,
+        input_tokens=round(tokens.expected) if tokens else None if plan.unsent else 0,
+        cost=told.worst if told else None,
+        expected=cost.expected if cost else None,
+        expected_from=told.output_source if told and plan.unsent else "",
+    ))  # fmt: skip
 
 
 def glance(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> Preview:
@@ -78,7 +82,7 @@ def glance(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions:
     part = frame.iloc[list(positions)]
     questions = list(recipe.questions(part))
     filled = _rows(part, recipe, positions, questions, _requests(recipe, questions), {})
-    return _preview(workspace, frame, recipe, filled, (None, 0, 0), None)
+    return _preview(workspace, frame, recipe, filled)
 
 
 def _requests(recipe: Recipe, questions: Sequence[Question]) -> list[dict[str, Any] | None]:
@@ -96,28 +100,20 @@ def _rows(
     )
 
 
-def _preview(
-    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, filled: tuple[PreviewRow, ...],
-    counts: tuple[int | None, int, int], tokens: int | None,
-) -> Preview:  # fmt: skip
-    to_send, reused, skipped = counts
+def _preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, filled: tuple[PreviewRow, ...]) -> Preview:
+    """Give a preview of which nobody has counted yet what would be sent."""
     system = recipe.shared.get("system")
-    output, source = 0.0, ""
-    if to_send:
-        output, source = expected_output(recipe, earlier(workspace.ledger, recipe.spec(), workspace.prices))
     return Preview(
         rows=filled,
         total_rows=len(frame),
-        to_send=to_send,
-        reused=reused,
-        skipped=skipped,
+        to_send=None,
+        reused=0,
+        skipped=0,
         model=recipe.model,
         system=system if isinstance(system, str) or system is None else json.dumps(system, ensure_ascii=False),
-        input_tokens=tokens,
-        cost=None if to_send is None else _cost(workspace, recipe, tokens, to_send, int(recipe.shared["max_tokens"])),
+        input_tokens=None,
+        cost=None,
         simulated=workspace.simulated,
-        expected=None if to_send is None else _cost(workspace, recipe, tokens, to_send, output),
-        expected_from=source,
     )
 
 
@@ -206,29 +202,3 @@ def _before(recipe: Recipe, question: Question, *, first: bool) -> list[tuple[st
 def _cut(content: Any) -> str:
     text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
     return text if len(text) <= TURN_LIMIT else f"{text[:TURN_LIMIT]}…"
-
-
-def _tokens(
-    workspace: Workspace, recipe: Recipe, requests: list[dict[str, Any]], size: int, sizes: list[int]
-) -> int | None:
-    """Estimate the input tokens of all requests, from those of the rows shown and everybody's bytes."""
-    if not requests or not sizes:
-        return None if sizes else 0
-    try:
-        counted = sum(count_tokens(workspace.api, recipe.reader, request, recipe.betas) for request in requests)
-    except (ApiError, CredentialsError):
-        return None
-    return round(counted * sum(sizes) / size)
-
-
-def _cost(
-    workspace: Workspace, recipe: Recipe, tokens: int | None, requests: int, output: float
-) -> float | None:  # fmt: skip
-    """Give the dollars of all requests, with replies of so many tokens each."""
-    price = workspace.prices.price(recipe.model)
-    if price is None or tokens is None:
-        return None
-    usage = Usage(input_tokens=tokens, output_tokens=round(requests * output))
-    geo = recipe.shared.get("inference_geo")
-    cost = price.cost(usage, geo=geo if isinstance(geo, str) else None, prompt_tokens=tokens // max(1, requests))
-    return None if cost is None else float(cost)

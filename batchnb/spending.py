@@ -16,7 +16,7 @@ from batchnb.costing import Priced, price_at_most, price_of
 from batchnb.counting import Plan, count, plan_of
 from batchnb.errors import InputError
 from batchnb.history import allowance_of, earlier
-from batchnb.outputs import assumed_output
+from batchnb.outputs import expected_output
 from batchnb.params import NOT_SENT
 
 if TYPE_CHECKING:
@@ -130,8 +130,7 @@ def limited(
     fitting = _fitting(plan, start)
     over = start.spent + start.in_flight + most.total > start.limit
     if over and (limit.if_over == "refuse" or (not fitting and job is None)):
-        earlier_output = earlier(ledger, recipe.spec(), prices)
-        output = assumed_output(recipe)[0] if earlier_output is None else earlier_output.output
+        output, _ = expected_output(recipe, earlier(ledger, recipe.spec(), prices))
         expected = price_of(prices, plan.to_send, np.asarray(fit.each), output)
         raise InputError(_refusal(recipe, plan, start, most, expected, fitting))
     return delivery

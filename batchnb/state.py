@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from batchnb.history import Earlier, earlier, recipe_key
+from batchnb.history import Earlier, costs_of, earlier, recipe_key, sum_of
 from batchnb.ledger import BatchRecord, JobRecord, Ledger, UsageLine
-from batchnb.pricing import PriceTable, Usage, cost_of
+from batchnb.pricing import PriceTable, Usage
 from batchnb.results import UNPAID
 from batchnb.schedule import usual
 from batchnb.snapshot import COUNTS, BatchLine, Caching, ErrorKind, RequestCounts, Snapshot, Usual
@@ -87,16 +87,17 @@ def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
         outcomes[name] = outcomes.get(name, 0) + unseen
     lines = rows.usage(number)
     usage = sum((line.usage for line in lines), Usage())
-    in_batches = _sum(_costs([line._replace(batch=True) for line in lines], prices))
+    cost = sum_of(costs_of(lines, prices))
+    in_batches = sum_of(costs_of([line._replace(batch=True) for line in lines], prices))
     return Facts(
         outcomes=outcomes,
         usage=usage,
-        cost=_sum(_costs(lines, prices)),
+        cost=None if cost is None else float(cost),
         errors=tuple(rows.errors(number)),
         retryable=ledger.jobs.count_releasable(number, "retry") if outcomes.keys() & UNPAID else 0,
         usual=None if record.state == "ended" else _usual(ledger, record),
         caching=_caching(ledger, record, lines, prices),
-        each=None if in_batches is None or not usage.requests else in_batches / usage.requests,
+        each=None if in_batches is None or not usage.requests else float(in_batches / usage.requests),
         before=None if record.state == "ended" or lines else earlier(ledger, record.recipe, prices, without=number),
     )
 
@@ -106,8 +107,7 @@ def _caching(ledger: Ledger, job: JobRecord, lines: Sequence[UsageLine], prices:
     usage = sum((line.usage for line in lines), Usage())
     is_used = usage.prompt_tokens > usage.input_tokens
     requests, hits = ledger.warming.hits(job.number) if is_used else (0, 0)
-    saved = [_saved(line, prices) for line in lines if line.usage.prompt_tokens > line.usage.input_tokens]
-    known = [dollars for dollars in saved if dollars is not None]
+    saved = sum_of([_saved(line, prices) for line in lines if line.usage.prompt_tokens > line.usage.input_tokens])
     return Caching(
         lifetime=job.delivery.cache,
         why=job.delivery.cache_why,
@@ -117,7 +117,7 @@ def _caching(ledger: Ledger, job: JobRecord, lines: Sequence[UsageLine], prices:
         read=usage.cache_read,
         written_5m=usage.cache_write_5m,
         written_1h=usage.cache_write_1h,
-        saved=float(sum(known, Decimal(0))) if len(known) == len(saved) else None,
+        saved=None if saved is None else float(saved),
     )
 
 
@@ -191,8 +191,7 @@ def _expected(
         most = math.inf if limit is None else max(facts.cost, float(limit))
         return min(most, facts.cost + facts.each * still_open), None
     if facts.before is not None and facts.before.cost is not None:
-        answers = f"{facts.before.answers:,} earlier answer{'' if facts.before.answers == 1 else 's'}"
-        return facts.before.cost * still_open, f"from {answers} of this recipe"
+        return facts.before.cost * still_open, facts.before.words
     each = forecasts.get(recipe_key(job.recipe)) if forecasts else None
     return (None, None) if each is None else (each * still_open, "as estimated")
 
@@ -239,23 +238,11 @@ def batch_frame(ledger: Ledger, number: int, prices: PriceTable) -> pd.DataFrame
     """
     used = ledger.rows.usage_of_batches(number)
     rows = [
-        _row(batch, _sum(_costs(used.get(batch.id, ()), prices)))
+        _row(batch, sum_of(costs_of(used.get(batch.id, ()), prices)))
         for batch in ledger.batches.of_job(number)
         if not batch.standard
     ]
     return pd.DataFrame(rows, columns=BATCH_COLUMNS).astype({"cost": float})
-
-
-def _costs(lines: Iterable[UsageLine], prices: PriceTable) -> list[Decimal | None]:
-    return [
-        cost_of(prices, one.model, one.usage, geo=one.geo, batch=one.batch, prompt_tokens=one.prompt_tokens)
-        for one in lines
-    ]
-
-
-def _sum(costs: Sequence[Decimal | None]) -> float | None:
-    known = [cost for cost in costs if cost is not None]
-    return float(sum(known, Decimal(0))) if len(known) == len(costs) else None
 
 
 SERVER_COLUMNS = ["id", "status", "requests", *COUNTS, "created_at", "ended_at", "expires_at", "simulated"]
@@ -271,7 +258,7 @@ def server_frame(infos: Iterable[BatchInfo], *, simulated: bool) -> pd.DataFrame
     return pd.DataFrame(found, columns=SERVER_COLUMNS)
 
 
-def _row(record: BatchRecord, cost: float | None) -> list[Any]:
+def _row(record: BatchRecord, cost: Decimal | None) -> list[Any]:
     times = [utc(moment) for moment in (record.created_at, record.ended_at, record.expires_at)]
     return [record.server_id, _state(record), record.requests, *_counts(record), cost, *times, record.note]
 

@@ -177,9 +177,9 @@ class FrameAccessor:
             `max_tokens` allows. The sample takes a few seconds, by the free count_tokens endpoint.
         if_over : {"refuse", "stop"}
             With "stop", as much is sent as `max_cost` allows, batch by batch: the cost of the answers, and the worst
-            case of what is under way, never add up to more. What a twentieth of `max_cost` could still buy, and all
-            else, is held back, as ``pending``; running the cell again with a higher `max_cost` goes on. The closer
-            `max_tokens` is to what replies need, the fewer batches that takes.
+            case of what is under way, never add up to more. What does not fit is held back, as ``pending``, and the
+            last twentieth of `max_cost` is not spent on a part of it; running the cell again with a higher `max_cost`
+            goes on. The closer `max_tokens` is to what replies need, the fewer batches that takes.
         cache : {"auto", "5m", "1h"} or None
             How long the server keeps what all prompts share, to read it at a lower price. "auto" decides whether that
             pays, and ``job.caching`` says why. It is no part of what is asked: changing it asks nothing again. A first

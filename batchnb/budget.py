@@ -3,7 +3,7 @@
 The rule: what the job's answers have cost, what its requests under way can cost at most, and what the next ones can
 cost, are together no more than ``max_cost``. So a batch is made only as large as what is left allows. Answers cost less
 than they might, and so leave room for others: that a job does not end with ever smaller batches, what is left must be
-worth one while something is under way, and the last bit of it is left.
+worth one while something is under way, and the last bit of it is left; unless it is enough for all that is unsent.
 """
 
 from __future__ import annotations
@@ -33,8 +33,13 @@ class Allowance:
     each, per_character, per_extra : Decimal
         Dollars a request can cost at most: whatever its text, for each character of the row's part, and for each byte
         of it beyond one for each character.
+    most : Decimal
+        Dollars that any one request can cost at most, whatever that adds up to: what is kept of a row may hold a file,
+        which has far more characters than tokens.
     in_flight : Decimal
         Dollars that the requests under way can cost at most.
+    unsent : Decimal or None
+        Dollars that all others can cost at most; None: more than may be spent, or not known.
     """
 
     limit: Decimal
@@ -42,7 +47,9 @@ class Allowance:
     each: Decimal
     per_character: Decimal
     per_extra: Decimal
+    most: Decimal = Decimal("Infinity")
     in_flight: Decimal = Decimal(0)
+    unsent: Decimal | None = None
 
     @classmethod
     def of(
@@ -62,9 +69,9 @@ class Allowance:
         known = list(costs)
         if any(cost is None for cost in known) or delivery.max_cost is None:
             return None
-        most = [Decimal(value) for value in (delivery.each, delivery.per_character, delivery.per_extra)]
+        parts = (delivery.each, delivery.per_character, delivery.per_extra, delivery.most)
         spent = sum((cost for cost in known if cost is not None), Decimal(0))
-        start = cls(Decimal(delivery.max_cost), spent, most[0], most[1], most[2])
+        start = cls(Decimal(delivery.max_cost), spent, *map(Decimal, parts))
         return replace(start, in_flight=start.at_most(*in_flight))
 
     def at_most(self, requests: int, characters: int, size: int) -> Decimal:
@@ -75,14 +82,26 @@ class Allowance:
         requests, characters, size : int
             How many they are; the characters, and the bytes, of their rows' parts.
         """
-        return self.each * requests + self.per_character * characters + self.per_extra * max(0, size - characters)
+        if not requests:
+            return Decimal(0)
+        lengths = self.per_character * characters + self.per_extra * max(0, size - characters)
+        return min(self.most * requests, self.each * requests + lengths)
+
+    @property
+    def room(self) -> Decimal:
+        """Dollars that may still be spent."""
+        return self.limit - self.spent - self.in_flight
+
+    @property
+    def is_worth_a_batch(self) -> bool:
+        """Whether that is enough for another batch, if not all that is unsent."""
+        return self.room >= self.limit * (WORTH_A_BATCH if self.in_flight else ENOUGH)
 
     def fits(self, requests: int, characters: int, size: int) -> bool:
         """Tell whether these requests may be sent beside what is under way."""
-        room = self.limit - self.spent - self.in_flight
-        if room < self.limit * (WORTH_A_BATCH if self.in_flight else ENOUGH):
+        if not self.is_worth_a_batch and (self.unsent is None or self.unsent > self.room):
             return False
-        return self.spent + self.in_flight + self.at_most(requests, characters, size) <= self.limit
+        return self.at_most(requests, characters, size) <= self.room
 
 
 def amount_of(max_cost: Any) -> Decimal | None:

@@ -29,12 +29,13 @@ class Ask(NamedTuple):
 
 
 class Priced(NamedTuple):
-    """What requests can cost at most, in dollars: in all, and as the parts that make up one request's."""
+    """What requests can cost at most, in dollars: in all, as the parts that make up one request's, and any one."""
 
     total: Decimal
     each: Decimal
     per_character: Decimal
     per_extra: Decimal
+    most: Decimal
 
 
 def price_of(
@@ -112,27 +113,29 @@ def price_at_most(
         max(0.0, *(getattr(line, name) for line in fit.lines.values())) * fit.margin
         for name in ("fixed", "per_character", "per_extra")
     )
-    each = a_token = Decimal(0)
+    # No length tells the tokens of files: so each request may be the largest of those that hold some.
+    whole = max([fixed, *(float(fit.each[place]) * fit.margin for place, ask in enumerate(asks) if ask.size.kind % 2)])
+    each = most = a_token = Decimal(0)
     for limits, places in _alike(asks):
         price = prices.price(limits.model)
         assert price is not None  # noqa: S101  # the total is known
         prompt = float(fit.each[places].max()) * fit.margin
-        one, writing = _one_at_most(price, limits, prompt, min(fixed, prompt), cache)
+        token = _cost(price, limits, prompt, Usage(1_000_000)) / 1_000_000
+        writing = _writing(price, limits, prompt, math.ceil(min(fixed, prompt)), cache)
+        beside = writing + _cost(price, limits, prompt, Usage(output_tokens=limits.max_tokens))
         total += writing * len(places)
-        each = max(each, one)
-        a_token = max(a_token, _cost(price, limits, prompt, Usage(1_000_000)) / 1_000_000)
-    return Priced(total, each, a_token * Decimal(repr(per_character)), a_token * Decimal(repr(per_extra)))
+        each = max(each, beside + token * math.ceil(min(whole, prompt)))
+        most = max(most, beside + token * math.ceil(prompt))
+        a_token = max(a_token, token)
+    return Priced(total, each, a_token * Decimal(repr(per_character)), a_token * Decimal(repr(per_extra)), most)
 
 
-def _one_at_most(
-    price: Price, limits: Limits, prompt: float, fixed: float, cache: str | None
-) -> tuple[Decimal, Decimal]:  # fmt: skip
-    """Give what one request can cost whatever its text, and what of that is for writing to a cache."""
-    shared = math.ceil(fixed)
-    plain = _cost(price, limits, prompt, Usage(shared))
-    written = {"5m": Usage(cache_write_5m=shared), "1h": Usage(cache_write_1h=shared)}.get(cache or "", Usage(shared))
-    writing = _cost(price, limits, prompt, written) - plain
-    return plain + writing + _cost(price, limits, prompt, Usage(output_tokens=limits.max_tokens)), writing
+def _writing(price: Price, limits: Limits, prompt: float, shared: int, cache: str | None) -> Decimal:
+    """Give what it costs one request to write so many tokens to a cache, beyond what they cost without one."""
+    if cache is None:
+        return Decimal(0)
+    written = Usage(cache_write_1h=shared) if cache == "1h" else Usage(cache_write_5m=shared)
+    return _cost(price, limits, prompt, written) - _cost(price, limits, prompt, Usage(shared))
 
 
 def _cost(price: Price, limits: Limits, prompt: float, usage: Usage) -> Decimal:

@@ -43,7 +43,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
         Why there is a cache, or none, in words.
     shared_tokens : int or None
         Tokens of the shared part, as the server counted them; None where they were not counted.
-    each, per_character, per_extra : str
+    each, per_character, per_extra, most : str
         With `max_cost`, the dollars that a request can cost at most, as decimal numbers: see ``budget.Allowance``.
     """
 
@@ -55,6 +55,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     each: str = "0"
     per_character: str = "0"
     per_extra: str = "0"
+    most: str = "Infinity"
 
 
 @dataclass(frozen=True, slots=True)

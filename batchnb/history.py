@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -99,7 +99,10 @@ def allowance_of(ledger: Ledger, job: JobRecord, prices: PriceTable) -> Allowanc
         The prices.
     """
     spent = costs_of(ledger.rows.spent(job.number), prices)
-    return Allowance.of(job.delivery, spent, ledger.rows.in_flight(job.number))
+    found = Allowance.of(job.delivery, spent, ledger.rows.in_flight(job.number))
+    if found is None or found.is_worth_a_batch:
+        return found
+    return replace(found, unsent=found.at_most(*ledger.rows.unsent(job.number)))
 
 
 def costs_of(lines: Iterable[UsageLine], prices: PriceTable) -> list[Decimal | None]:

@@ -14,6 +14,7 @@ import numpy as np
 from batchnb.budget import Allowance, amount_of, dollars
 from batchnb.costing import Priced, price_at_most, price_of
 from batchnb.counting import Plan, count, plan_of
+from batchnb.delivery import Delivery
 from batchnb.errors import InputError
 from batchnb.history import allowance_of, earlier
 from batchnb.outputs import expected_output
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from batchnb.api import Api
-    from batchnb.delivery import Delivery
     from batchnb.ledger import JobRecord, Ledger, Row
     from batchnb.pricing import PriceTable
     from batchnb.recipes import Recipe
@@ -63,7 +63,14 @@ def limit_of(max_cost: Any, if_over: Any) -> Limit | None:
 
 def unlimited(delivery: Delivery) -> Delivery:
     """Give a delivery without a limit of what the job may cost."""
-    return msgspec.structs.replace(delivery, max_cost=None, each="0", per_character="0", per_extra="0")
+    delivery = msgspec.structs.replace(delivery, max_cost=None)
+    return _priced(delivery, Delivery())
+
+
+def _priced(delivery: Delivery, most: Priced | Delivery) -> Delivery:
+    """Give a delivery with what a request can cost at most, from where that is told."""
+    parts = {name: str(getattr(most, name)) for name in ("each", "per_character", "per_extra", "most")}
+    return msgspec.structs.replace(delivery, **parts)
 
 
 def limited(
@@ -102,10 +109,7 @@ def limited(
     # With another cache a request may cost more at most: each may write it.
     if job is not None and (not plan.unsent or (goes_on and job.delivery.cache == delivery.cache)):
         # What was found when it was sent goes for what is asked again; and a job that goes on was allowed to.
-        old = job.delivery
-        return msgspec.structs.replace(
-            delivery, each=old.each, per_character=old.per_character, per_extra=old.per_extra
-        )
+        return _priced(delivery, job.delivery)
     fit, notes = count(api, prices, frame, recipe, plan, rows=rows)
     if fit is None:
         said = " ".join(notes)
@@ -116,9 +120,7 @@ def limited(
             f"max_cost cannot be kept: the price of {recipe.model!r} is unknown. Set it with batchnb.set_price("
             f"{recipe.model!r}, input=..., output=...), in dollars per million tokens. {NOT_SENT}"
         )
-    delivery = msgspec.structs.replace(
-        delivery, each=str(most.each), per_character=str(most.per_character), per_extra=str(most.per_extra)
-    )
+    delivery = _priced(delivery, most)
     start = Allowance.of(delivery, (), (0, 0, 0))
     if job is not None:
         start = allowance_of(ledger, dataclasses.replace(job, delivery=delivery), prices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -59,6 +60,19 @@ def test_what_is_spent_and_under_way_is_never_more_than_the_limit(rows, limit, b
         characters, extra = waiting[0]
         left = limit - spent
         assert left < limit * ENOUGH or left < allowance().at_most(1, characters, characters + extra)
+
+
+def test_the_last_bit_is_spent_on_all_that_is_unsent():
+    near = Allowance(D(100), D(97), D(1), D(0), D(0))
+    assert not near.fits(2, 0, 0)
+    assert replace(near, unsent=D(3)).fits(2, 0, 0)
+    assert not replace(near, unsent=D(4)).fits(2, 0, 0)
+
+
+def test_no_request_costs_more_than_the_dearest_however_long_what_is_kept_of_it():
+    found = Allowance(D(10), D(0), D(1), D(2), D(0), most=D(3))
+    assert [found.at_most(2, characters, characters) for characters in (0, 1, 500)] == [2, 4, 6]
+    assert Allowance(D(10), D(0), D(0), D(0), D(0)).at_most(0, 0, 0) == 0
 
 
 def test_a_job_whose_costs_are_not_known_may_spend_nothing():

@@ -79,6 +79,14 @@ def test_at_worst_each_request_writes_all_that_the_user_has_marked(marked, times
     assert float(2 * most.each + 20 * most.per_character) == pytest.approx(float(most.total))
 
 
+def test_of_requests_with_files_each_may_be_the_largest():
+    line = Line(1_000.0, 0.0, 0.0)
+    fit = Fit(Interval(2_000, 2_000, 2_000), np.array([500.0, 1_500.0]), {1: line}, 2)
+    most = price_at_most(PRICES, [Ask(Size(1, 10, 0), HAIKU)] * 2, fit)
+    assert most.each == most.most == (1_500 * D("0.5") + 100 * D("2.5")) / 1_000_000
+    assert most.total == (2_000 * D("0.5") + 200 * D("2.5")) / 1_000_000
+
+
 @pytest.mark.parametrize("places", [(HAIKU, SONNET), (SONNET, HAIKU)])
 def test_where_requests_differ_a_single_one_costs_no_more_than_the_dearest(places):
     most = price_at_most(PRICES, asks(*places), fit_of(500, 500))

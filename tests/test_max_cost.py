@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from media_samples import png
 from wordy import texts
 
 from batchnb import InputError, Job, Workspace
@@ -102,7 +103,7 @@ def test_as_many_rows_as_it_says_would_fit_do(frame, workspace):
 def test_what_cannot_cost_more_is_sent_as_a_whole(frame, workspace, replies):
     replies.share = lambda _: 1.0
     limit = worst(frame, workspace) * 1.000_001
-    job = submit(frame, workspace, max_cost=limit)
+    job = submit(frame, workspace, max_cost=limit, batch_size=4)  # the last batches are a twentieth together
     assert (job.result(SECONDS)["good_status"] == "succeeded").all()
     assert job.cost <= limit
     assert job.snapshot().note is None
@@ -129,6 +130,27 @@ def test_it_stops_before_more_is_spent_and_says_what_was_held_back(frame, worksp
     assert (shown.note, shown.unsent, shown.expected) == (held["good_error"].iloc[0], len(held), None)
     assert workspace.jobs()["note"].iloc[0] == held["good_error"].iloc[0]
     assert job.status == "ended"
+
+
+def test_pictures_cost_no_more_either_the_largest_first(workspace, replies):
+    replies.share = lambda _: 1.0
+    pictures = [png(n, (1_000 - 30 * n, 600 - 20 * n)) for n in range(24)]
+    frame = pd.DataFrame({"review": [f"picture {n}" for n in range(24)], "picture": pictures})
+    options = {"images": "picture", "max_tokens": 20, "workspace": workspace}
+    limit = frame.batch.estimate("review", **options).worst / 2
+    job = submit(frame, max_cost=limit, if_over="stop", batch_size=4, **options)
+    bought = (job.result(SECONDS)["good_status"] == "succeeded").sum()
+    assert bought >= 4  # fewer than half of them: these are the dearest
+    assert job.cost <= limit
+
+
+def test_what_a_picture_weighs_is_not_taken_for_text(workspace):
+    heavy = [png(n, (200, 200)) + bytes(150_000) if n % 4 == 0 else None for n in range(24)]
+    frame = pd.DataFrame({"review": [f"row {n} " + "and words " * (n % 7) for n in range(24)], "picture": heavy})
+    options = {"images": "picture", "missing": "send", "max_tokens": 20, "workspace": workspace}
+    limit = 1.1 * frame.batch.estimate("review", **options).worst
+    job = submit(frame, max_cost=limit, **options)
+    assert (job.result(SECONDS)["good_status"] == "succeeded").all()
 
 
 def test_a_log_says_at_the_end_what_was_held_back(frame, workspace):

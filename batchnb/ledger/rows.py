@@ -104,19 +104,17 @@ class Rows:
 
     def usage(self, number: int) -> list[UsageLine]:
         """Sum the tokens of a job's answers by what decides their price; an answer for several rows counts once."""
-        prompt = "a.input_tokens + a.cache_read + a.cache_write_5m + a.cache_write_1h"
         query = f"""
-            SELECT a.model, a.geo, b.standard IS 1 AS standard, MAX({prompt}), SUM(a.input_tokens),
-                   SUM(a.output_tokens), SUM(a.cache_read), SUM(a.cache_write_5m), SUM(a.cache_write_1h), COUNT(*)
+            SELECT a.model, a.geo, MAX({_PROMPT}), {_SUMS}, b.standard IS 1 AS standard
             FROM answers AS a LEFT JOIN batches AS b ON b.id = a.batch
             WHERE a.model <> '' AND a.request IN (SELECT request FROM job_rows WHERE job = ?)
-            GROUP BY a.model, a.geo, standard, {prompt} > {LARGE_PROMPT}
+            GROUP BY a.model, a.geo, standard, {_PROMPT} > {LARGE_PROMPT}
         """
         with self._store.read() as db:
             found = db.execute(query, (number,)).fetchall()
         return [
             UsageLine(model, geo, largest, Usage(*sums), batch=not standard)
-            for model, geo, standard, largest, *sums in found
+            for model, geo, largest, *sums, standard in found
         ]
 
     def usage_of_batches(self, number: int) -> dict[int, list[UsageLine]]:
@@ -192,6 +190,16 @@ class Rows:
         """
         with self._store.read() as db:
             requests, characters, size = db.execute(query, (number,)).fetchone()
+        return requests, characters, size
+
+    def unsent(self, number: int) -> tuple[int, int, int]:
+        """Measure the requests of a job that wait to be put into a batch: how many, their characters, their bytes."""
+        query = f"""
+            SELECT COUNT(*), COALESCE(SUM(length(CAST(content AS TEXT))), 0), COALESCE(SUM(length(content)), 0)
+            FROM requests WHERE id IN (SELECT r.id {UNSENT})
+        """
+        with self._store.read() as db:
+            requests, characters, size = db.execute(query, {"job": number}).fetchone()
         return requests, characters, size
 
     def count_unsent(self, number: int) -> int:

@@ -136,6 +136,11 @@ def held_back(allowance: Allowance | None, unsent: int) -> str:
             f"Held back: {requests}, since it is not known what the job has cost so far, and max_cost limits "
             "it. Set the model's price with batchnb.set_price, then run the cell again."
         )
+    if allowance.each.is_infinite():
+        return (
+            f"Held back: {requests}, since max_cost was set when nothing was to be sent, and what they can cost at "
+            "most was not counted. Run the cell again."
+        )
     spent = f"{dollars(allowance.spent)} of at most {dollars(allowance.limit)} is spent"
     if allowance.in_flight:
         return (

@@ -44,7 +44,8 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     shared_tokens : int or None
         Tokens of the shared part, as the server counted them; None where they were not counted.
     each, per_character, per_extra, most : str
-        With `max_cost`, the dollars that a request can cost at most, as decimal numbers: see ``budget.Allowance``.
+        With `max_cost`, the dollars that a request can cost at most, as decimal numbers: see ``budget.Allowance``. They
+        are without an end where nothing was to be sent, and so nothing counted.
     """
 
     cache: Literal["5m", "1h"] | None = None
@@ -52,7 +53,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     fills: bool = False
     cache_why: str = ""
     shared_tokens: int | None = None
-    each: str = "0"
+    each: str = "Infinity"
     per_character: str = "0"
     per_extra: str = "0"
     most: str = "Infinity"

@@ -106,6 +106,7 @@ def limited(
     if not plan.unsent and job is None:
         return delivery
     goes_on = job is not None and job.state == "open" and job.delivery.max_cost == delivery.max_cost
+    goes_on = goes_on and job.delivery.each != Delivery().each
     # With another cache a request may cost more at most: each may write it.
     if job is not None and (not plan.unsent or (goes_on and job.delivery.cache == delivery.cache)):
         # What was found when it was sent goes for what is asked again; and a job that goes on was allowed to.

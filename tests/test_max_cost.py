@@ -15,7 +15,9 @@ from media_samples import png
 from wordy import texts
 
 from batchnb import InputError, Job, Workspace
+from batchnb.budget import held_back
 from batchnb.display import TextProgress
+from batchnb.history import allowance_of
 from batchnb.sim import Fault, Simulator
 from batchnb.sim.responder import Reply, count_tokens
 
@@ -257,6 +259,20 @@ def test_an_unknown_price_is_refused_with_the_way_out(frame, workspace, simulato
     with pytest.raises(InputError, match=r"batchnb\.set_price\('claude-haiku-4-5', input=.*Nothing was sent\."):
         submit(frame, workspace, max_cost=100)
     assert sent(simulator) == []
+
+
+def test_what_is_asked_again_is_limited_too_where_nothing_was_to_be_sent_at_first(frame, workspace, simulator):
+    simulator.inject(Fault("slow_batch", seconds=36_000, times=-1))
+    part = frame.head(5)
+    free = submit(part, workspace)
+    calls = counted(simulator)
+    ledger, asked = workspace.ledger, submit(part, workspace, max_cost=1e-9)
+    assert asked.id == free.id
+    assert counted(simulator) == calls
+    allowance = allowance_of(ledger, ledger.jobs.get(asked.id), workspace.prices)
+    assert not allowance.fits(1, 1, 1)
+    assert held_back(allowance, 1).endswith("what they can cost at most was not counted. Run the cell again.")
+    asked.cancel()
 
 
 def test_a_count_that_fails_refuses_too(frame, workspace, simulator):

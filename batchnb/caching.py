@@ -6,13 +6,12 @@ are worked on side by side, hits are best effort: "30% to 98%" (platform.claude.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from batchnb.delivery import LIFETIMES, Shared
-from batchnb.pricing import Price
+from batchnb.pricing import Price, undated
 
 __all__ = [
     "ASSUMED",
@@ -70,7 +69,6 @@ FIRST_REASON = (
 
 #: How a lifetime is said.
 LIFETIME_WORDS = {"5m": "5 minutes", "1h": "1 hour"}
-_DATED = re.compile(r"(.+)-20\d{6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +98,7 @@ class Choice:
 
 def minimum(model: str) -> int | None:
     """Give the fewest tokens that a model caches, of a dated id those of its undated one; None where not known."""
-    dated = _DATED.fullmatch(model)
-    return MINIMUM.get(model, MINIMUM.get(dated[1]) if dated else None)
+    return MINIMUM.get(undated(model))
 
 
 def is_worth_counting(asked: str, model: str, shared: Shared) -> bool:

@@ -27,6 +27,7 @@ __all__ = [
     "Usage",
     "cost_of",
     "load_prices",
+    "undated",
 ]
 
 #: The prompt size, in tokens, at which the tiers of every price begin: answers on the same side are priced alike.
@@ -38,7 +39,7 @@ _MILLION = 1_000_000
 MOST_TOKENS = 1_000_000_000
 
 _ONE = Decimal(1)
-_DATED = re.compile(r"(.+)-20\d{6}")
+_DATED = re.compile(r"(?<=.)-20\d{6}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +244,7 @@ class PriceTable:
 
         A dated id (``claude-haiku-4-5-20251001``) has the price of its undated one, unless it has its own.
         """
-        if model in self.prices:
-            return self.prices[model]
-        dated = _DATED.fullmatch(model)
-        return self.prices.get(dated[1]) if dated else None
+        return self.prices.get(model) or self.prices.get(undated(model))
 
     def with_price(
         self,
@@ -299,6 +297,11 @@ class PriceTable:
             **{name: _amount(name, value) for name, value in multipliers.items() if value is not None},
         )
         return PriceTable(MappingProxyType({**self.prices, model: price}), self.default)
+
+
+def undated(model: str) -> str:
+    """Give a model's id without the date that it may end in."""
+    return _DATED.sub("", model)
 
 
 def cost_of(

@@ -103,13 +103,10 @@ def limited(
     """
     delivery = msgspec.structs.replace(delivery, max_cost=str(limit.max_cost))
     plan = plan_of(ledger, frame, recipe, rows, rule="new" if job is None else "rerun")
-    if not plan.unsent and job is None:
-        return delivery
-    goes_on = job is not None and job.state == "open" and job.delivery.max_cost == delivery.max_cost
-    goes_on = goes_on and job.delivery.each != Delivery().each
-    # With another cache a request may cost more at most: each may write it.
-    if job is not None and (not plan.unsent or (goes_on and job.delivery.cache == delivery.cache)):
-        # What was found when it was sent goes for what is asked again; and a job that goes on was allowed to.
+    if job is None:
+        if not plan.unsent:
+            return delivery
+    elif not plan.unsent or _goes_on(job.delivery, delivery, job.state):
         return _priced(delivery, job.delivery)
     fit, notes = count(api, prices, frame, recipe, plan, rows=rows)
     if fit is None:
@@ -137,6 +134,13 @@ def limited(
         expected = price_of(prices, plan.to_send, np.asarray(fit.each), output)
         raise InputError(_refusal(recipe, plan, start, most, expected, fitting))
     return delivery
+
+
+def _goes_on(old: Delivery, new: Delivery, state: str) -> bool:
+    """Tell whether what was found when a job was sent still goes, and it was allowed to go on."""
+    # With another cache a request may cost more at most: each may write it.
+    is_same = (old.max_cost, old.cache) == (new.max_cost, new.cache)
+    return state == "open" and is_same and old.each != Delivery().each
 
 
 def _fitting(plan: Plan, start: Allowance) -> int:

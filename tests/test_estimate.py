@@ -214,12 +214,18 @@ def test_it_gives_its_numbers_as_a_frame(frame, workspace):
     assert len(found.to_frame()) == 1
 
 
-def test_a_preview_says_what_is_expected_beside_the_worst_case(frame, workspace):
-    shown = frame.batch.preview("review", TEMPLATE, labels=LABELS, workspace=workspace).preview
-    found = estimate(frame, workspace)
-    assert 0 < shown.expected < shown.cost
-    assert shown.expected == pytest.approx(found.cost.expected, rel=0.3)
-    said = repr(frame.batch.preview("review", TEMPLATE, labels=LABELS, workspace=workspace))
+def test_a_preview_says_what_an_estimate_does_from_fewer_requests(frame, workspace, simulator):
+    frame = frame.sort_values("review", key=lambda texts: texts.str.len())  # the rows shown are the shortest
+    options = {"labels": LABELS, "params": lambda row: {"max_tokens": 50 + len(str(row["review"])) % 300}}
+    said = frame.batch.preview("review", TEMPLATE, workspace=workspace, **options)
+    shown = said.preview
+    assert calls(simulator, "/count_tokens") == 12
+    found = estimate(frame, workspace, **options)
+    assert (shown.to_send, shown.skipped) == (found.requests, found.skipped)
+    assert shown.input_tokens == pytest.approx(found.input_tokens.expected, rel=0.05)
+    assert shown.expected == pytest.approx(found.cost.expected, rel=0.05)
+    assert shown.cost == pytest.approx(found.worst, rel=0.05)
+    said = repr(said)
     assert re.search(r"would cost about \$[\d.]+ expected, at most \$[\d.]+", said)
     assert "replies: assumed: 11 tokens" in said
 

@@ -71,7 +71,7 @@ def estimate_of(
         most_output_tokens=sum(ask.limits.max_tokens for ask in plan.to_send),
         output_source=source,
         price=None if price is None else _price_words(price),
-        notes=_notes(plan, counted, delivery.cache),
+        notes=_notes(plan, counted, delivery),
         simulated=workspace.simulated,
         **_outputs(plan, output, before),
         **priced,
@@ -134,8 +134,9 @@ def _exactly(dollars: Decimal) -> str:
     return f"${cents if cents == dollars else dollars.normalize():f}"
 
 
-def _notes(plan: Plan, counted: Counted, cache: str | None) -> tuple[str, ...]:
-    if cache is None and plan.marked is None:
+def _notes(plan: Plan, counted: Counted, delivery: Delivery) -> tuple[str, ...]:
+    if delivery.cache is None and plan.marked is None:
         return counted.notes
-    said = "What is expected leaves the prompt cache out; at most, every request writes to it, and none reads it."
+    why = f" ({delivery.cache_why})" if delivery.cache else ""
+    said = f"What is expected leaves the prompt cache out{why}; at most, every request writes to it, and none reads it."
     return (*counted.notes, said)

@@ -132,7 +132,7 @@ def limited(
     if over and (limit.if_over == "refuse" or (not fitting and job is None)):
         output, _ = expected_output(recipe, earlier(ledger, recipe.spec(), prices))
         expected = price_of(prices, plan.to_send, np.asarray(fit.each), output)
-        raise InputError(_refusal(recipe, plan, start, most, expected, fitting))
+        raise InputError(_refusal(recipe, plan, start, most, expected, fitting, notes))
     return delivery
 
 
@@ -155,13 +155,16 @@ def _fitting(plan: Plan, start: Allowance) -> int:
     return number
 
 
-def _refusal(recipe: Recipe, plan: Plan, start: Allowance, most: Priced, expected: Decimal | None, fitting: int) -> str:
+def _refusal(
+    recipe: Recipe, plan: Plan, start: Allowance, most: Priced, expected: Decimal | None, fitting: int,
+    notes: Sequence[str],
+) -> str:  # fmt: skip
     about = "" if expected is None else f", about {dollars(expected)} expected"
     number = len(plan.unsent)
     unsent = f"{number:,} request{'' if number == 1 else 's'} can cost {dollars(most.total)} at most"
     before = start.spent + start.in_flight
     spent = f", beside {dollars(before)} that the job has spent or may have to pay already" if before else ""
-    head = f"{unsent}{about}{spent}: more than max_cost={start.limit}."
+    head = " ".join([f"{unsent}{about}{spent}: more than max_cost={start.limit}.", *notes])
     longest = f"lower max_tokens (now {recipe.shared['max_tokens']:,}; the worst case has every reply that long)"
     if not fitting:
         return f"{head} Not even one request would fit. Raise max_cost, or {longest}. {NOT_SENT}"

@@ -284,7 +284,9 @@ def test_at_most_pays_for_a_cache_that_every_request_writes(frame, workspace):
     assert cached.worst - plain.worst == pytest.approx(shared * 0.5 / 1e6, rel=0.05)
     assert cached.cost == plain.cost
     assert plain.notes == ()
-    assert cached.notes[0].startswith("What is expected leaves the prompt cache out")
+    assert cached.notes[0].startswith(
+        "What is expected leaves the prompt cache out (cache: 1 hour, as asked; the shared"
+    )
 
 
 def test_marks_of_the_users_own_are_paid_for_too(frame, workspace):

@@ -280,6 +280,14 @@ def test_a_count_that_fails_refuses_too(frame, workspace, simulator):
     assert sent(simulator) == []
 
 
+def test_a_worst_case_that_too_few_counts_tell_is_refused_with_the_reason(frame, workspace, simulator):
+    simulator.inject(Fault("rate_limited", on="count_tokens", after=3, times=-1))
+    with pytest.raises(
+        InputError, match=r"more than max_cost=0\.02\. The server did not count all.*Nothing was sent\."
+    ):
+        submit(frame, workspace, max_cost=0.02)
+
+
 @pytest.mark.parametrize(("wrong", "said"), [({"max_cost": -1}, "max_cost"), ({"if_over": "ask"}, "if_over")])
 def test_arguments_are_checked_first(frame, workspace, simulator, wrong, said):
     with pytest.raises(InputError, match=rf"{said}.*Nothing was sent\."):

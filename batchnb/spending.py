@@ -132,7 +132,7 @@ def limited(
     if over and (limit.if_over == "refuse" or (not fitting and job is None)):
         output, _ = expected_output(recipe, earlier(ledger, recipe.spec(), prices))
         expected = price_of(prices, plan.to_send, np.asarray(fit.each), output)
-        raise InputError(_refusal(recipe, plan, start, most, expected, fitting, notes))
+        raise InputError(_refusal(recipe, plan, start, most, expected, fitting, notes, delivery))
     return delivery
 
 
@@ -157,7 +157,7 @@ def _fitting(plan: Plan, start: Allowance) -> int:
 
 def _refusal(
     recipe: Recipe, plan: Plan, start: Allowance, most: Priced, expected: Decimal | None, fitting: int,
-    notes: Sequence[str],
+    notes: Sequence[str], delivery: Delivery,
 ) -> str:  # fmt: skip
     about = "" if expected is None else f", about {dollars(expected)} expected"
     number = len(plan.unsent)
@@ -165,11 +165,13 @@ def _refusal(
     before = start.spent + start.in_flight
     spent = f", beside {dollars(before)} that the job has spent or may have to pay already" if before else ""
     head = " ".join([f"{unsent}{about}{spent}: more than max_cost={start.limit}.", *notes])
-    longest = f"lower max_tokens (now {recipe.shared['max_tokens']:,}; the worst case has every reply that long)"
-    if not fitting:
-        return f"{head} Not even one request would fit. Raise max_cost, or {longest}. {NOT_SENT}"
+    ways = f"lower max_tokens (now {recipe.shared['max_tokens']:,}; the worst case has every reply that long)"
+    if delivery.cache:
+        ways += "; or leave the cache out by cache=None (the worst case has every request write to it)"
     rows = plan.places[plan.unsent[fitting]] if fitting < len(plan.unsent) else plan.rows
+    if not rows:
+        return f"{head} Not even one row would fit. Raise max_cost; or {ways}. {NOT_SENT}"
     return (
-        f'{head} The first {fitting:,} would fit. Either raise max_cost; or {longest}; or let if_over="stop" send as '
+        f'{head} The first {fitting:,} would fit. Either raise max_cost; or {ways}; or let if_over="stop" send as '
         f"much as fits, batch by batch; or send fewer rows, such as df.head({rows}). {NOT_SENT}"
     )

@@ -92,6 +92,14 @@ def test_what_may_cost_more_is_refused_and_nothing_was_sent(frame, workspace, si
     assert len(workspace.jobs()) == 0
 
 
+def test_of_several_samples_whole_rows_are_said_to_fit(frame, workspace):
+    limit = worst(frame.head(1), workspace) * 2.5
+    with pytest.raises(InputError, match=r"Not even one row would fit\. Raise max_cost; or lower max_tokens"):
+        submit(frame.head(20), workspace, max_cost=limit, samples=4)
+    with pytest.raises(InputError, match=r"such as df\.head\(1\)"):
+        submit(frame.head(20), workspace, max_cost=2 * limit, samples=4)
+
+
 def test_as_many_rows_as_it_says_would_fit_do(frame, workspace):
     with pytest.raises(InputError) as raised:
         submit(frame, workspace, max_cost=0.01)

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchnb.api import Api
@@ -26,6 +26,7 @@ from batchnb.media import (
     Medium,
     inline_source,
     inspect,
+    is_list,
     is_nothing,
     least_tokens,
     most_tokens,
@@ -84,7 +85,7 @@ class Reader:
         """
         if is_nothing(value):
             return []
-        if isinstance(value, list | tuple):
+        if is_list(value):
             return [one for item in value for one in self.read(item, kind)]
         try:
             return [self._attachment(value, kind)]
@@ -210,11 +211,14 @@ def _status(path: Path, value: Any) -> os.stat_result:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a null character in it
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+        missing = isinstance(error, FileNotFoundError)
+        reason = "there is no such file" if missing else getattr(error, "strerror", None) or str(error)
         where = "" if path.is_absolute() else f" (looked for in {Path.cwd()})"
         raise InputError(f"{str(value)[:200]!r}: {reason}{where}") from error
     if S_ISDIR(status.st_mode):
         raise InputError(f"{str(value)[:200]!r} is a folder, not a file")
+    if not S_ISREG(status.st_mode):  # reading a pipe or a device may never end
+        raise InputError(f"{str(value)[:200]!r} is not a regular file")
     if status.st_size > MOST_FILE_BYTES:  # before it is read
         raise InputError(f"{path.name} has {status.st_size / 1e6:,.0f} MB: the API takes 500 MB at most. Split it")
     return status
@@ -243,10 +247,10 @@ def _bytes_of(value: Any) -> bytes:
 
 
 def _name_of(value: Any, kind: str) -> str:
-    if isinstance(value, str | os.PathLike):
-        return _path(value).name
-    name = getattr(value, "filename", None)  # of a PIL image that was opened from a file
-    return Path(name).name if isinstance(name, str) and name else f"this {kind}"
+    name = value if isinstance(value, str | os.PathLike) else getattr(value, "filename", None)  # as PIL images have
+    if not isinstance(name, str | os.PathLike) or not str(name):
+        return f"this {kind}"
+    return _path(name).name.encode(errors="replace").decode()  # bytes of a name that are no text can go nowhere
 
 
 # Asking about a request without sending it

@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ __all__ = [
     "file_source",
     "inline_source",
     "inspect",
+    "is_list",
     "is_nothing",
     "least_tokens",
     "most_tokens",
@@ -128,18 +130,23 @@ def url_block(kind: str, url: str) -> dict[str, Any]:
     return {"type": kind, "source": {"type": "url", "url": url}}
 
 
+def is_list(value: Any) -> bool:
+    """Tell whether a cell holds several: a list, a tuple, or a NumPy array of objects, as Parquet files bring them."""
+    return isinstance(value, list | tuple) or getattr(getattr(value, "dtype", None), "hasobject", False) is True
+
+
 def is_nothing(value: Any) -> bool:
     """Tell whether a cell holds no image or document: a missing value, empty text, a list of nothing else."""
     if value is None:
         return True
     if isinstance(value, str):
         return not value.strip()
-    if isinstance(value, bytes | bytearray):
-        return not value
-    if isinstance(value, list | tuple):
+    if isinstance(value, bytes | bytearray | memoryview):
+        return not len(value)
+    if is_list(value):
         return all(map(is_nothing, value))
-    if isinstance(value, float):
-        return value != value
+    if isinstance(value, Real):  # also NumPy's
+        return bool(value != value)
     return type(value).__name__ in {"NAType", "NaTType"}
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from media_samples import pdf, png
@@ -83,7 +84,8 @@ def test_addresses_and_lists_and_nothing(photo):
     (address,) = reader.read("https://example.com/a.png", "image")
     assert address.block == {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
     assert address.medium is None
-    assert len(reader.read([photo, None, (png(1), "http://example.com/b.png")], "image")) == 3
+    several = [photo, None, (png(1), "http://example.com/b.png")]
+    assert len(reader.read(several, "image")) == len(reader.read(np.array(several, dtype=object), "image")) == 3
     assert reader.read(None, "image") == reader.read(float("nan"), "image") == reader.read([], "image") == []
 
 
@@ -92,16 +94,27 @@ def test_addresses_and_lists_and_nothing(photo):
     [
         ("nowhere.png", "'nowhere.png': there is no such file"),
         ("a\0b", "embedded null"),
+        ("x" * 5_000, "File name too long"),
+        (os.devnull, "is not a regular file"),
         (".", "is a folder, not a file"),
         (3.5, "float is neither a path"),
         ({"a": 1}, "dict is neither a path"),
     ],
 )
 def test_what_is_no_file_is_said(value, said):
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as caught:
         Reader().read(value, "image")
+    assert len(str(caught.value)) < 500
     (unreadable,) = Reader(lenient=True).read(value, "image")
     assert unreadable.medium is None
+
+
+def test_a_name_that_is_no_text_does_not_stop_what_the_file_says(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    path.write_bytes(png())
+    (read,) = Reader().read(path, "image")
+    assert read.medium is not None
+    assert read.medium.name == "caf?.png"
 
 
 def test_a_file_too_large_for_the_api_is_not_even_read(tmp_path, reads):

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -110,7 +111,10 @@ def test_many_images_are_bounded_together():
         check_together([Medium("2" * 64, "application/pdf", 10, "c.pdf", pages=500), *[small] * 100], 1)
 
 
-@pytest.mark.parametrize("value", [None, float("nan"), pd.NA, pd.NaT, "", "  ", b"", [], [None, ""], ()])
+NOTHING = [None, float("nan"), pd.NA, pd.NaT, "", "  ", b"", [], [None, ""], (), memoryview(b""), np.float32("nan")]
+
+
+@pytest.mark.parametrize("value", [*NOTHING, np.array([None, ""], dtype=object)])
 def test_nothing_is_nothing(value):
     assert is_nothing(value)
 

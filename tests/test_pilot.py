@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import batchnb
 from batchnb import CredentialsError, InputError, Workspace
 from batchnb.sim import Fault, Simulator
 
@@ -97,13 +98,16 @@ def test_the_same_pilot_again_asks_nothing_and_tells_the_same(pilot, simulator):
     assert "nothing was asked now" in repr(again)
 
 
-def test_rows_that_were_answered_before_are_part_of_the_sample_and_not_asked_again(pilot, submit, asked, frame):
+def test_rows_that_were_answered_before_are_part_of_the_sample_and_not_asked_again(
+    pilot, submit, asked, frame, workspace
+):
     submit(of=frame.iloc[:20]).result(SECONDS)
     whole = pilot(40)
     assert len(whole.to_frame()) == 40
     assert len(asked) == len(set(asked)) == 40
     assert "20 asked one by one" in repr(whole)
     assert "20 were asked before" in repr(whole)
+    assert "pilot" not in repr(batchnb.batches(workspace=workspace))  # which sends none
 
 
 def test_equal_rows_are_asked_once_and_rows_with_nothing_to_send_are_left_out(pilot, asked, frame):

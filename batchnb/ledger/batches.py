@@ -126,10 +126,13 @@ class Batches:
         return next(iter(self._select("WHERE server_id = ?", server_id)), None)
 
     def job_of(self, server_id: str) -> tuple[str, str] | None:
-        """Give the id and the name of the newest job that a batch of the server carries requests of, or None."""
+        """Give the id and the name of the newest job that a batch of the server carries requests of, or None.
+
+        A pilot, which sends none, may have found answers in it.
+        """
         query = """
             SELECT j.id, j.name FROM batches AS b JOIN job_batches ON batch = b.id JOIN jobs AS j ON j.number = job
-            WHERE b.server_id = ? ORDER BY j.number DESC LIMIT 1
+            WHERE b.server_id = ? ORDER BY json_extract(j.recipe, '$.pilot') IS NOT NULL, j.number DESC LIMIT 1
         """
         with self._store.read() as db:
             found: tuple[str, str] | None = db.execute(query, (server_id,)).fetchone()

@@ -54,7 +54,6 @@ class Calls:
         self._api = api
         self._pilots = ledger.pilots
         self._uploads = Uploads(api, ledger, clock)
-        self._uploading = threading.Lock()
         self._claims = tuple(claims)
         self._clock = clock
         self._lock = threading.Lock()
@@ -156,27 +155,24 @@ class Calls:
         Nothing of this is in doubt: a file whose upload is lost is uploaded again.
         """
         while (file := self._uploads.missing(number)) is not None:
-            with self._uploading:  # one at a time: the others may need the same
-                if self._uploads.missing(number) is None:
-                    return None
-                if not self._uploads.take(file):
-                    return ApiError(f"another process is uploading {file.name!r}", retry_after=OTHERS_PAUSE)
-                try:
-                    self._uploads.upload(file)
-                except RefusedError as error:
-                    if waiting_helps(error):
-                        return error
-                    message = f"The file {file.name!r}: {error}"
-                    self._pilots.refused(number, error_type=error.type or f"http_{error.status}", message=message)
-                    return None
-                except AmbiguousError as error:
+            if not self._uploads.take(file):
+                return ApiError(f"another process is uploading {file.name!r}", retry_after=OTHERS_PAUSE)
+            try:
+                self._uploads.upload(file)
+            except RefusedError as error:
+                if waiting_helps(error):
                     return error
+                message = f"The file {file.name!r}: {error}"
+                self._pilots.refused(number, error_type=error.type or f"http_{error.status}", message=message)
+                return None
+            except AmbiguousError as error:
+                return error
         return None
 
     def _call(self, number: int, call: Call) -> RefusedError | None:
         """Make a call; give the refusal after which it is worth making again."""
-        ((_, _, head, content, tail),) = self._uploads.resolved(number, [call.item])
         try:
+            ((_, _, head, content, tail),) = self._uploads.resolved(number, [call.item])
             message = self._api.create_message(head + content + tail, call.betas)
         except CredentialsError:  # there was nothing to make the call with
             self._pilots.not_called(number)
@@ -185,6 +181,7 @@ class Calls:
             if waiting_helps(error):
                 self._pilots.not_called(number)
                 return error
+            self._uploads.forget_in(number, str(error))
             self._pilots.refused(number, error_type=error.type or f"http_{error.status}", message=str(error))
         except ApiError as error:
             self._pilots.lost(number, str(error))

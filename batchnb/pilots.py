@@ -108,7 +108,7 @@ def _ask(
         check_first(workspace.api, workspace.prices, recipe, frame, positions[first], asked)
     job = _new_job(recipe, digests, (shipment or recipe).envelopes())
     if shipment:
-        shipment.spool()
+        shipment.spool(time.time())
         ledger.files.release(missed)
         rows = list(shipment.delivered(rows))
     record, claims = ledger.pilots.start(job, rows, time.time())

@@ -118,7 +118,7 @@ def record_job(
     if asked.first is not None:  # last, since what is refused asks nothing again
         warn_of_change(ledger, recipe, frame, asked.digests, set(asked.unsent))
     if asked.shipment:
-        asked.shipment.spool()
+        asked.shipment.spool(time.time())
     job = NewJob(
         id=asked.job_id,
         name=wishes.name or f"{recipe.column} → {shown_names(recipe.reply, recipe.into)}",

@@ -83,9 +83,17 @@ class Shipment:
         needed = {medium.sha256 for digest in unsent for medium in named[digest]}
         self._absent = self._ledger.files.absent(needed - self._inline, now)
 
-    def spool(self) -> None:
-        """Keep the bytes of what is to be uploaded beside the ledger, so that they outlive this process."""
+    def spool(self, now: float) -> None:
+        """Keep the bytes of what is to be uploaded beside the ledger, so that they outlive this process.
+
+        Parameters
+        ----------
+        now : float
+            Seconds since the epoch.
+        """
         spool = self._ledger.files.spool
+        if self._absent:
+            self._ledger.files.sweep(now)
         for sha256 in self._absent:
             if spool.path(sha256) is None:
                 spool.put(sha256, self._reader.bytes_of(sha256))

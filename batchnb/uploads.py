@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from batchnb.api import Api
-from batchnb.errors import AmbiguousError, RefusedError
+from batchnb.errors import RefusedError
 from batchnb.ledger import FileRecord, Ledger
 from batchnb.media import file_source, substituted
 
@@ -58,28 +58,44 @@ class Uploads:
         return files.take(file.id, owner.name, instead_of=other)
 
     def upload(self, file: FileRecord) -> None:
-        """Upload a file, and record where the server has it.
+        """Upload a file, and record where the server has it; nothing is done where another thread has just done so.
 
         Raises
         ------
         ApiError
             The server did not take it, its answer was lost, or the bytes are not here.
         """
-        path = self._ledger.files.spool.path(file.sha256)
-        if path is None:
-            raise RefusedError(NOT_HERE_MESSAGE, type=NOT_HERE)
-        info = self._api.upload_file(path, file.name, file.media_type)
-        expires_at = None if info.expires_at is None else info.expires_at.timestamp()
-        self._ledger.files.uploaded(file.id, info.id, now=self._clock(), expires_at=expires_at)
+        files = self._ledger.files
+        with files.uploading:  # a pilot and a job of this process may need the same
+            if files.is_there(file.id, self._clock()):
+                return
+            try:
+                path = files.spool.path(file.sha256)
+                if path is None:
+                    raise RefusedError(NOT_HERE_MESSAGE, type=NOT_HERE)
+                info = self._api.upload_file(path, file.name, file.media_type)
+            except BaseException:
+                files.leave(file.id, self._ledger.owner.name)  # others need not wait for what may never be tried again
+                raise
+            expires_at = None if info.expires_at is None else info.expires_at.timestamp()
+            files.uploaded(file.id, info.id, now=self._clock(), expires_at=expires_at)
 
     def refuse(self, file: FileRecord, error_type: str, message: str) -> None:
         """Give the requests that need a file the server's refusal as their outcome."""
         self._ledger.files.refuse(file.id, error_type=error_type, message=f"The file {file.name!r}: {message}")
 
+    def forget_in(self, batch: int, message: str) -> None:
+        """Forget the files of a claimed batch that a refusal names: somebody has deleted them on the server."""
+        files = self._ledger.files
+        ids = files.of_batch(batch).values() if files.are_named() else []
+        gone = [one for one in ids if one is not None and one in message]
+        if gone:
+            files.forget(gone)
+
     def missing(self, batch: int) -> FileRecord | None:
         """Give a file that the requests of a claimed batch name, and the server does not have."""
         files = self._ledger.files
-        return files.missing_in(batch) if files.are_named() else None
+        return files.missing_in(batch, self._clock()) if files.are_named() else None
 
     def resolved(self, batch: int, items: Iterable[Item]) -> Iterable[Item]:
         """Give the requests of a claimed batch as they are sent, with the server's ids of the files that they name.
@@ -97,37 +113,8 @@ class Uploads:
         ids = files.of_batch(batch) if files.are_named() else {}
         return with_ids(items, ids) if ids else items
 
-    def ready(self, batch: int, request: bytes) -> bytes:
-        """Give one claimed request as it is sent, after uploading what the server does not have. Blocks.
 
-        For requests that are sent one by one. Costs one look at the ledger where no request names a file.
-
-        Parameters
-        ----------
-        batch : int
-            The number of the claim in the ledger.
-        request : bytes
-            The whole of its params as the ledger keeps them: head, content and tail.
-
-        Raises
-        ------
-        RefusedError
-            A file could not be uploaded: nothing was asked.
-        """
-        while (file := self.missing(batch)) is not None:
-            if not self.take(file):
-                message = f"Another process is uploading the file {file.name!r}."
-                raise RefusedError(message, status=409, type="conflict_error")
-            try:
-                self.upload(file)
-            except AmbiguousError as error:  # which it is not for the request
-                message = f"Uploading the file {file.name!r} brought no answer: {error}"
-                raise RefusedError(message, status=409, type=error.type, retry_after=error.retry_after) from error
-        ((*_, resolved, _),) = self.resolved(batch, [("", b"", b"", request, b"")])
-        return resolved
-
-
-def with_ids(items: Iterable[Item], ids: Mapping[str, str]) -> Iterator[Item]:
+def with_ids(items: Iterable[Item], ids: Mapping[str, str | None]) -> Iterator[Item]:
     """Put the server's ids where requests name files by their content.
 
     Parameters
@@ -136,10 +123,20 @@ def with_ids(items: Iterable[Item], ids: Mapping[str, str]) -> Iterator[Item]:
         Requests as the ledger keeps them.
     ids : mapping
         The server's ids by the files' SHA-256.
+
+    Raises
+    ------
+    RefusedError
+        Another thread or process has just found that the server has one of them no longer. Waiting helps.
     """
 
     def source(sha256: str, media_type: str) -> Mapping[str, Any] | None:  # noqa: ARG001  # the server knows its type
-        return file_source(ids[sha256]) if sha256 in ids else None
+        if sha256 not in ids:
+            return None
+        file_id = ids[sha256]
+        if file_id is None:
+            raise RefusedError("A file was deleted on the server meanwhile.", status=409, type="conflict_error")
+        return file_source(file_id)
 
     shared = functools.lru_cache(maxsize=16)(lambda head: substituted(head, source))  # few envelopes, many requests
     for label, digest, head, content, tail in items:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import batchnb.watcher
 from batchnb import InputError, Job, Workspace
 from batchnb.media import INLINE_LIMIT
 from batchnb.sim import Fault, Limits, Simulator
+from batchnb.uploads import with_ids
 
 SECONDS = 60
 
@@ -289,6 +291,42 @@ def test_another_process_that_is_uploading_is_waited_for(simulator, workspace, o
     assert uploads(simulator) == 1
 
 
+def test_an_upload_that_fails_is_left_to_others_and_done_once_for_all_threads(
+    simulator, workspace, open_workspace, monkeypatch
+):
+    other = open_workspace(simulator)
+    monkeypatch.setattr(type(workspace), "watch", lambda self, number: None)
+    ask(workspace, questions(2), documents=pdf())
+    ours, theirs = (one.watcher._submission.uploads for one in (workspace, other))
+    file = ours.next(1, 10)
+    assert file is not None
+    simulator.faults.add(Fault("overloaded", on="upload"))
+    assert ours.take(file)
+    with pytest.raises(batchnb.RefusedError):
+        ours.upload(file)
+    assert theirs.take(file)
+    for _ in range(2):  # as a pilot and a job do that have both found it missing
+        theirs.upload(file)
+    assert uploads(simulator) == 2
+
+
+def test_bytes_that_a_dead_process_left_are_swept_away(workspace):
+    answered(ask(workspace, questions(1, photo=[LARGE]), images="photo"))
+    spool = workspace.ledger.files.spool
+    for name in ("old", "new"):
+        spool.put(name, b"x")
+    os.utime(spool.path("old"), (0, 0))
+    answered(ask(workspace, questions(2), documents=pdf()))
+    assert [path.name for path in spooled(workspace)] == ["new"]
+
+
+def test_a_file_forgotten_while_its_batch_is_put_together_is_waited_for():
+    content = b'{"file_id":"batchnb:image/png:' + b"0" * 64 + b'","type":"file"}'
+    with pytest.raises(batchnb.RefusedError) as caught:
+        list(with_ids([("", b"", b"", content, b"")], {"0" * 64: None}))
+    assert batchnb.submission.waiting_helps(caught.value)
+
+
 CELL = """
 import os, signal, sys
 import pandas as pd
@@ -473,20 +511,6 @@ def test_a_large_document_for_all_rows_is_cached(workspace, asked):
     answered(job)
     assert job._record.delivery.cache is not None, job._record.delivery.cache_why
     assert all("cache_control" in content[0] for content in asked)
-
-
-def test_one_request_is_made_ready_to_be_sent_by_itself(simulator, workspace, monkeypatch):
-    monkeypatch.setattr(type(workspace), "watch", lambda self, number: None)
-    job = ask(workspace, questions(1, photo=[LARGE]), images="photo")
-    ledger, uploads_of = workspace.ledger, workspace.watcher._submission.uploads
-    batch = ledger.batches.claim(job._number, owner=ledger.owner.name, now=1.0, max_requests=1, max_bytes=10**6)
-    ((_, _, head, content, tail),) = ledger.batches.items(batch.id)
-    simulator.faults.add(Fault("lost_answer", on="upload"))
-    with pytest.raises(batchnb.RefusedError, match="brought no answer"):
-        uploads_of.ready(batch.id, head + content + tail)
-    params = json.loads(uploads_of.ready(batch.id, head + content + tail))
-    assert params["messages"][0]["content"][0]["source"]["file_id"].startswith("file_")
-    assert uploads(simulator) == 2
 
 
 def test_an_estimate_counts_files_and_uploads_none(simulator, workspace):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -69,6 +70,8 @@ class Files:
     def __init__(self, store: Store, spool: Spool) -> None:
         self._store = store
         self.spool = spool
+        #: Held by the thread of this process that is uploading a file.
+        self.uploading = threading.Lock()
 
     # What is named
 
@@ -91,6 +94,12 @@ class Files:
         query = f"SELECT 1 FROM files AS f WHERE f.sha256 = :sha256 AND {_THERE}"
         with self._store.read() as db:
             return {one for one in sha256 if db.execute(query, {"sha256": one, "soon": now + SPARE}).fetchone() is None}
+
+    def is_there(self, file: int, now: float) -> bool:
+        """Tell whether the server has a file for long enough."""
+        query = f"SELECT 1 FROM files AS f WHERE f.id = :file AND {_THERE}"
+        with self._store.read() as db:
+            return db.execute(query, {"file": file, "soon": now + SPARE}).fetchone() is not None
 
     def link(self, named: Sequence[tuple[bytes, tuple[Medium, ...]]], after: int) -> None:
         """Record the files that requests name, by their digests: of those made after the request of that number."""
@@ -140,6 +149,11 @@ class Files:
             )
             return taken.rowcount == 1
 
+    def leave(self, file: int, owner: str) -> None:
+        """Leave it to others to upload a file."""
+        with self._store.transaction(rows=False) as db:
+            db.execute("UPDATE files SET owner = NULL WHERE id = ? AND owner = ?", (file, owner))
+
     def owner_of(self, file: int) -> str | None:
         """Give who is uploading a file."""
         with self._store.read() as db:
@@ -159,7 +173,6 @@ class Files:
     def refuse(self, file: int, *, error_type: str, message: str) -> None:
         """Give every unsent request that names a file the reason why it cannot be uploaded as its outcome."""
         with self._store.transaction(durable=True) as db:
-            db.execute("UPDATE files SET owner = NULL WHERE id = ?", (file,))
             db.execute(
                 "INSERT INTO answers SELECT id, NULL, 'errored', ?, '', 0, 0, 0, 0, 0, NULL, ? FROM requests"
                 " WHERE batch IS NULL AND id IN (SELECT request FROM request_files WHERE file = ?)"
@@ -167,12 +180,12 @@ class Files:
                 (error_type, refused_result(error_type, message), file),
             )
 
-    def of_batch(self, batch: int) -> dict[str, str]:
-        """Give the server's ids of the files that a batch's requests name, by their SHA-256."""
+    def of_batch(self, batch: int) -> dict[str, str | None]:
+        """Give the server's ids of the files that a batch's requests name, by their SHA-256; None where it has none."""
         query = """
             SELECT DISTINCT f.sha256, f.server_id FROM requests AS r
             JOIN request_files AS n ON n.request = r.id JOIN files AS f ON f.id = n.file
-            WHERE r.batch = ? AND f.server_id IS NOT NULL
+            WHERE r.batch = ?
         """
         with self._store.read() as db:
             return dict(db.execute(query, (batch,)).fetchall())
@@ -187,15 +200,15 @@ class Files:
         with self._store.read() as db:
             return [NamedFile(*row) for row in db.execute(query, (job,)).fetchall()] if self.are_named() else []
 
-    def missing_in(self, batch: int) -> FileRecord | None:
-        """Give a file that a batch's requests name, and the server does not have."""
-        query = """
+    def missing_in(self, batch: int, now: float) -> FileRecord | None:
+        """Give a file that a batch's requests name, and the server does not have for long enough."""
+        query = f"""
             SELECT f.id, f.sha256, f.media_type, f.name, f.bytes FROM requests AS r
             JOIN request_files AS n ON n.request = r.id JOIN files AS f ON f.id = n.file
-            WHERE r.batch = ? AND f.server_id IS NULL LIMIT 1
+            WHERE r.batch = :batch AND NOT ({_THERE}) LIMIT 1
         """
         with self._store.read() as db:
-            found = db.execute(query, (batch,)).fetchone()
+            found = db.execute(query, {"batch": batch, "soon": now + SPARE}).fetchone()
         return None if found is None else FileRecord(*found)
 
     # Files that are gone
@@ -260,6 +273,16 @@ class Files:
         """
         with self._store.read() as db:
             return [KnownFile(*row) for row in db.execute(query).fetchall()]
+
+    def sweep(self, now: float) -> None:
+        """Remove bytes that have waited for a day, and no request that is recorded needs."""
+        query = (
+            "SELECT sha256 FROM files AS f WHERE (server_id IS NULL OR expires_at IS NOT NULL)"
+            " AND EXISTS (SELECT 1 FROM request_files WHERE file = f.id)"
+        )
+        with self._store.read() as db:
+            wanted = {sha256 for (sha256,) in db.execute(query).fetchall()}
+        self.spool.sweep(wanted, now - 24 * 3600.0)
 
     def tidy(self) -> None:
         """Remove what no request names any more, unless the server has it, and bytes that nothing waits for."""

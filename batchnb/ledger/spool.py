@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Container
 from pathlib import Path
 
 from batchnb.errors import LedgerError
@@ -61,6 +62,20 @@ class Spool:
                 "BATCHNB_HOME to a folder you can write to. Nothing was sent."
             ) from error
         sync_names(self._folder)
+
+    def sweep(self, wanted: Container[str], before: float) -> None:
+        """Remove what a process left that died before it could record what it is for.
+
+        Parameters
+        ----------
+        wanted : container of str
+            The SHA-256 of files whose bytes stay.
+        before : float
+            Seconds since the epoch: what came later stays too, since it may be recorded yet.
+        """
+        for path in self._folder.glob("*"):
+            if path.name not in wanted and path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
 
     def remove(self, sha256: str) -> None:
         """Let the bytes of a file go."""

@@ -44,18 +44,22 @@ class Calls:
         Where to ask, and where to record.
     claims : sequence of int
         What ``ledger.pilots.start`` has claimed.
+    ended : callable
+        Called when all is through, from a thread: that may be long after an interrupt.
     clock : callable
         Gives the time in seconds since the epoch.
     """
 
     def __init__(
-        self, api: Api, ledger: Ledger, claims: Sequence[int], *, clock: Callable[[], float] = time.time
-    ) -> None:
+        self, api: Api, ledger: Ledger, claims: Sequence[int], *, ended: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
         self._api = api
         self._pilots = ledger.pilots
         self._uploads = Uploads(api, ledger, clock)
         self._claims = tuple(claims)
         self._clock = clock
+        self._ended = ended
         self._lock = threading.Lock()
         self._waiting = iter(self._claims)
         self._stop = threading.Event()
@@ -129,6 +133,7 @@ class Calls:
             self._failure = self._failure or error
         finally:
             self._done.set()
+            self._ended()
 
     def _ask(self, number: int) -> None:
         waited = 0.0

@@ -122,7 +122,7 @@ def _ask(
 
 def _call(workspace: Workspace, claims: Sequence[int]) -> str | None:
     """Make the calls, and say why some were not made."""
-    calls = Calls(workspace.api, workspace.ledger, claims)
+    calls = Calls(workspace.api, workspace.ledger, claims, ended=workspace.watcher.wake)
     try:
         many = f"{len(claims):,} rows are" if len(claims) > 1 else "1 row is"
         print(f"batchnb: {many} {FULL_PRICE}.", file=sys.stderr)  # noqa: T201

@@ -179,6 +179,24 @@ def test_an_interrupt_waits_for_the_calls_in_flight_and_keeps_their_answers(work
     assert set(responder.asked.values()) == {1}
 
 
+def test_a_pilot_left_with_calls_in_flight_ends_when_they_have_been_answered(workspace, responder, monkeypatch):
+    responder.open.clear()
+
+    def interrupted(event: threading.Event) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batchnb.messages, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pilot(workspace)
+    job = workspace.attach(workspace.jobs()["id"].item())
+    seen = threading.Event()
+    workspace.watcher.subscribe(job._number, seen.set)
+    assert seen.wait(SECONDS)
+    responder.open.set()
+    assert job.wait(SECONDS)
+    assert set(job.counts) <= {"succeeded", "canceled"}
+
+
 CELL = """
 import json, sys
 import pandas as pd

@@ -170,6 +170,8 @@ class Snapshot:
         Failed requests that ``job.retry()`` would ask again.
     batches : tuple of BatchLine
         The batches that carry this job's requests, oldest first.
+    singly : int
+        Rows that a pilot asked one by one, in no batch.
     started_at, ended_at, now : float
         Seconds since the epoch; `ended_at` is None while the job is open.
     checked_at : float or None
@@ -207,6 +209,7 @@ class Snapshot:
     reused: int = 0
     retryable: int = 0
     batches: tuple[BatchLine, ...] = ()
+    singly: int = 0
     ended_at: float | None = None
     checked_at: float | None = None
     failing: bool = False

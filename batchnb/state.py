@@ -164,6 +164,7 @@ def snapshot_of(
         reused=job.reused,
         retryable=facts.retryable,
         batches=lines,
+        singly=len(batches) - len(lines),
         ended_at=job.ended_at,
         checked_at=max((batch.checked_at for batch in batches if batch.checked_at is not None), default=None),
         failing=failing,

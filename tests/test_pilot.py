@@ -12,6 +12,7 @@ import pytest
 
 import batchnb
 from batchnb import CredentialsError, InputError, Workspace
+from batchnb.display.words import counts_words
 from batchnb.sim import Fault, Simulator
 
 LABELS = ["positive", "negative", "neutral"]
@@ -252,6 +253,7 @@ def test_a_pilot_is_a_job_that_is_listed_and_can_be_deleted(pilot, workspace, si
     job = workspace.attach(taken.job.id)
     assert len(job.batches) == 0
     assert job.snapshot().batches == ()
+    assert counts_words(job.snapshot()) == "4 rows asked one by one"
     assert job.done()
     assert workspace.recover()["recovered"].sum() == 0
     job.delete(remote=True)

@@ -67,6 +67,8 @@ def finished(snapshot: Snapshot) -> tuple[int, int]:
 def counts_words(snapshot: Snapshot) -> str:
     """Say the bar in words: ``"1,800 succeeded · 12 errored · 600 processing · 600 not yet sent"``."""
     found = segments(snapshot)
+    if not found and snapshot.singly:
+        return f"{units.count(snapshot.singly, 'row')} asked one by one"
     if not found:
         return "nothing was sent" if snapshot.status == "ended" else "nothing sent yet"
     return " · ".join(f"{number:,} {SEGMENTS[key]}" for key, number in found)

@@ -7,7 +7,7 @@ hundred thousand rows is exact. What is not known (a model, a region) is None, n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
@@ -173,7 +173,7 @@ class Price:
         -------
         Decimal or None
             None where it is not known: a region with no known price, or several requests that may fall in different
-            tiers (:meth:`total` takes them one by one).
+            tiers.
         """
         factor = self._factor(batch=batch, geo=geo)
         high = self._is_high(usage, prompt_tokens)
@@ -188,25 +188,6 @@ class Price:
             + usage.cache_write_1h * self.cache_write_1h
         )
         return (prompt * rates.input + usage.output_tokens * rates.output) * factor / _MILLION
-
-    def total(self, usages: Iterable[Usage], *, batch: bool = True, geo: str | None = None) -> Decimal | None:
-        """Return what single requests cost together, each in its own tier; None as for :meth:`cost`.
-
-        Equal to the sum of each request's :meth:`cost`: within a tier the price is linear, so the tokens are summed
-        first, as integers, and priced once.
-        """
-        low, high = Usage(), Usage()
-        for usage in usages:
-            is_high = self._is_high(usage, None)
-            if is_high is None:
-                return None
-            if is_high:
-                high += usage
-            else:
-                low += usage
-        first = self.cost(low, batch=batch, geo=geo, prompt_tokens=0)
-        second = self.cost(high, batch=batch, geo=geo, prompt_tokens=self.above.prompt_tokens + 1 if self.above else 0)
-        return None if first is None or second is None else first + second
 
     def _is_high(self, usage: Usage, prompt_tokens: int | None) -> bool | None:
         if self.above is None:

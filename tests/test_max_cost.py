@@ -113,7 +113,7 @@ def test_as_many_rows_as_it_says_would_fit_do(frame, workspace):
 def test_what_cannot_cost_more_is_sent_as_a_whole(frame, workspace, replies):
     replies.share = lambda _: 1.0
     limit = worst(frame, workspace) * 1.000_001
-    job = submit(frame, workspace, max_cost=limit, batch_size=4)  # the last batches are a twentieth together
+    job = submit(frame, workspace, max_cost=limit, batch_size=5)  # the last one is less than a twentieth
     assert (job.result(SECONDS)["good_status"] == "succeeded").all()
     assert job.cost <= limit
     assert job.snapshot().note is None

@@ -108,7 +108,6 @@ def test_the_us_region_costs_a_tenth_more_from_4_6_on():
 
 def test_a_region_without_a_known_price_has_no_known_cost():
     assert PRICES.price("claude-sonnet-4-6").cost(Usage(input_tokens=5), geo="eu") is None
-    assert PRICES.price("claude-sonnet-4-6").total([Usage(input_tokens=5)], geo="eu") is None
 
 
 def test_the_tier_is_decided_by_the_whole_prompt_of_one_request():
@@ -122,30 +121,27 @@ def test_the_tier_is_decided_by_the_whole_prompt_of_one_request():
     assert price.cost(at, batch=False, prompt_tokens=200_000) == D("0.0525")
 
 
-def test_requests_that_may_fall_in_different_tiers_are_priced_one_by_one_or_not_at_all():
+def test_requests_that_may_fall_in_different_tiers_have_no_known_cost_together():
     price = PRICES.price("claude-haiku-5-5")
     small = Usage(input_tokens=60_000, requests=1)
-    large = Usage(input_tokens=200_000, requests=1)
     assert price.cost(small + small) is None
     assert price.cost(small + small, prompt_tokens=60_000) == D("0.006")
-    assert price.total([small, small, large], batch=False) == D("0.112")  # 2 x $0.006 + $0.10
-    assert price.total([small + small]) is None
-    assert price.total([]) == 0
 
 
 usages = st.builds(Usage, *[st.integers(0, 300_000)] * 5, requests=st.just(1))
 
 
-@given(st.lists(usages, max_size=30), st.sampled_from(sorted(PRICES.prices)), st.booleans())
-def test_a_total_is_exactly_the_sum_of_its_requests(requests, model, batch):
-    price = PRICES.price(model)
-    assert price.total(requests, batch=batch) == sum(price.cost(usage, batch=batch) for usage in requests)
+@given(st.lists(usages, max_size=30), st.sampled_from(sorted(PRICES.prices)), st.booleans(), st.booleans())
+def test_what_requests_of_one_tier_cost_together_is_exactly_the_sum_of_each(requests, model, batch, large):
+    price, size = PRICES.price(model), 100_001 if large else 0
+    together = price.cost(sum(requests, Usage()), batch=batch, prompt_tokens=size)
+    assert together == sum(price.cost(usage, batch=batch, prompt_tokens=size) for usage in requests)
 
 
 def test_a_hundred_thousand_rows_add_up_to_the_cent():
-    usage = Usage(input_tokens=117, output_tokens=13, requests=1)
+    usage = Usage(input_tokens=117 * 100_000, output_tokens=13 * 100_000, requests=100_000)
     # (117 x $1 + 13 x $5) / 1,000,000 / 2 = $0.000091 a row.
-    assert PRICES.price("claude-haiku-4-5").total([usage] * 100_000) == D("9.1")
+    assert PRICES.price("claude-haiku-4-5").cost(usage) == D("9.1")
 
 
 def test_usage_adds_up():

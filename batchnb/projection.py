@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from batchnb.sampling import student
+
 __all__ = ["Projection", "project"]
 
-#: The 97.5th percentile of Student's t by degrees of freedom, from 1 to 30 (any table of the t distribution).
-_T = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
+#: In what share of samples the interval is to hold the true cost.
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def project(
     freedom = min(fit.freedom for fit in fits)
     if freedom < 1:
         return Projection(len(rest), expected)
-    margin = _quantile(freedom) * math.sqrt(math.fsum(fit.variance for fit in fits))
+    margin = student(freedom, CONFIDENCE) * math.sqrt(math.fsum(fit.variance for fit in fits))
     return Projection(len(rest), expected, max(0.0, expected - margin), expected + margin)
 
 
@@ -106,9 +105,3 @@ def _mean_of(costs: Sequence[float], many: int) -> _Sum:
     mean = math.fsum(costs) / count
     scatter = math.fsum((cost - mean) ** 2 for cost in costs) / (count - 1) if count > 1 else 0.0
     return _Sum(many * mean, scatter * (many + many * many / count), count - 1)
-
-
-def _quantile(freedom: int) -> float:
-    if freedom <= len(_T):
-        return _T[freedom - 1]
-    return 1.960 + 2.4 / freedom  # within two thousandths of the table from there on

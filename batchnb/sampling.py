@@ -1,11 +1,16 @@
-"""Samples that stand for a frame: spread over the lengths of its prompts. Pure."""
+"""Samples that stand for a frame: spread over the lengths of its prompts; and how far they may be off. Pure."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
-__all__ = ["spread"]
+__all__ = ["spread", "student"]
+
+#: With so many degrees of freedom Student's t is the normal distribution, to within a thousandth or two.
+MANY = 1_000
 
 
 def spread(sizes: Sequence[int], n: int, seed: int = 0) -> list[int]:
@@ -42,3 +47,33 @@ def _pick(seed: int, number: int, count: int) -> int:
     """Pick one of `count` at random, the same on every machine and under every release of Python."""
     drawn = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=8).digest()
     return int.from_bytes(drawn) * count >> 64
+
+
+def student(freedom: float, confidence: float) -> float:
+    """Give by how many standard errors an interval reaches to either side, by Student's t distribution.
+
+    Parameters
+    ----------
+    freedom : float
+        Degrees of freedom: a whole number from 1, or infinity.
+    confidence : float
+        In what share of samples the interval is to hold the true number: between 0 and 1.
+    """
+    if freedom > MANY:
+        return NormalDist().inv_cdf((1 + confidence) / 2)
+    low, high = 0.0, math.pi / 2
+    for _ in range(53):
+        angle = (low + high) / 2
+        low, high = (angle, high) if _share_within(angle, int(freedom)) < confidence else (low, angle)
+    return math.sqrt(freedom) * math.tan(low)
+
+
+def _share_within(angle: float, freedom: int) -> float:
+    """Give the share within ``sqrt(freedom) * tan(angle)`` of 0 (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
+    odd, cosine = freedom % 2, math.cos(angle)
+    total, term = 0.0, cosine if odd else 1.0
+    for number in range(2 + odd, freedom + 1, 2):
+        total += term
+        term *= cosine**2 * (number - 1) / number
+    within = math.sin(angle) * total
+    return (angle + within) * 2 / math.pi if odd else within

@@ -13,26 +13,22 @@ import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from batchnb.sampling import spread
+from batchnb.sampling import spread, student
 
 __all__ = ["CONFIDENCE", "FIRST", "Fit", "Interval", "Line", "Size", "choose", "fit", "further", "size_of"]
 
 #: Requests counted at first; more, until the interval is no wider than WIDTH of what is expected, or MOST are counted.
 FIRST, MOST, WIDTH = 48, 192, 0.1
 
-#: In how many of a hundred samples the interval holds the true number.
-CONFIDENCE = 99
+#: In what share of samples the interval holds the true number.
+CONFIDENCE = 0.99
 
 #: Of the requests that are not text alone, no length tells the tokens.
 _FILES = (b'"type":"image"', b'"type":"document"', b'"type":"container_upload"')
-
-#: Student's t for an interval of 99%, by degrees of freedom from 1 to 10 (any table of it).
-_STUDENT = (63.657, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.250, 3.169)
 
 
 class Interval(NamedTuple):
@@ -217,7 +213,7 @@ def fit(sizes: Sequence[Size], counted: Mapping[int, int]) -> Fit:
         variance += error
         freedom = min(freedom, free) if rest.any() else freedom
     expected = float(each.sum())
-    half = _student(freedom) * math.sqrt(variance) if variance else 0.0
+    half = student(freedom, CONFIDENCE) * math.sqrt(variance) if variance else 0.0
     least = float(tokens[known].sum()) + (~known).sum()
     return Fit(Interval(max(least, expected - half), expected, expected + half), each, lines, len(counted))
 
@@ -254,11 +250,3 @@ def _line(chosen: Any, tokens: Any, rest: Any, *, text: bool) -> tuple[tuple[flo
     for place, value in zip(used, (found / scale).tolist(), strict=True):
         line[place] = value
     return (line[0], line[1], line[2]), error, freedom
-
-
-def _student(freedom: float) -> float:
-    if freedom <= len(_STUDENT):
-        return _STUDENT[max(1, int(freedom)) - 1]
-    z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 200)
-    # Abramowitz and Stegun, 26.7.5.
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)

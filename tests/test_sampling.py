@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchnb.sampling import spread
+from batchnb.sampling import spread, student
 
 SIZES = st.lists(st.integers(0, 10_000), max_size=80)
 
@@ -43,3 +45,12 @@ def test_every_item_has_its_chance():
 
 def test_the_choice_is_the_same_on_every_machine_and_in_every_release():
     assert spread([(7 * place) % 101 for place in range(100)], 6, 3) == [18, 51, 58, 68, 72, 93]
+
+
+@pytest.mark.parametrize(
+    ("freedom", "confidence", "table"),
+    [(1, 0.95, 12.706), (2, 0.95, 4.303), (3, 0.95, 3.182), (30, 0.95, 2.042), (math.inf, 0.95, 1.960),
+     (1, 0.99, 63.657), (4, 0.99, 4.604), (9, 0.99, 3.250), (120, 0.99, 2.617), (1_001, 0.99, 2.576)],
+)  # fmt: skip
+def test_students_t_is_as_any_table_has_it(freedom, confidence, table):
+    assert student(freedom, confidence) == pytest.approx(table, abs=6e-4)

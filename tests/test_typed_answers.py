@@ -122,6 +122,15 @@ def test_a_columns_type_does_not_depend_on_what_it_holds(frame, workspace):
         assert {column: str(out[column].dtype) for column in DTYPES} == DTYPES
 
 
+def test_a_column_under_several_levels_lends_its_first_as_the_stem(frame, workspace):
+    frame.columns = pd.MultiIndex.from_tuples([("review", "")])
+    again = frame
+    for _ in range(2):
+        job = again.batch.submit(("review", ""), schema=ReviewModel, workspace=workspace, progress=False)
+        again = job.result(SECONDS)
+        assert list(again)[-2:] == [("review_status", ""), ("review_error", "")]
+
+
 def test_objects_become_dotted_columns(frame, workspace):
     out = submit(frame, workspace, schema=ReviewModel, flatten=True).result(SECONDS)
     assert list(out) == ["review", *FLAT, "review_status", "review_error"]

@@ -16,6 +16,7 @@ from batchnb.inputs import count_tokens
 from batchnb.params import NOT_SENT
 from batchnb.preflight import raise_refusal
 from batchnb.pricing import PriceTable
+from batchnb.recipes import PARAMS
 from batchnb.tokens import Fit
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ __all__ = ["Counted", "Plan", "check_sample", "count", "plan_of"]
 
 #: Calls of count_tokens under way at once. Its rate limits are its own, and those of small accounts are low.
 AT_ONCE = 4
-
-#: The slot whose rows give whole params, see ``recipes.SLOTS``: each may name a model and max_tokens of its own.
-_PARAMS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ def plan_of(
         if content is None:
             asks.append(None)
             continue
-        limits = _limits(msgspec.json.decode(content.sent)) if row.envelope == _PARAMS else shared
+        limits = _limits(msgspec.json.decode(content.sent)) if row.envelope == PARAMS else shared
         asks.append(Ask(tokens.size_of(content.sent, row.envelope), limits))
         if not content.sent.startswith(b'"'):
             marks.add(_marked(content.sent))

@@ -16,7 +16,7 @@ from batchnb.cells import cell_text
 from batchnb.columns import column_values, row_name
 from batchnb.errors import InputError
 from batchnb.params import NOT_SENT, unsent
-from batchnb.recipes import Recipe
+from batchnb.recipes import BLOCKS, MESSAGES, PARAMS, Recipe
 from batchnb.schemas import MisfitError, Reply, SchemaReply
 
 __all__ = ["example_turns"]
@@ -80,14 +80,14 @@ def _asked(asking: Recipe, row: pd.DataFrame) -> list[dict[str, Any]]:
     if question.content is None:
         raise InputError(f"{question.note}")
     slot, sent = question.envelope, question.content.sent
-    if slot == 2:
+    if slot == PARAMS:
         raise InputError("the template function returned params; of examples, it may return text, blocks or messages")
-    if slot == 1:
+    if slot == MESSAGES:
         messages: list[dict[str, Any]] = msgspec.json.decode(sent)
         if messages[-1].get("role") != "user":
             raise InputError("its messages do not end with the user's, which the answer would follow")
         return messages
-    content = msgspec.json.decode(b"[" + sent + b"]" if slot == 3 else sent)
+    content = msgspec.json.decode(b"[" + sent + b"]" if slot == BLOCKS else sent)
     return [{"role": "user", "content": content}]
 
 

@@ -20,7 +20,7 @@ from batchnb.columns import check_column, column_values
 from batchnb.details import parts_of
 from batchnb.display import FULL_PRICE, PilotRow, PilotView, call_bar, pilot_html, pilot_text
 from batchnb.errors import InputError
-from batchnb.frames import names_of, with_columns
+from batchnb.frames import names_of, shown_names, with_columns
 from batchnb.job import Job
 from batchnb.ledger import NewJob, Row
 from batchnb.messages import Calls
@@ -143,7 +143,7 @@ def _new_job(recipe: Recipe, digests: Sequence[bytes], envelopes: Sequence[Envel
         named.update(digest)
     return NewJob(
         id=f"pilot_{named.hexdigest()}",
-        name=f"pilot: {recipe.column} → {recipe.into}",
+        name=f"pilot: {recipe.column} → {shown_names(recipe.reply, recipe.into)}",
         recipe=spec,
         envelopes=tuple((envelope, recipe.betas, recipe.reply.spec()) for envelope in envelopes),
         # Of a batch that resolve() or retry() may make of them; these bytes are the least limit that guides name.

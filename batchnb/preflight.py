@@ -20,7 +20,7 @@ from batchnb.inputs import for_check
 from batchnb.ledger import Ledger, Row
 from batchnb.media import IMAGES, PDF
 from batchnb.pricing import PriceTable
-from batchnb.recipes import SLOTS, Recipe
+from batchnb.recipes import PARAMS, Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +122,7 @@ def check_first(
         _warn(f"The first request could not be checked before sending ({error}). It is sent all the same.")
         if error.status is None:  # a server that does not answer would not tell of models either
             return
-    own = SLOTS[question.envelope] == "params"
+    own = question.envelope == PARAMS
     needs = {NEEDS[medium.media_type] for medium in question.files if medium.media_type in NEEDS}
     check_model(api, prices, params, recipe.betas, row_name(frame, position) if own else "", needs)
     for name, its in _differing(rows):
@@ -176,7 +176,7 @@ def _differing(rows: Iterable[Row]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Give the different params of the rows that have their own, as far as they concern a model: of a few models."""
     found, models = set(), set()
     for row in rows:
-        if row.content is None or SLOTS[row.envelope] != "params":
+        if row.content is None or row.envelope != PARAMS:
             continue
         its = msgspec.json.decode(row.content.sent, type=_Asked)
         models.add(str(its.model))

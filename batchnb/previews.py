@@ -15,7 +15,7 @@ from batchnb.estimates import estimate_of
 from batchnb.inputs import for_check
 from batchnb.media import file_source, shown, with_sources
 from batchnb.params import NOT_SENT
-from batchnb.recipes import SLOTS
+from batchnb.recipes import BLOCKS, CONTENT, MESSAGES, PARAMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ COUNTED = 12
 #: Messages before a row's own that are shown, and characters of each.
 MOST_TURNS, TURN_LIMIT = 6, 200
 #: The slots of which a row gives the content of a message.
-WITHIN = (SLOTS.index("content"), SLOTS.index("blocks"))
+WITHIN = (CONTENT, BLOCKS)
 
 
 class ShownPreview:
@@ -189,7 +189,9 @@ def _before(recipe: Recipe, question: Question, *, first: bool) -> list[tuple[st
 
     Long ones are cut, and of many the last are left out, so that the row itself is seen; its request has them all.
     """
-    if not recipe.turns or (callable(recipe.template) and question.envelope in (1, 2)):  # which hold them already
+    if not recipe.turns or (
+        callable(recipe.template) and question.envelope in (MESSAGES, PARAMS)
+    ):  # which hold them already
         return []
     said = f"[the same {len(recipe.turns)} messages as above]\n"
     if first:

@@ -27,7 +27,7 @@ from batchnb.templates import Template, compile_template, whole_column
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SLOTS", "MediaReader", "Question", "Recipe"]
+__all__ = ["BLOCKS", "CONTENT", "MESSAGES", "PARAMS", "SLOTS", "MediaReader", "Question", "Recipe"]
 
 #: What a row may give, in the order of a recipe's envelopes: see :class:`batchnb.requests.Envelope`.
 SLOTS = ("content", "messages", "params", "blocks")

@@ -222,6 +222,7 @@ def test_a_schema_has_gold_by_column(workspace, frame, replies):
     assert taken.agreement == 0.75
     assert taken.mix == {True: 40}
     assert "good: True, words: 3" in repr(taken)
+    assert "pilot: review → good, words" in repr(taken)
     with pytest.raises(InputError, match="give a dict"):
         gold.batch.pilot("review", "About {review}", 2, gold="truth", **options)
 

@@ -52,10 +52,6 @@ class Pilots:
         self._owner = owner
         self._carried: set[int] = set()
 
-    def is_carried(self, number: int) -> bool:
-        """Tell whether a thread of this process sees to that call."""
-        return number in self._carried
-
     def start(self, job: NewJob, rows: Iterable[Row], now: float) -> tuple[JobRecord, list[int]]:
         """Record a pilot and claim what it has to ask, each request for itself; give the claims in the rows' order.
 

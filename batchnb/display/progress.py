@@ -173,8 +173,8 @@ class Screen:
                 self._go_on(snapshot)
             self._draw(snapshot)
             if ended:
-                self._finished = True
                 self._publish_again(snapshot)
+                self._finished = True
 
     def _go_on(self, snapshot: Snapshot) -> None:
         """Have the view move again: the job was retried."""

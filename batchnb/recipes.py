@@ -271,7 +271,7 @@ class Recipe:
         differing, attached = self._differing(frame, notes), self._attached(frame)
         plain = self.vary is None and isinstance(template, Template) and not self._carries
         for position, note in enumerate(notes):
-            given = next(differing)
+            given = {} if plain else next(differing)
             try:
                 if note is not None:
                     yield Question(None, note=note)
@@ -391,7 +391,7 @@ class Recipe:
             return notes
         if not self._own_media:  # a row that has an image need not say anything
             for position, cells in enumerate(zip(*values, strict=True)):
-                if all(isinstance(cell, str) and not cell.strip() for cell in cells):
+                if _are_blank(cells):
                     notes[position] = "blank: there is no text to send"
         missing = [(column, the_column(frame, column).isna().to_numpy().nonzero()[0].tolist()) for column in columns]
         for column in self._own_media:
@@ -425,6 +425,13 @@ class Recipe:
             for asking, first in samples:
                 again = None if asking is first else first[slot].digest(content)
                 yield Row(asking[slot].digest(content), content, slot, label, key, None, again, question.files)
+
+
+def _are_blank(cells: Sequence[Any]) -> bool:
+    for cell in cells:  # noqa: SIM110  # all() of a generator takes three times as long, and there are many rows
+        if not isinstance(cell, str) or cell.strip():
+            return False
+    return True
 
 
 def _beside(blocks: Sequence[dict[str, Any]], said: str | list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -299,6 +299,9 @@ def _calls_of(raw: bytes) -> list[ToolCall]:
 
 def _text_of(message: _Message) -> str | None:
     """Join the text blocks; thinking and tool blocks may stand before, between and after them."""
+    if len(message.content) == 1:  # as of most
+        block = message.content[0]
+        return block.text if block.type == "text" else None
     texts = [block.text for block in message.content if block.type == "text" and block.text is not None]
     return "".join(texts) if texts else None
 

@@ -14,7 +14,9 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from batchnb.api import Api
 from batchnb.columns import check_column
@@ -35,9 +37,6 @@ from batchnb.media import (
 )
 from batchnb.params import NOT_SENT, unsent
 from batchnb.recipes import MediaReader
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["Given", "Reader", "attachments_of", "count_tokens", "for_check"]
 
@@ -172,6 +171,9 @@ def attachments_of(frame: pd.DataFrame, images: Any, documents: Any) -> Given:
     columns: dict[str, tuple[Hashable, ...]] = {}
     shared: list[Attachment] = []
     for kind, given in (("document", documents), ("image", images)):
+        if isinstance(given, pd.Series):
+            name = "the name of a column" if given.name is None else repr(given.name)
+            raise InputError(f"{ARGUMENTS[kind]} takes columns by their names: give {name}, not its values. {NOT_SENT}")
         items = given if isinstance(given, list | tuple) and not _is_column(frame, given) else [given]
         items = [item for item in items if not is_nothing(item)]
         columns[kind] = tuple(item for item in items if _is_column(frame, item))

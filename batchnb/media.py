@@ -132,7 +132,7 @@ def url_block(kind: str, url: str) -> dict[str, Any]:
 
 def is_list(value: Any) -> bool:
     """Tell whether a cell holds several: a list, a tuple, or a NumPy array of objects, as Parquet files bring them."""
-    return isinstance(value, list | tuple) or getattr(getattr(value, "dtype", None), "hasobject", False) is True
+    return isinstance(value, list | tuple) or (type(value).__name__ == "ndarray" and value.dtype.hasobject)
 
 
 def is_nothing(value: Any) -> bool:

@@ -165,6 +165,7 @@ def test_a_column_goes_before_a_file_of_its_name(frame, photo, monkeypatch):
         ("front.png", "images= 'front.png' is neither a column of the frame nor a file"),
         (pdf(), "images= this image is of type application/pdf"),
         (7, "images= int is neither a path"),
+        (pd.Series([png(1)], name="front"), "images= takes columns by their names: give 'front', not its values"),
     ],
 )
 def test_what_is_neither_is_said(frame, images, said):

@@ -13,9 +13,10 @@ from batchnb.costing import Ask, price_at_most, price_of
 from batchnb.counting import Counted, Plan, check_sample, count, plan_of
 from batchnb.deliveries import with_cache
 from batchnb.delivery import Delivery
-from batchnb.display import Estimate, Range
+from batchnb.display import Estimate
 from batchnb.history import Earlier, earlier, recipe_key
 from batchnb.outputs import expected_output
+from batchnb.snapshot import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ def estimate_of(
         duplicates=len(plan.again),
         skipped=plan.skipped,
         counted=counted.fit.counted if counted.fit else 0,
-        input_tokens=None if counted.fit is None else Range(*map(round, counted.fit.total)),
+        input_tokens=None if counted.fit is None else Interval(*map(round, counted.fit.total)),
         most_output_tokens=sum(ask.limits.max_tokens for ask in plan.to_send),
         output_source=source,
         price=None if price is None else _price_words(price),
@@ -88,7 +89,7 @@ def _outputs(plan: Plan, output: float, before: Earlier | None) -> dict[str, Any
         half = 2.58 * before.spread * math.sqrt(number + number**2 / before.answers)
     most = float(sum(ask.limits.max_tokens for ask in plan.to_send))
     ends = [round(min(most, max(number, number * output + off))) for off in (-half, 0.0, half)]
-    return {"output_tokens": Range(*ends)}
+    return {"output_tokens": Interval(*ends)}
 
 
 def _priced(
@@ -99,7 +100,7 @@ def _priced(
     prices, asks = workspace.prices, plan.to_send
     if fit is None:
         nothing = not plan.unsent and prices.price(recipe.model) is not None
-        return dict.fromkeys(names) | ({"cost": Range(0.0, 0.0, 0.0), "worst": 0.0} if nothing else {})
+        return dict.fromkeys(names) | ({"cost": Interval(0.0, 0.0, 0.0), "worst": 0.0} if nothing else {})
     expected = price_of(prices, asks, fit.each, output)
     worst = price_at_most(prices, asks, fit, cache, plan.marked)
     if expected is None or worst is None:
@@ -115,7 +116,7 @@ def _priced(
         of_others([plan.asked[digest] for digest in plan.again]), of_others(plan.reused),
     )  # fmt: skip
     dollars = [None if amount is None else float(amount) for amount in found]
-    cost = Range(*(float(amount) for amount in (low, expected, high) if amount is not None))
+    cost = Interval(*(float(amount) for amount in (low, expected, high) if amount is not None))
     return dict(zip(names, [cost, *dollars], strict=True))
 
 

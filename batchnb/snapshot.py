@@ -7,8 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
-__all__ = ["COUNTS", "BatchLine", "Caching", "ErrorKind", "RequestCounts", "Snapshot", "Usual"]
+__all__ = ["COUNTS", "BatchLine", "Caching", "ErrorKind", "Interval", "RequestCounts", "Snapshot", "Usual"]
+
+
+class Interval(NamedTuple):
+    """A number that is not known exactly: what it is at least, most likely, and at most."""
+
+    low: float
+    expected: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)

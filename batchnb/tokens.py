@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from batchnb.sampling import spread, student
+from batchnb.snapshot import Interval
 
-__all__ = ["CONFIDENCE", "FIRST", "Fit", "Interval", "Line", "Size", "choose", "fit", "further", "size_of"]
+__all__ = ["CONFIDENCE", "FIRST", "Fit", "Line", "Size", "choose", "fit", "further", "size_of"]
 
 #: Requests counted at first; more, until the interval is no wider than WIDTH of what is expected, or MOST are counted.
 FIRST, MOST, WIDTH = 48, 192, 0.1
@@ -29,14 +30,6 @@ CONFIDENCE = 0.99
 
 #: Of the requests that are not text alone, no length tells the tokens.
 _FILES = (b'"type":"image"', b'"type":"document"', b'"type":"container_upload"')
-
-
-class Interval(NamedTuple):
-    """A number that is not known exactly: what it is at least, most likely, and at most."""
-
-    low: float
-    expected: float
-    high: float
 
 
 class Size(NamedTuple):

@@ -5,7 +5,7 @@ Importing this package loads neither ipywidgets nor IPython nor tqdm; the first 
 
 from __future__ import annotations
 
-from batchnb.display.estimate import Estimate, Range
+from batchnb.display.estimate import Estimate
 from batchnb.display.job_html import summary_html
 from batchnb.display.job_view import Job, JobView
 from batchnb.display.pilot import FULL_PRICE, PilotRow, PilotView, pilot_text
@@ -28,7 +28,6 @@ __all__ = [
     "PilotView",
     "Preview",
     "PreviewRow",
-    "Range",
     "RequestCounts",
     "Snapshot",
     "TextProgress",

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from batchnb.display import units
 from batchnb.display.estimate_html import facts_table
+from batchnb.snapshot import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Estimate", "Range"]
-
-
-class Range(NamedTuple):
-    """A number that is not known exactly: what it is at least, most likely, and at most."""
-
-    low: float
-    expected: float
-    high: float
+__all__ = ["Estimate"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -44,15 +37,15 @@ class Estimate:
         Rows with nothing to send.
     counted : int
         Requests whose input tokens were counted.
-    input_tokens : Range or None
+    input_tokens : Interval or None
         Tokens of all prompts. In 99 of 100 samples the true number lies from `low` to `high`. None: none was counted.
-    output_tokens : Range or None
+    output_tokens : Interval or None
         Tokens of all replies as earlier ones let expect; one number where they are assumed. None: none is to be sent.
     most_output_tokens : int
         Tokens of all replies, should every one be as long as ``max_tokens`` allows.
     output_source : str
         Where the expected output tokens are from, in words.
-    cost : Range or None
+    cost : Interval or None
         Dollars at batch prices, without caching: `low` and `high` for the tokens' own. None: not known.
     worst : float or None
         Dollars at most: input tokens at their highest, every reply as long as ``max_tokens`` allows.
@@ -75,11 +68,11 @@ class Estimate:
     duplicates: int
     skipped: int
     counted: int
-    input_tokens: Range | None
-    output_tokens: Range | None
+    input_tokens: Interval | None
+    output_tokens: Interval | None
     most_output_tokens: int
     output_source: str
-    cost: Range | None
+    cost: Interval | None
     worst: float | None
     without_batching: float | None
     saved_duplicates: float | None
@@ -110,7 +103,7 @@ class Estimate:
         for name in (field.name for field in fields(self) if field.name != "notes"):
             value = getattr(self, name)
             if name in ("input_tokens", "output_tokens", "cost"):
-                row |= {f"{name}_{part}": None if value is None else getattr(value, part) for part in Range._fields}
+                row |= {f"{name}_{part}": None if value is None else getattr(value, part) for part in Interval._fields}
             else:
                 row[name] = value
         return pd.DataFrame([row])

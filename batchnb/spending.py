@@ -132,7 +132,10 @@ def limited(
     if over and (limit.if_over == "refuse" or (not fitting and job is None)):
         output, _ = expected_output(recipe, earlier(ledger, recipe.spec(), prices))
         expected = price_of(prices, plan.to_send, np.asarray(fit.each), output)
-        raise InputError(_refusal(recipe, plan, start, most, expected, fitting, notes, delivery))
+        said = _refusal(recipe, plan, start, most, expected, fitting, notes, delivery)
+        if job is not None and job.state == "open":
+            said += f" What was recorded before goes on as it was: batchnb.attach({job.id!r}).cancel() stops it."
+        raise InputError(said)
     return delivery
 
 

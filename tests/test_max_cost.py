@@ -172,6 +172,18 @@ def test_a_log_says_at_the_end_what_was_held_back(frame, workspace):
     assert log.getvalue().endswith("Run the cell again with a higher max_cost.\n")
 
 
+def test_a_limit_refused_for_a_job_that_is_under_way_says_that_it_goes_on(frame, workspace, simulator):
+    simulator.inject(Fault("rate_limited", on="create", times=-1))
+    limit = worst(frame, workspace)
+    job = submit(frame, workspace, max_cost=limit * 1.1)
+    with pytest.raises(InputError, match=rf"goes on as it was: batchnb\.attach\('{job.id}'\)\.cancel\(\) stops it"):
+        submit(frame, workspace, max_cost=limit / 2)
+    assert not job.done()
+    job.cancel()
+    job.result(SECONDS)
+    assert sent(simulator) == []
+
+
 def test_running_the_cell_again_goes_on_only_with_a_higher_limit(frame, workspace, simulator):
     limit = worst(frame, workspace) / 6
     first = submit(frame, workspace, max_cost=limit, if_over="stop")

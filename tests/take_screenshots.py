@@ -1,7 +1,7 @@
 """Makes the pictures of the README and of notebooks/pictures: ``python tests/take_screenshots.py [--narrow FOLDER]``.
 
-Each of a running job, one that ended with errors, and the list of jobs, in JupyterLab's light and dark theme. With
-``--narrow``, in a narrow page instead, into another folder. Needs Chromium, as the browser tests do.
+Each of a running job, one that ended with errors, the list of jobs, an estimate and a pilot, in JupyterLab's light and
+dark theme. With ``--narrow``, in a narrow page instead, into another folder. Needs Chromium, as the browser tests do.
 """
 
 from __future__ import annotations
@@ -52,6 +52,17 @@ job = df.batch.submit(
     batch_size=24,
 )"""
 JOBS = "batchnb.jobs()"
+ESTIMATE = """\
+df.batch.estimate("review", "Summarize in ten words: {review}", max_tokens=100)"""
+# Fonts for the other languages may be missing where the pictures are made.
+PILOT = """\
+df[df["language"] == "en"].batch.pilot(
+    "review",
+    "Is this review good or bad? {review}",
+    n=6,
+    labels=["positive", "negative", "neutral"],
+    gold="sentiment",
+)"""
 
 
 def main() -> None:
@@ -65,7 +76,7 @@ def main() -> None:
         serve(Path(scratch), APPS["lab"]) as lab,
         launch_chromium() as browser,
     ):
-        path = lab.write("pictures", SETUP, ERRORS, RUNNING, JOBS)
+        path = lab.write("pictures", SETUP, ERRORS, RUNNING, JOBS, ESTIMATE, PILOT)
         with lab.open(browser, path, width=600 if narrow else 860, height=1400) as page:
             page.run(0, 1)
             page.output(1).get_by_text(re.compile(r"Ended, \d+ rows failed")).wait_for()
@@ -73,10 +84,13 @@ def main() -> None:
             page.output(2).get_by_text("6 of 10 batches ended").wait_for()
             page.run(3)
             page.output(3).get_by_text("english").first.wait_for()
+            page.run(4, 5)
+            page.output(5).get_by_text("as batches").wait_for()
             for name, theme in THEMES.items():
                 with page.theme(theme):
-                    for number, what in enumerate(("errors", "running", "jobs"), start=1):
-                        area = page.output(number).locator(".jp-OutputArea-output").first
+                    for number, what in enumerate(("errors", "running", "jobs", "estimate", "pilot"), start=1):
+                        areas = page.output(number).locator(".jp-OutputArea-output")
+                        area = areas.last if what == "pilot" else areas.first  # a line about its price comes first
                         area.screenshot(path=folder / f"{what}-{name}.png")
 
 

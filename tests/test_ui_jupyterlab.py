@@ -172,6 +172,9 @@ def test_text_from_data_is_inert_in_views_previews_and_errors(lab, browser):
         assert page.raw.evaluate("window.pwned") is None
         assert dialogs == []
         assert page.raw.locator("img[src=x]").count() == 0
+        page.output(4).locator("mjx-container").wait_for()
+        assert preview.inner_text().count("$") >= 2
+        assert page.raw.locator(".batchnb-job mjx-container").count() == 0
 
 
 def test_every_word_of_a_view_and_every_part_of_its_bar_is_legible_on_light_and_dark(lab, browser):

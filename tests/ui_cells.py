@@ -73,6 +73,8 @@ simulator.inject(Fault("slow_batch", seconds=36_000))
 live = frame.batch.submit(HOSTILE, "Is this good? {" + HOSTILE + "}", name=HOSTILE)""",
     "frame.batch.preview(HOSTILE)",
     "ended.errors()",
+    # What stands between two dollars elsewhere is drawn as mathematics.
+    "from IPython.display import HTML\nHTML('<p>$x^2$</p>')",
     AFTER,
 )
 

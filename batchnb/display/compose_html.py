@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from batchnb.display import units
-from batchnb.display.html import Html, style, tag, text
+from batchnb.display.html import Html, tag, text, view
 from batchnb.display.job_html import badge, dot, note_html
 from batchnb.display.preview_html import preview_html
 
@@ -119,4 +119,4 @@ def made_html(code: str | None, problem: str, job: Html) -> Html:
 
 
 def _card(*parts: Html | None) -> Html:
-    return tag("div", style(), *parts, class_="batchnb-job batchnb-compose", role="group", aria_label="Composer")
+    return view(*parts, name="compose", label="Composer")

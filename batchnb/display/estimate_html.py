@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from batchnb.display.html import Html, style, tag, text
+from batchnb.display.html import Html, tag, text, view
 from batchnb.display.job_html import badge, dot, note_html
 
 __all__ = ["facts_table"]
@@ -30,11 +30,8 @@ def facts_table(
         "div", badge(mark), tag("b", title, class_="batchnb-name"), dot(),
         tag("bdi", text(model, 80), class_="batchnb-model batchnb-muted"), class_="batchnb-head",
     )  # fmt: skip
-    return tag(
-        "div", style(), head, tag("div", *(_fact(*fact) for fact in facts), class_="batchnb-prompts"),
-        *map(note_html, notes),
-        class_="batchnb-job batchnb-estimate", role="group", aria_label=title,
-    )  # fmt: skip
+    shown = tag("div", *(_fact(*fact) for fact in facts), class_="batchnb-prompts")
+    return view(head, shown, *map(note_html, notes), name="estimate", label=title)
 
 
 def _fact(name: str, lines: Sequence[str]) -> Html:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from batchnb.display import units
 from batchnb.display.style import CSS
 
-__all__ = ["Html", "join", "style", "tag", "text"]
+__all__ = ["Html", "join", "style", "tag", "text", "view"]
 
 #: Characters of an attribute's value that are kept.
 ATTRIBUTE_LIMIT = 400
@@ -70,6 +70,25 @@ def tag(name: str, *children: object, **attributes: object) -> Html:
 def join(separator: str, parts: Iterable[str]) -> Html:
     """Put parts one after the other, with text between them."""
     return Html(text(separator).join(part if isinstance(part, Html) else text(part) for part in parts))
+
+
+def view(*parts: object, name: str, label: str) -> Html:
+    """Make a whole view: a style sheet and its parts.
+
+    JupyterLab (MathJax 3) and exports of notebooks (MathJax 2) take what stands between two dollars for mathematics,
+    but not within these classes.
+
+    Parameters
+    ----------
+    *parts : object
+        As `tag` takes them.
+    name : str
+        Leads its own class; empty for a job.
+    label : str
+        What it is called to who hears it.
+    """
+    classes = ("batchnb-job", name and f"batchnb-{name}", "mathjax_ignore", "tex2jax_ignore")
+    return tag("div", style(), *parts, class_=" ".join(filter(None, classes)), role="group", aria_label=label)
 
 
 def style() -> Html:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchnb.display import units, words
-from batchnb.display.html import Html, join, style, tag, text
+from batchnb.display.html import Html, join, tag, text, view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,12 +49,12 @@ def summary_html(snapshot: Snapshot) -> Html:
     """
     still = [words.retry_words(snapshot), words.open_words(snapshot)]
     ended = "" if snapshot.ended_at is None else f" · ended {units.date_time(snapshot.ended_at)}"
-    return tag(
-        "div", style(), head_html(snapshot), facts_html(snapshot), details_html(snapshot),
+    return view(
+        head_html(snapshot), facts_html(snapshot), details_html(snapshot),
         *(tag("div", line, class_="batchnb-hint") for line in still if line),
         tag("details", tag("summary", "Batches"), batches_html(snapshot)) if snapshot.batches else None,
         tag("div", text(snapshot.job_id, 80), ended, class_="batchnb-muted batchnb-small"),
-        class_="batchnb-job", role="group", aria_label=f"Batch job {units.clean(snapshot.name, 80)}",
+        name="", label=f"Batch job {units.clean(snapshot.name, 80)}",
     )  # fmt: skip
 
 

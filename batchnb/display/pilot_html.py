@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchnb.display import units
-from batchnb.display.html import Html, style, tag, text
+from batchnb.display.html import Html, tag, text, view
 from batchnb.display.job_html import badge, dot
 from batchnb.display.pilot import ANSWER_LIMIT, NOTE_LIMIT, PROMPT_LIMIT, facts_lines
 
@@ -41,10 +41,8 @@ def pilot_html(pilot: PilotView) -> Html:
         tag("tbody", *(_row(row, with_gold=pilot.with_gold) for row in pilot.rows)),
         class_="batchnb-table",
     )  # fmt: skip
-    return tag(
-        "div", style(), head, *facts, note, tag("div", table, class_="batchnb-scroll"),
-        class_="batchnb-job batchnb-pilot", role="group", aria_label="Pilot of a batch job",
-    )  # fmt: skip
+    shown = tag("div", table, class_="batchnb-scroll")
+    return view(head, *facts, note, shown, name="pilot", label="Pilot of a batch job")
 
 
 def _row(row: PilotRow, *, with_gold: bool) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchnb.display import units
-from batchnb.display.html import Html, style, tag, text
+from batchnb.display.html import Html, tag, text, view
 from batchnb.display.job_html import badge, dot
 from batchnb.display.preview import JSON_LIMIT, cut_pieces, facts_words
 
@@ -34,10 +34,10 @@ def preview_html(preview: Preview) -> Html:
         class_="batchnb-head",
     )  # fmt: skip
     system = _row("System", _prompt(text(preview.system, 1_000, lines=True))) if preview.system else None
-    return tag(
-        "div", style(), head, *(tag("div", line) for line in facts_words(preview)),
+    return view(
+        head, *(tag("div", line) for line in facts_words(preview)),
         tag("div", system, *map(_preview_row, preview.rows), class_="batchnb-prompts"),
-        class_="batchnb-job batchnb-preview", role="group", aria_label="Preview of a batch job",
+        name="preview", label="Preview of a batch job",
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchnb.display import units
-from batchnb.display.html import Html, join, style, tag, text
+from batchnb.display.html import Html, join, tag, text, view
 from batchnb.display.job_html import badge, bar
 
 if TYPE_CHECKING:
@@ -28,10 +28,8 @@ def table_html(table: Table) -> Html:
         One element. Its text makes sense without its style.
     """
     as_of = f"As of {units.date_time(table.now)}. Run the cell again to open, cancel or delete a {table.noun}."
-    return tag(
-        "div", style(), lines_html(table), tag("div", as_of, class_="batchnb-hint batchnb-muted"),
-        class_=f"batchnb-job batchnb-{table.plural}", role="group", aria_label=table.plural.capitalize(),
-    )  # fmt: skip
+    hint = tag("div", as_of, class_="batchnb-hint batchnb-muted")
+    return view(lines_html(table), hint, name=table.plural, label=table.plural.capitalize())
 
 
 def lines_html(table: Table) -> Html:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from batchnb.errors import TemplateError
 
-__all__ = ["CellError", "cell_text", "spec_text"]
+__all__ = ["CellError", "cell_text", "is_missing", "spec_text"]
 
 
 class CellError(TemplateError):
@@ -50,7 +50,7 @@ def cell_text(value: Any, column: Hashable = None) -> str:
     """
     if isinstance(value, str):
         return str.__str__(value)  # the characters, also where a subclass (an Enum) prints as something else
-    if _is_missing(value):
+    if is_missing(value):
         return ""
     if isinstance(value, bytes | bytearray | memoryview):
         _refuse_bytes(value, column)
@@ -75,7 +75,7 @@ def spec_text(value: Any, spec: str, column: Hashable = None) -> str:
     CellError
         The spec does not fit the value.
     """
-    if _is_missing(value):
+    if is_missing(value):
         return ""
     whole = _whole(value)
     try:
@@ -93,7 +93,8 @@ def spec_text(value: Any, spec: str, column: Hashable = None) -> str:
         raise CellError(message, column=column) from error
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Tell whether a cell holds no value: None, NaN, NA or NaT."""
     if value is None:
         return True
     if isinstance(value, str | int | float):  # most cells, without the slow look at abstract classes
@@ -125,7 +126,7 @@ def _json_text(value: Any, column: Hashable) -> str:
     def plain(inner: Any) -> Any:
         if isinstance(inner, bytes | bytearray | memoryview):
             _refuse_bytes(inner, column)
-        if _is_missing(inner):
+        if is_missing(inner):
             return None
         if isinstance(inner, set | frozenset):
             # The order of a set changes from one Python process to the next, and a changed prompt is bought again.

@@ -11,9 +11,9 @@ import msgspec
 
 from batchnb import tokens
 from batchnb.costing import Ask, Limits
-from batchnb.errors import ApiError, InputError
+from batchnb.errors import ApiError
 from batchnb.inputs import count_tokens
-from batchnb.params import NOT_SENT
+from batchnb.params import check_whole
 from batchnb.preflight import raise_refusal
 from batchnb.pricing import PriceTable
 from batchnb.recipes import PARAMS
@@ -252,7 +252,6 @@ def _count(api: Api, prices: PriceTable, recipe: Recipe, requests: dict[int, dic
 
 def check_sample(n: Any, seed: Any) -> None:
     """Raise InputError unless these choose a sample."""
-    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
-        raise InputError(f"n is a whole number of at least 1, not {n!r}. {NOT_SENT}")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise InputError(f"seed is a whole number, not {seed!r}. {NOT_SENT}")
+    if n is not None:
+        check_whole("n", n, 1)
+    check_whole("seed", seed)

@@ -13,7 +13,7 @@ from batchnb.errors import ApiError, InputError
 from batchnb.inputs import count_tokens
 from batchnb.ledger import Ledger
 from batchnb.params import NOT_SENT
-from batchnb.preflight import _warn
+from batchnb.preflight import warn
 from batchnb.pricing import PriceTable
 from batchnb.recipes import Recipe
 
@@ -63,14 +63,14 @@ def with_cache(
     shared = _shared(recipe, frame, position)
     if isinstance(shared, str):
         if cache != "auto":
-            _warn(f'cache="{cache}" will bring nothing: {shared}. Put what is the same for all rows into system=.')
+            warn(f'cache="{cache}" will bring nothing: {shared}. Put what is the same for all rows into system=.')
         return _decided(delivery, why=f"no cache: {shared}")
     tokens = _count(api, shared, recipe) if is_worth_counting(cache, recipe.model, shared) else None
     earlier = {} if tokens is None else ledger.warming.hit_rates(recipe.model)
     price = prices.price(recipe.model) or prices.default
     choice = choose(cache, recipe.model, shared, tokens, requests, price, earlier)
     if choice.warning:
-        _warn(choice.warning)
+        warn(choice.warning)
     return _decided(delivery, choice.cache, fills=choice.fills, why=choice.why, tokens=choice.shared_tokens)
 
 

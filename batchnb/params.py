@@ -19,6 +19,7 @@ from batchnb.thinking import check_budget, checked_effort, room_to_think, thinki
 __all__ = [
     "NOT_SENT",
     "check_names",
+    "check_whole",
     "checked_row",
     "merged",
     "shared_params",
@@ -86,6 +87,13 @@ def check_names(params: Mapping[str, Any], allowed: frozenset[str], where: str) 
 def unsent(error: InputError) -> str:
     """Give what an error says as a sentence, followed by the good news, once."""
     return f"{str(error).removesuffix(NOT_SENT).rstrip(' .')}. {NOT_SENT}"
+
+
+def check_whole(name: str, value: Any, least: int | None = None) -> None:
+    """Raise InputError unless an argument is a whole number, of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
+        wanted = "a whole number" if least is None else f"a whole number of at least {least}"
+        raise InputError(f"{name} is {wanted}, not {value!r}. {NOT_SENT}")
 
 
 def _check_max_tokens(value: Any, where: str) -> None:

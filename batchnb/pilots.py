@@ -15,7 +15,7 @@ import msgspec
 import pandas as pd
 
 from batchnb.capabilities import LONG_OUTPUT
-from batchnb.cells import cell_text
+from batchnb.cells import cell_text, is_missing
 from batchnb.columns import check_column, column_values
 from batchnb.details import parts_of
 from batchnb.display import FULL_PRICE, PilotRow, PilotView, call_bar, pilot_html, pilot_text
@@ -24,7 +24,7 @@ from batchnb.frames import names_of, shown_names, with_columns
 from batchnb.job import Job
 from batchnb.ledger import NewJob, Row
 from batchnb.messages import Calls
-from batchnb.params import NOT_SENT
+from batchnb.params import NOT_SENT, check_whole
 from batchnb.preflight import check_first
 from batchnb.pricing import Usage
 from batchnb.projection import Projection, project
@@ -43,10 +43,8 @@ __all__ = ["Pilot", "run"]
 
 def run(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: Any, *, gold: Any, seed: Any) -> Pilot:
     """Have a sample of the frame's rows answered one by one, and give what came. See ``df.batch.pilot``."""
-    for name, value, least in (("n", n, 1), ("seed", seed, None)):
-        if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
-            wanted = "a whole number" if least is None else f"a whole number of at least {least}"
-            raise InputError(f"{name} is {wanted}, not {value!r}. {NOT_SENT}")
+    check_whole("n", n, 1)
+    check_whole("seed", seed)
     if LONG_OUTPUT in recipe.betas:
         # Messages would refuse each request for good, and a refused question is not asked in a batch either.
         raise InputError(f"A pilot asks through Messages, and the beta {LONG_OUTPUT!r} is for batches only. {NOT_SENT}")
@@ -72,10 +70,7 @@ def _rows(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe) -> list[Row
     if recipe.replicate:
         return rows
     newest = workspace.ledger.askings.newest(row.digest for row in rows)
-    return [
-        row if row.digest == digest else row._replace(digest=digest, question=row.digest)
-        for row, digest in zip(rows, newest, strict=True)
-    ]
+    return [row.under(digest) for row, digest in zip(rows, newest, strict=True)]
 
 
 def _sample(rows: Sequence[Row], n: int, seed: int) -> list[int]:
@@ -99,9 +94,8 @@ def _ask(
     shipment = Shipment.of(ledger, recipe)
     if shipment:
         list(shipment.noted(rows))
-        missed = list(ledger.files.missed(set(digests) - unsent, time.time()))
+        missed = shipment.plan(digests, unsent, time.time())
         unsent |= set(missed)
-        shipment.plan(digests, unsent, time.time())
     if unsent:
         first = next(place for place, row in enumerate(rows) if row.digest in unsent)
         asked = [row for row in rows if row.digest in unsent]
@@ -145,7 +139,7 @@ def _new_job(recipe: Recipe, digests: Sequence[bytes], envelopes: Sequence[Envel
         id=f"pilot_{named.hexdigest()}",
         name=f"pilot: {recipe.column} → {shown_names(recipe.reply, recipe.into)}",
         recipe=spec,
-        envelopes=tuple((envelope, recipe.betas, recipe.reply.spec()) for envelope in envelopes),
+        envelopes=recipe.recorded(envelopes),
         # Of a batch that resolve() or retry() may make of them; these bytes are the least limit that guides name.
         batch_size=len(digests),
         max_bytes=32_000_000,
@@ -321,14 +315,14 @@ class Pilot:
         golds = {name: column_values(taken.frame, column) for name, column in taken.gold.items()}
         for place, (label, status) in enumerate(zip(taken.frame.index, self._statuses, strict=True)):
             values = [(name, self._answers[name].iloc[place]) for name in names]
-            wanted = [(name, column[place]) for name, column in golds.items() if not _is_missing(column[place])]
+            wanted = [(name, column[place]) for name, column in golds.items() if not is_missing(column[place])]
             agrees = [one for column in self._agrees.values() if (one := column[place]) is not None]
             yield PilotRow(
                 label=str(label),
                 prompt=str(about[place]),
                 answer=_told(values),
                 status=status,
-                note=None if _is_missing(errors[place]) else str(errors[place]),
+                note=None if is_missing(errors[place]) else str(errors[place]),
                 gold=_told(wanted),
                 agrees=all(agrees) if agrees else None,
             )
@@ -336,7 +330,7 @@ class Pilot:
 
 def _told(values: Sequence[tuple[str, Any]]) -> str | None:
     """Write answers for people: a single one as it is, several by name; None where there are none."""
-    there = [(name, value) for name, value in values if not _is_missing(value)]
+    there = [(name, value) for name, value in values if not is_missing(value)]
     if not there:
         return None
     return str(there[0][1]) if len(values) == 1 else ", ".join(f"{name}: {value}" for name, value in there)
@@ -357,7 +351,7 @@ def _mix(answers: pd.Series[Any]) -> dict[Any, int] | None:
 def _agreeing(values: list[Any], golds: list[Any], statuses: list[str], column: Hashable) -> list[bool | None]:
     """Compare answers with the gold ones; None where one of the two is missing."""
     return [
-        None if status not in PAID or _is_missing(gold) else _text(value, column) == _text(gold, column)
+        None if status not in PAID or is_missing(gold) else _text(value, column) == _text(gold, column)
         for value, gold, status in zip(values, golds, statuses, strict=True)
     ]
 
@@ -366,8 +360,4 @@ def _text(value: Any, column: Hashable) -> Any:
     """Give a cell as it is written into prompts, so that 1 and 1.0 are equal; of several labels, in no order."""
     if isinstance(value, list | tuple | set):
         return sorted(cell_text(item, column) for item in value)
-    return None if _is_missing(value) else cell_text(value, column)
-
-
-def _is_missing(value: Any) -> bool:
-    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+    return None if is_missing(value) else cell_text(value, column)

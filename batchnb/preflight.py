@@ -25,7 +25,7 @@ from batchnb.recipes import PARAMS, Recipe
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check_first", "check_model", "heard_by", "raise_refusal", "stacklevel_of_user", "warn_of_change"]
+__all__ = ["check_first", "check_model", "heard_by", "raise_refusal", "stacklevel_of_user", "warn", "warn_of_change"]
 
 #: Models that rows name for themselves, of which the server is asked at most.
 MOST_MODELS = 5
@@ -53,7 +53,8 @@ def heard_by(listener: Callable[[str], object]) -> Iterator[None]:
         _listener.reset(token)
 
 
-def _warn(message: str, category: type[Warning] = UserWarning) -> None:
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the user's own line, or tell whoever hears this thread; see `heard_by`."""
     listener = _listener.get()
     if listener is None or _action(message, category) == "error":
         warnings.warn(message, category, stacklevel=stacklevel_of_user())
@@ -76,7 +77,7 @@ def warn_of_change(
     """Warn where rows are about to be asked again because their recipe has changed. Touches no network."""
     again = asked_again(ledger, frame, recipe, digests, unsent)
     if again is not None:
-        _warn(again, RecipeChangedWarning)
+        warn(again, RecipeChangedWarning)
 
 
 def stacklevel_of_user() -> int:
@@ -119,7 +120,7 @@ def check_first(
             api.count_tokens(params, recipe.betas)
     except ApiError as error:
         raise_refusal(error, str(params.get("model")), api, prices)
-        _warn(f"The first request could not be checked before sending ({error}). It is sent all the same.")
+        warn(f"The first request could not be checked before sending ({error}). It is sent all the same.")
         if error.status is None:  # a server that does not answer would not tell of models either
             return
     own = question.envelope == PARAMS
@@ -168,7 +169,7 @@ def check_model(
         raise InputError(f"{where}{found} {NOT_SENT}")
     said = notice(model, name)
     if said is not None and name not in _noticed:
-        _warn(said)
+        warn(said)
         _noticed.add(name)
 
 

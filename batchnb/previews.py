@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from batchnb.columns import column_values
 from batchnb.counting import plan_of
 from batchnb.display import Preview, PreviewRow, preview_html, preview_text
-from batchnb.errors import ApiError, CredentialsError, InputError
+from batchnb.errors import ApiError, CredentialsError
 from batchnb.estimates import estimate_of
 from batchnb.inputs import for_check
 from batchnb.media import file_source, shown, with_sources
-from batchnb.params import NOT_SENT
+from batchnb.params import check_whole
 from batchnb.recipes import BLOCKS, CONTENT, MESSAGES, PARAMS
 
 if TYPE_CHECKING:
@@ -119,8 +119,7 @@ def _preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, filled: 
 
 def first_rows(frame: pd.DataFrame, n: Any) -> range:
     """Give the positions of the first `n` rows, or raise InputError."""
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise InputError(f"n is a whole number of at least 1, not {n!r}. {NOT_SENT}")
+    check_whole("n", n, 1)
     return range(min(n, len(frame)))
 
 

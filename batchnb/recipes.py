@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -220,6 +220,10 @@ class Recipe:
     def envelopes(self) -> tuple[Envelope, ...]:
         """Give the JSON around a row's part, one for each of ``SLOTS`` that this recipe can need."""
         return self._envelopes(self.replicate)
+
+    def recorded(self, envelopes: Iterable[Envelope]) -> tuple[tuple[Envelope, tuple[str, ...], dict[str, Any]], ...]:
+        """Give envelopes as a job is recorded with them: each with the beta headers, and with the reply asked for."""
+        return tuple((envelope, self.betas, self.reply.spec()) for envelope in envelopes)
 
     def _envelopes(self, replicate: str) -> tuple[Envelope, ...]:
         single = isinstance(self.template, str) or self.template is None

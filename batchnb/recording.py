@@ -85,7 +85,7 @@ class _Asked:
         """Give the rows as they are to be recorded, under the digests that were chosen for them."""
         rows = self.rows or self.recipe.rows(self.frame)
         for row, digest in zip(self.shipment.delivered(rows) if self.shipment else rows, self.digests, strict=True):
-            yield row if row.digest == digest else row._replace(digest=digest, question=row.digest)
+            yield row.under(digest)
 
 
 def record_job(
@@ -123,9 +123,7 @@ def record_job(
         id=asked.job_id,
         name=wishes.name or f"{recipe.column} → {shown_names(recipe.reply, recipe.into)}",
         recipe=recipe.spec(),
-        envelopes=tuple(
-            (envelope, recipe.betas, recipe.reply.spec()) for envelope in (asked.shipment or recipe).envelopes()
-        ),
+        envelopes=recipe.recorded((asked.shipment or recipe).envelopes()),
         batch_size=plan_batch_size(len(asked.unsent), batch_size=wishes.batch_size, max_requests=max_requests),
         max_bytes=max_bytes,
         retries=wishes.retries,
@@ -151,9 +149,8 @@ def _read(ledger: Ledger, frame: pd.DataFrame, recipe: Recipe, rows: list[Row] |
     questions = dict.fromkeys(digest for digest in digests if digest is not None)
     unsent, missed = list(ledger.jobs.unsent(questions, "new" if known is None else "rerun")), list[bytes]()
     if shipment:
-        missed = list(ledger.files.missed(questions.keys() - set(unsent), time.time()))
+        missed = shipment.plan(digests, unsent, time.time())
         unsent += missed
-        shipment.plan(digests, unsent, time.time())
     return _Asked(frame, recipe, rows, digests, shipment, job_id, known, unsent, missed)
 
 

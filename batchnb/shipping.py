@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from batchnb.errors import InputError
@@ -55,14 +55,16 @@ class Shipment:
             self._files.append(row.files)
             yield row
 
-    def plan(self, digests: Sequence[bytes | None], unsent: Iterable[bytes], now: float) -> None:
+    def plan(self, digests: Sequence[bytes | None], unsent: Collection[bytes], now: float) -> list[bytes]:
         """Decide how each file travels, and find out which the server does not have.
+
+        Gives the questions that failed since the server no longer had a file of theirs: they are to be sent, too.
 
         Parameters
         ----------
         digests : sequence of bytes or None
             What each of the rows noted asks.
-        unsent : iterable of bytes
+        unsent : collection of bytes
             Those of them that are to be sent.
         now : float
             Seconds since the epoch.
@@ -80,8 +82,11 @@ class Shipment:
             own = {medium.sha256 for medium in files} & self._inline
             if sum(base64_size(sizes[sha256]) for sha256 in own) > MOST_INLINE:
                 self._inline -= own
-        needed = {medium.sha256 for digest in unsent for medium in named[digest]}
+        waiting = set(unsent)
+        missed = list(self._ledger.files.missed((digest for digest in named if digest not in waiting), now))
+        needed = {medium.sha256 for digest in (*unsent, *missed) for medium in named[digest]}
         self._absent = self._ledger.files.absent(needed - self._inline, now)
+        return missed
 
     def spool(self, now: float) -> None:
         """Keep the bytes of what is to be uploaded beside the ledger, so that they outlive this process.

@@ -63,6 +63,10 @@ class Row(NamedTuple):
     question: bytes | None = None
     files: tuple[Medium, ...] = ()
 
+    def under(self, digest: bytes | None) -> Row:
+        """Give the row as it asks under the digest that was chosen for it: its own, or that of a later asking."""
+        return self if digest == self.digest else self._replace(digest=digest, question=self.digest)
+
 
 @dataclass(frozen=True, slots=True)
 class NewJob:

@@ -300,14 +300,15 @@ class Job(Answered):
 
     def snapshot(self) -> Snapshot:
         """Give what a view may show of the job now. Touches no network."""
-        record, ledger = self._record, self._workspace.ledger
-        facts = self._facts(patient=record.state != "ended")
-        watcher = self._workspace.watcher
+        ledger, watcher = self._workspace.ledger, self._workspace.watcher
         failing = watcher.is_failing(self._number)
-        return state.snapshot_of(
-            record, facts, ledger, simulated=self.simulated, failing=failing, failure=watcher.failure,
-            forecasts=self._workspace.forecasts,
-        )  # fmt: skip
+        with ledger.consistently():  # or rows that are sent meanwhile would be neither unsent nor in a batch
+            record = self._record
+            facts = self._facts(patient=record.state != "ended")
+            return state.snapshot_of(
+                record, facts, ledger, simulated=self.simulated, failing=failing, failure=watcher.failure,
+                forecasts=self._workspace.forecasts,
+            )  # fmt: skip
 
     def _facts(self, *, patient: bool = False) -> state.Facts:
         """Count what became of the rows, unless nothing can have changed since the last time.

@@ -557,3 +557,18 @@ def test_no_key_is_in_any_file_of_the_ledger_nor_in_what_is_shown(home, capsys):
     for secret in (key, key[-12:], base64.b64encode(key.encode()).decode(), hashlib.sha256(key.encode()).hexdigest()):
         assert secret.encode() not in written
         assert secret not in shown
+
+
+# Reading what belongs together
+
+
+def test_what_is_read_together_is_of_one_moment(home: Path, ledger: Ledger):
+    job = create(ledger, "a", "b")
+    other = Ledger(home, SCOPE)
+    with ledger.consistently():
+        assert ledger.batches.of_job(job) == []
+        send(other, job)  # by another process, between two readings
+        assert ledger.batches.of_job(job) == []
+        assert ledger.rows.count_unsent(job) == 2
+    assert ledger.rows.count_unsent(job) == 0
+    other.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from batchnb.ledger.askings import Askings
@@ -97,6 +98,10 @@ class Ledger:
         except BaseException:
             self.close()
             raise
+
+    def consistently(self) -> AbstractContextManager[None]:
+        """Have all that is read meanwhile be of one moment, whatever other threads and processes write. Only reads."""
+        return self._store.consistently()
 
     def foreign_revision(self) -> int:
         """Give a value that differs whenever another process has written since."""

@@ -216,6 +216,20 @@ class Store:
         with self._lock, self._errors():
             yield self._db
 
+    @contextlib.contextmanager
+    def consistently(self) -> Iterator[None]:
+        """Have all that is read meanwhile be of one moment, whatever other threads and processes write. Only reads."""
+        with self._lock, self._errors():
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("COMMIT")
+
     def foreign_revision(self) -> int:
         """Give a value that differs whenever another process has written since."""
         with self.read() as db:

@@ -80,7 +80,7 @@ def _request_lines(ledger: Ledger, number: int, names: Mapping[bytes, str], ids:
 
 def _described(ledger: Ledger, record: JobRecord, prices: PriceTable, *, simulated: bool) -> dict[str, Any]:
     facts = facts_of(ledger, record.number, prices)
-    models = {line.model for line in ledger.rows.usage(record.number)} or {record.recipe["shared"]["model"]}
+    models = {line.model for line in ledger.tallies.of_job(record.number).lines} or {record.recipe["shared"]["model"]}
     return {
         "batchnb": {"format": 1},
         "simulated": simulated,

@@ -98,7 +98,9 @@ def allowance_of(ledger: Ledger, job: JobRecord, prices: PriceTable) -> Allowanc
     prices : PriceTable
         The prices.
     """
-    spent = costs_of(ledger.rows.spent(job.number), prices)
+    of_batches = ledger.tallies.of_job(job.number).of_batches
+    bought = [line for batch in ledger.rows.bought(job.number) for line in of_batches.get(batch, ())]
+    spent = costs_of(bought, prices)
     found = Allowance.of(job.delivery, spent, ledger.rows.in_flight(job.number))
     if found is None or found.is_worth_a_batch:
         return found

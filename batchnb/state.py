@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from batchnb.history import Earlier, costs_of, earlier, recipe_key, sum_of
-from batchnb.ledger import BatchRecord, JobRecord, Ledger, UsageLine
+from batchnb.ledger import BatchRecord, JobRecord, Kind, Ledger, UsageLine
 from batchnb.pricing import PriceTable, Usage
-from batchnb.results import UNPAID
 from batchnb.schedule import usual
 from batchnb.snapshot import COUNTS, BatchLine, Caching, ErrorKind, RequestCounts, Snapshot, Usual
 
 if TYPE_CHECKING:
     from batchnb.api import BatchInfo
-    from batchnb.ledger.rows import UsageLine
 
 __all__ = [
     "Facts",
@@ -79,13 +77,13 @@ class Facts:
 
 def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
     """Count what became of a job's rows."""
-    record, rows = ledger.jobs.by_number(number), ledger.rows
-    outcomes = rows.outcomes(number)
-    unseen = record.rows - sum(outcomes.values())
-    if unseen > 0:  # of a batch made elsewhere, whose rows are known by their results only
-        name = "missing" if record.state == "ended" and not rows.is_undecided(number) else "pending"
-        outcomes[name] = outcomes.get(name, 0) + unseen
-    lines = rows.usage(number)
+    record, tally = ledger.jobs.by_number(number), ledger.tallies.of_job(number)
+    outcomes, lines = tally.outcomes, tally.lines
+    if record.recipe.get("attached") and record.state == "ended" and not ledger.rows.is_undecided(number):
+        # The rows of a batch made elsewhere are known by their results only.
+        unseen = outcomes.pop("pending", 0)
+        if unseen:
+            outcomes["missing"] = outcomes.get("missing", 0) + unseen
     usage = sum((line.usage for line in lines), Usage())
     cost = sum_of(costs_of(lines, prices))
     in_batches = sum_of(costs_of([line._replace(batch=True) for line in lines], prices))
@@ -93,13 +91,19 @@ def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
         outcomes=outcomes,
         usage=usage,
         cost=None if cost is None else float(cost),
-        errors=tuple(rows.errors(number)),
-        retryable=ledger.jobs.count_releasable(number, "retry") if outcomes.keys() & UNPAID else 0,
+        errors=tuple(_error(ledger, record, kind) for kind in tally.kinds),
+        retryable=tally.failed,
         usual=None if record.state == "ended" else _usual(ledger, record),
         caching=_caching(ledger, record, lines, prices),
         each=None if in_batches is None or not usage.requests else float(in_batches / usage.requests),
         before=None if record.state == "ended" or lines else earlier(ledger, record.recipe, prices, without=number),
     )
+
+
+def _error(ledger: Ledger, job: JobRecord, kind: Kind) -> ErrorKind:
+    key = ledger.tallies.key_at(job.number, kind.first)
+    row = kind.first // job.recipe.get("samples", 1)
+    return ErrorKind(kind.kind, kind.rows, f"row {row}" if key is None else f"key {key}")
 
 
 def _caching(ledger: Ledger, job: JobRecord, lines: Sequence[UsageLine], prices: PriceTable) -> Caching:
@@ -237,7 +241,7 @@ def batch_frame(ledger: Ledger, number: int, prices: PriceTable) -> pd.DataFrame
     The cost is that of a batch's answers to the job's own rows: over all batches they add up to what the job's answers
     cost, but for those that came one by one, which are in no batch. It is missing where a price is unknown.
     """
-    used = ledger.rows.usage_of_batches(number)
+    used = ledger.tallies.of_job(number).of_batches
     rows = [
         _row(batch, sum_of(costs_of(used.get(batch.id, ()), prices)))
         for batch in ledger.batches.of_job(number)

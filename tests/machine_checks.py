@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from batchnb.ledger.tallies import Tallies
+from batchnb.pricing import Usage
 from batchnb.requests import custom_id
 
 if TYPE_CHECKING:
@@ -60,6 +62,14 @@ NEVER = {
                          WHERE l.state <> 'ended' AND o.request IS NOT NULL)""",
 }  # fmt: skip
 
+ROWS_BY_OUTCOME = """
+    SELECT CASE WHEN j.request IS NULL THEN 'skipped' ELSE COALESCE(a.outcome, 'pending') END, a.error, COUNT(*)
+    FROM job_rows AS j LEFT JOIN answers AS a ON a.request = j.request WHERE j.job = ? GROUP BY 1, 2"""
+
+TOKENS = """
+    SELECT COALESCE(SUM(input_tokens), 0), COALESCE(SUM(output_tokens), 0), COUNT(*) FROM answers
+    WHERE origin IS NOT NULL AND request IN (SELECT request FROM job_rows WHERE job = ?)"""
+
 #: Jobs with which something can be done.
 JOBS = {
     "any": "1",
@@ -68,6 +78,17 @@ JOBS = {
     "failed": f"id IN (SELECT job FROM ({ROWS}) WHERE outcome NOT IN ('succeeded', 'invalid'))",
     "lost": f"id IN (SELECT job FROM ({ROWS}) WHERE lost)",
 }
+
+
+class _Reader:
+    """A connection as the ledger's parts take it, for reading."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        yield self._db
 
 
 class Checks:
@@ -111,7 +132,8 @@ class Checks:
     def last_claim(self) -> dict[str, str]:
         """Give the custom_ids and texts of the newest batch that still has its requests."""
         found = self._all(
-            "SELECT digest, content FROM requests WHERE batch = (SELECT MAX(batch) FROM requests) ORDER BY id"
+            "SELECT digest, content FROM requests JOIN contents ON request = id"
+            " WHERE batch = (SELECT MAX(batch) FROM requests) ORDER BY id"
         )
         return {custom_id("7", digest): json.loads(content) for digest, content in found}
 
@@ -219,16 +241,36 @@ class Checks:
                 found = self._all(query)
                 assert not found, f"{why}: {found}"
             self._check_paid()
+            self._check_counts()
         finally:
             self._db.execute("ROLLBACK")
+
+    def _check_counts(self) -> None:
+        """Rows are counted, batch by batch, as counting all of them gives."""
+        tallies = Tallies(_Reader(self._db))
+        for number, recipe in self._all("SELECT number, recipe FROM jobs"):
+            tally = tallies.of_job(number)
+            if json.loads(recipe).get("attached"):
+                continue  # not all of its rows are known yet
+            outcomes, errors = Counter(), Counter()
+            for outcome, error, rows in self._all(ROWS_BY_OUTCOME, number):
+                outcomes[outcome] += rows
+                errors[error] += rows
+            assert tally.outcomes == outcomes
+            del errors[None]
+            assert {kind.kind: kind.rows for kind in tally.kinds} == errors
+            used = self._all(TOKENS, number)[0]
+            total = sum((line.usage for line in tally.lines), Usage())
+            assert (total.input_tokens, total.output_tokens, total.requests) == used
 
     def _check_paid(self) -> None:
         """A paid answer neither changes nor goes, was bought for that question, and is the echo of it."""
         answers = {
             digest: (outcome, result, content)
             for digest, outcome, result, content in self._all(
-                "SELECT r.digest, a.outcome, a.result, r.content FROM answers AS a"
-                " JOIN requests AS r ON r.id = a.request WHERE a.outcome IN ('succeeded', 'invalid')"
+                "SELECT r.digest, a.outcome, a.result, c.content FROM answers AS a"
+                " JOIN requests AS r ON r.id = a.request JOIN contents AS c ON c.request = r.id"
+                " WHERE a.outcome IN ('succeeded', 'invalid')"
             )
         }
         for digest, (outcome, result, content) in answers.items():

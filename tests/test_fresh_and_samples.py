@@ -311,9 +311,15 @@ def test_a_ledger_of_the_first_version_goes_on(bench: Bench):
         db.executescript(STEPS[0])
         db.execute("ATTACH ? AS old", (str(old),))
         tables = [name for (name,) in db.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")]
+        kept = {
+            "requests": "(SELECT * FROM old.requests JOIN old.contents ON request = id)",
+            "answers": "(SELECT a.*, COALESCE(o.model, '') AS model, o.geo FROM old.answers AS a"
+                       " LEFT JOIN old.origins AS o ON o.id = a.origin)",
+        }  # fmt: skip
         for table in tables:
             columns = ", ".join(name for _, name, *_ in db.execute(f"PRAGMA main.table_info({table})"))
-            db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM old.{table}")
+            source = kept.get(table, f"old.{table}")
+            db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM {source}")
         db.execute("PRAGMA main.user_version = 1")
     db.close()
     job = bench.submit(texts(3))

@@ -228,7 +228,7 @@ def test_a_row_that_cannot_be_read_leaves_no_half_a_job(ledger):
 def test_creating_a_job_again_gives_the_one_that_is_there(ledger):
     first = create(ledger, "a", None, "b")
     assert create(ledger, "something", "else") == first
-    assert ledger.rows.outcomes(first) == {"pending": 2, "skipped": 1}
+    assert ledger.tallies.of_job(first).outcomes == {"pending": 2, "skipped": 1}
     assert len(ledger.jobs.all()) == 1
 
 
@@ -267,7 +267,7 @@ def test_usage_counts_an_answer_for_several_rows_once(ledger):
     job = create(ledger, "a", "a", "b")
     batch = send(ledger, job)
     ledger.batches.record(batch, [answer("a"), answer("b")])
-    (line,) = ledger.rows.usage(job)
+    (line,) = ledger.tallies.of_job(job).lines
     assert (line.usage.input_tokens, line.usage.output_tokens, line.usage.requests) == (6, 4, 2)
 
 
@@ -340,8 +340,8 @@ def test_recording_answers_twice_changes_nothing(ledger):
     for _ in range(2):
         ledger.batches.record(batch, answers)
         assert results_of(ledger, job) == [b'"A"', b'"E"']
-        assert ledger.rows.outcomes(job) == {"errored": 1, "succeeded": 1}
-        assert ledger.rows.usage(job)[0].usage.requests == 2
+        assert ledger.tallies.of_job(job).outcomes == {"errored": 1, "succeeded": 1}
+        assert ledger.tallies.of_job(job).lines[0].usage.requests == 2
 
 
 @pytest.mark.parametrize("paid", ["succeeded", "invalid"])
@@ -369,8 +369,9 @@ def test_answers_that_belong_to_another_batch_are_not_taken(ledger):
     job = create(ledger, "a", "b")
     first = claim(ledger, job, max_requests=1)
     second = claim(ledger, job, max_requests=1)
+    ledger.batches.accepted(first.id, "msgbatch_1", times={})
     ledger.batches.record(first.id, [answer("a"), answer("b")])
-    assert ledger.rows.outcomes(job) == {"pending": 1, "succeeded": 1}
+    assert ledger.tallies.of_job(job).outcomes == {"pending": 1, "succeeded": 1}
     assert ledger.batches.unanswered(second.id) == 1
 
 
@@ -380,7 +381,7 @@ def test_requests_without_a_result_are_missing_once_the_batch_is_collected(ledge
     ledger.batches.record(batch, [answer("a")])
     for _ in range(2):
         ledger.batches.collected(batch)
-        assert ledger.rows.outcomes(job) == {"missing": 1, "succeeded": 1}
+        assert ledger.tallies.of_job(job).outcomes == {"missing": 1, "succeeded": 1}
 
 
 def test_a_job_ends_when_no_row_waits(ledger):
@@ -439,7 +440,7 @@ def test_what_no_batch_ever_held_is_asked_again_by_running_the_cell_again(ledger
         job = create(ledger, text, id=f"job_{number}")
         batch = claim(ledger, job)
         ledger.batches.refuse(batch.id, error_type=error, message="No.")
-        assert ledger.rows.outcomes(job) == {"errored": 1}
+        assert ledger.tallies.of_job(job).outcomes == {"errored": 1}
         assert list(ledger.jobs.unsent([digest_of(text)])) == ([digest_of(text)] if "rerun" in rules else [])
         assert ledger.jobs.release(job, rule) == (rule in rules)
         assert results_of(ledger, job) == [None if rule in rules else refused_result(error, "No.")]
@@ -474,7 +475,7 @@ def test_a_job_that_had_ended_before_another_sent_its_rows_decides_about_them_to
     lost(ledger, second)
     assert ledger.batches.resolve(first, send=send_again) == 1
     assert ledger.jobs.by_number(first).state == "open"
-    assert ledger.rows.outcomes(first) == ({"pending": 1} if send_again else {"missing": 1})
+    assert ledger.tallies.of_job(first).outcomes == ({"pending": 1} if send_again else {"missing": 1})
 
 
 def test_sending_a_lost_batch_again_leaves_the_rows_of_another_job_to_its_own_decision(ledger):
@@ -497,7 +498,7 @@ def test_what_was_read_of_a_batch_before_it_was_lost_is_kept_and_can_be_retried(
     ledger.batches.record(batch, [answer("a"), answer("b", "errored", "billing_error")])
     ledger.batches.lose(batch, "gone")
     assert ledger.batches.resolve(job, send=True) == 3
-    assert ledger.rows.outcomes(job) == {"succeeded": 1, "errored": 1, "pending": 1}
+    assert ledger.tallies.of_job(job).outcomes == {"succeeded": 1, "errored": 1, "pending": 1}
     assert ledger.rows.count_unsent(job) == 1
     assert ledger.jobs.release(job, "retry") == 1
 

@@ -15,12 +15,14 @@ from batchnb.ledger.batches import Batches, BatchRecord, Fits
 from batchnb.ledger.copies import COPIED, hold_back_copied
 from batchnb.ledger.files import FileRecord, Files, KnownFile
 from batchnb.ledger.foreign import Foreign, ForeignBatch
-from batchnb.ledger.jobs import JobRecord, Jobs, NewJob, Row
+from batchnb.ledger.jobs import JobRecord, Jobs, NewJob
 from batchnb.ledger.owners import Owner
 from batchnb.ledger.pilots import Call, Pilots
-from batchnb.ledger.rows import Origin, RowAnswer, Rows, UsageLine
+from batchnb.ledger.questions import ForgottenError, Row
+from batchnb.ledger.rows import Origin, RowAnswer, Rows
 from batchnb.ledger.spool import Spool
 from batchnb.ledger.store import Store, make_private_folder
+from batchnb.ledger.tallies import Kind, Tallies, UsageLine
 from batchnb.ledger.terms import ATTACHED, LIVE
 from batchnb.ledger.warming import Warming
 
@@ -33,8 +35,10 @@ __all__ = [
     "FileRecord",
     "Fits",
     "ForeignBatch",
+    "ForgottenError",
     "JobRecord",
     "Jobs",
+    "Kind",
     "KnownFile",
     "Ledger",
     "NewJob",
@@ -59,6 +63,8 @@ class Ledger:
     ----------
     jobs : Jobs
     rows : Rows
+    tallies : Tallies
+        What became of jobs' rows, counted.
     askings : Askings
     batches : Batches
     foreign : Foreign
@@ -85,10 +91,11 @@ class Ledger:
         except BaseException:
             self.owner.release()
             raise
-        self.batches = Batches(self._store)
+        self.tallies = Tallies(self._store)
+        self.batches = Batches(self._store, self.tallies)
         self.foreign = Foreign(self._store, self.batches)
         self.files = Files(self._store, Spool(home / "files" / self.path.stem))
-        self.jobs = Jobs(self._store, self.foreign, self.files)
+        self.jobs = Jobs(self._store, self.foreign, self.files, self.tallies)
         self.rows = Rows(self._store)
         self.askings = Askings(self._store)
         self.warming = Warming(self._store)

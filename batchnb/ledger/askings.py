@@ -9,7 +9,7 @@ from typing import TypeVar
 from batchnb.ledger.store import Store
 from batchnb.results import PAID
 
-__all__ = ["CHUNK", "Askings", "chunks"]
+__all__ = ["CHUNK", "Askings", "chunks", "marks"]
 
 #: Rows (several of them for a row of many samples) written or read at a time, so that no step holds them all.
 CHUNK = 5_000
@@ -44,7 +44,7 @@ class Askings:
             return
         for chunk in chunks(digests):
             firsts = list({digest for digest in chunk if digest is not None})
-            query = f"SELECT DISTINCT question FROM requests WHERE question IN ({', '.join('?' * len(firsts))})"
+            query = f"SELECT DISTINCT question FROM requests WHERE question IN ({marks(len(firsts))})"
             with self._store.read() as db:
                 newest = {
                     first: db.execute(_ASKINGS, {"first": first}).fetchone()[0]
@@ -74,8 +74,8 @@ class Askings:
         """
         unfinished = """
             SELECT 1 FROM fresh AS f JOIN jobs AS k ON k.number = f.job WHERE f.recipe = ? AND f.number = ?
-            AND (k.state <> 'ended' OR EXISTS (SELECT 1 FROM job_rows AS j WHERE j.job = k.number
-                 AND j.request IS NOT NULL AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = j.request)))
+            AND (k.state <> 'ended' OR EXISTS (SELECT 1 FROM job_requests AS j WHERE j.job = k.number
+                 AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = j.request)))
         """
         with self._store.read() as db:
             last = db.execute("SELECT COALESCE(MAX(number), 0) FROM fresh WHERE recipe = ?", (asking,)).fetchone()[0]
@@ -88,3 +88,8 @@ def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
     items = iter(items)
     while chunk := list(itertools.islice(items, size)):
         yield chunk
+
+
+def marks(many: int) -> str:
+    """Give the places of so many values in a statement, which may come twice in it."""
+    return ", ".join(f"?{number}" for number in range(1, many + 1))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
+import itertools
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import msgspec
@@ -10,7 +12,8 @@ import msgspec
 from batchnb.delivery import MARK_BYTES
 from batchnb.errors import JobStateError, LedgerError
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import ATTACHED, LIVE, UNSENT
+from batchnb.ledger.tallies import Tallies
+from batchnb.ledger.terms import ATTACHED, HELD, LIVE, REOPENED, UNPAID_ANSWER, unsent
 from batchnb.requests import BODY_END, BODY_START, item_size
 from batchnb.results import PAID, Answer, refused_result
 from batchnb.schemas import Reply, reply_from_spec
@@ -21,25 +24,28 @@ __all__ = ["BatchRecord", "Batches", "Fits"]
 #: Tells whether so many requests, of so many characters and bytes, may be sent.
 Fits = Callable[[int, int, int], bool]
 
+_ANSWER = (
+    "request", "batch", "outcome", "error", "origin", "input_tokens", "output_tokens", "cache_read", "cache_write_5m",
+    "cache_write_1h", "result",
+)  # fmt: skip
+
 #: Write one answer, unless a paid one stands there.
 RECORD = f"""
-    INSERT INTO answers SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM requests WHERE digest = ? AND batch = ?
-    ON CONFLICT (request) DO UPDATE SET
-        batch = excluded.batch, outcome = excluded.outcome, error = excluded.error, model = excluded.model,
-        input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
-        cache_read = excluded.cache_read, cache_write_5m = excluded.cache_write_5m,
-        cache_write_1h = excluded.cache_write_1h, geo = excluded.geo, result = excluded.result
+    INSERT INTO answers ({", ".join(_ANSWER)})
+    SELECT id, batch, :outcome, :error, :origin, :input, :output, :read, :written_5m, :written_1h, :result
+    FROM requests WHERE digest = :digest AND batch = :batch
+    ON CONFLICT (request) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _ANSWER[1:])}
     WHERE answers.outcome NOT IN {PAID}
 """
 
 #: Answer what waits to be sent, and only canceled jobs wanted.
-CANCEL_UNSENT = """
-    INSERT INTO answers
-    SELECT id, NULL, 'canceled', 'canceled', '', 0, 0, 0, 0, 0, NULL, CAST('{"type":"canceled"}' AS BLOB) FROM requests
+_CANCEL_UNSENT = f"""
+    {UNPAID_ANSWER} SELECT id, NULL, 'canceled', 'canceled', CAST('{{"type":"canceled"}}' AS BLOB) FROM requests
     WHERE batch IS NULL AND id NOT IN (SELECT request FROM answers)
-    AND id IN (SELECT o.request FROM jobs AS k JOIN job_rows AS o ON o.job = k.number WHERE k.state = 'canceling')
-    AND id NOT IN (SELECT o.request FROM jobs AS k JOIN job_rows AS o ON o.job = k.number
-                   WHERE k.state = 'open' AND o.request IS NOT NULL)
+    AND id IN (SELECT o.request FROM jobs AS k CROSS JOIN job_requests AS o ON o.job = k.number
+               WHERE k.state = 'canceling')
+    AND id NOT IN (SELECT o.request FROM jobs AS k CROSS JOIN job_requests AS o ON o.job = k.number
+                   WHERE k.state = 'open')
 """
 
 
@@ -77,8 +83,9 @@ _COLUMNS = ", ".join(field.name for field in fields(BatchRecord))
 class Batches:
     """Batches and what they bring."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, tallies: Tallies) -> None:
         self._store = store
+        self._tallies = tallies
 
     # Reading
 
@@ -146,8 +153,9 @@ class Batches:
     def items(self, number: int) -> Iterator[tuple[str, bytes, bytes, bytes, bytes]]:
         """Read the requests of a batch as (label, digest, head, content, tail)."""
         query = """
-            SELECT r.label, r.digest, e.head, r.content, e.tail
-            FROM requests AS r JOIN envelopes AS e ON e.id = r.envelope WHERE r.batch = ? ORDER BY r.id
+            SELECT c.label, r.digest, e.head, c.content, e.tail
+            FROM requests AS r JOIN contents AS c ON c.request = r.id JOIN envelopes AS e ON e.id = r.envelope
+            WHERE r.batch = ? ORDER BY r.id
         """
         with self._store.read() as db:
             yield from db.execute(query, (number,))
@@ -193,31 +201,9 @@ class Batches:
         With a `cache`, room is left for the marks. `only` are the requests that may be taken, `without` the envelopes
         whose requests may not: see :class:`batchnb.ledger.warming.Warming`.
         """
-        chosen = f" AND r.id IN ({', '.join(map(str, only))})" if only else ""
-        chosen += f" AND r.envelope NOT IN ({', '.join(map(str, without))})" if without else ""
-        characters = "0" if fits is None else "length(CAST(r.content AS TEXT))"
-        query = f"""
-            SELECT DISTINCT r.id, length(r.label), length(e.head) + length(r.content) + length(e.tail),
-                   {characters}, length(r.content)
-            {UNSENT.replace("WHERE", "JOIN envelopes AS e ON e.id = r.envelope WHERE", 1)}{chosen}
-            ORDER BY j.position LIMIT :limit
-        """
-        mark = MARK_BYTES if cache else 0
         with self._store.transaction(durable=True) as db:
-            size = len(BODY_START) + len(BODY_END)
-            taken: list[int] = []
-            said = bytes_said = 0
-            for request, label_length, params_length, *lengths in db.execute(
-                query, {"job": job, "limit": max_requests}
-            ):
-                added = item_size(label_length, params_length + mark)
-                if taken and size + added > max_bytes:
-                    break
-                said, bytes_said = said + lengths[0], bytes_said + lengths[1]
-                if fits is not None and not fits(len(taken) + 1, said, bytes_said):
-                    break
-                taken.append(request)
-                size += added
+            with contextlib.closing(self._wanted(job, only, without, characters=fits is not None)) as wanted:
+                taken, size = _filled(wanted, max_requests, max_bytes, MARK_BYTES if cache else 0, fits)
             if not taken:
                 return None
             number = db.execute(
@@ -226,13 +212,49 @@ class Batches:
                 (owner, len(taken), size, now, len(taken), cache),
             ).lastrowid
             assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
-            claimed = db.executemany(
-                "UPDATE requests SET batch = ? WHERE id = ? AND batch IS NULL", [(number, request) for request in taken]
-            ).rowcount
-            if claimed != len(taken):
-                raise LedgerError(f"The ledger {self._store.path} changed inside a transaction. Nothing was sent.")
-            db.execute("INSERT INTO job_batches VALUES (?, ?)", (job, number))
+            self.hold(number, taken)
         return self.get(number)
+
+    def _wanted(
+        self, job: int, only: Sequence[int], without: Sequence[int], *, characters: bool
+    ) -> Generator[tuple[int, int, int, int, int]]:
+        """Give a job's unsent requests in their order: id; length of the label, the params, the row's part in bytes.
+
+        And in characters, where those are asked for.
+        """
+        chosen = f" AND r.id IN ({', '.join(map(str, only))})" if only else ""
+        chosen += f" AND r.envelope NOT IN ({', '.join(map(str, without))})" if without else ""
+        counted = "length(CAST(c.content AS TEXT))" if characters else "0"
+        joined = "CROSS JOIN contents AS c ON c.request = r.id"
+        with self._store.read() as db:
+            shared = dict(db.execute("SELECT id, length(head) + length(tail) FROM envelopes").fetchall())
+            seen: set[int] = set()
+            for request, envelope, label, content, said in db.execute(
+                f"SELECT r.id, r.envelope, length(c.label), length(c.content), {counted} {unsent(joined)} {chosen}"
+                " ORDER BY u.position, r.id",
+                {"job": job},
+            ):
+                if request not in seen:  # asked by several rows
+                    seen.add(request)
+                    yield request, label, shared[envelope] + content, content, said
+
+    def hold(self, number: int, requests: Sequence[int]) -> None:
+        """Have a batch that is being made hold requests that none holds, and note for which jobs."""
+        with self._store.transaction(durable=True) as db:
+            held = sum(
+                db.execute(
+                    "UPDATE requests SET batch = ? WHERE id BETWEEN ? AND ? AND batch IS NULL", (number, first, last)
+                ).rowcount
+                for first, last in _ranges(requests)
+            )
+            if held != len(requests):
+                raise LedgerError(f"The ledger {self._store.path} changed inside a transaction. Nothing was sent.")
+            db.execute(
+                # Of all jobs: another one that asks the same, be it open or ended, has this batch from now on, too.
+                "INSERT OR IGNORE INTO job_batches (job, batch) SELECT k.number, :batch FROM jobs AS k WHERE EXISTS"
+                f" (SELECT 1 {HELD.replace(':job', 'k.number')})",
+                {"batch": number},
+            )
 
     def accepted(self, number: int, server_id: str, *, times: Mapping[str, float | None]) -> bool:
         """Record which batch of the server this one is: durable, since it is a purchase.
@@ -272,7 +294,7 @@ class Batches:
             if done.rowcount != 1:
                 return False
             db.execute("UPDATE requests SET batch = NULL WHERE batch = ?", (number,))
-            db.execute(CANCEL_UNSENT)
+            self._cancel_unsent()
             return True
 
     def refuse(self, number: int, *, error_type: str, message: str) -> None:
@@ -280,8 +302,7 @@ class Batches:
         result = refused_result(error_type, message)
         with self._store.transaction(durable=True) as db:
             db.execute(
-                "INSERT INTO answers SELECT id, NULL, 'errored', ?, '', 0, 0, 0, 0, 0, NULL, ? FROM requests"
-                " WHERE batch = ?",
+                f"{UNPAID_ANSWER} SELECT id, NULL, 'errored', ?, ? FROM requests WHERE batch = ?",
                 (error_type, result, number),
             )
             self.let_go(number, state="submitting")
@@ -309,13 +330,15 @@ class Batches:
         with self._store.transaction(durable=True) as db:
             # Whoever has rows in them waits again, also another job that had ended.
             db.execute(
-                "UPDATE jobs SET state = 'open', ended_at = NULL WHERE state = 'ended' AND number IN (SELECT j.job FROM"
-                f" job_rows AS j JOIN requests AS r ON r.id = j.request WHERE r.batch IN ({lost}))",
+                f"UPDATE jobs SET state = {REOPENED}, ended_at = NULL WHERE state = 'ended' AND number IN"
+                f" (SELECT job FROM job_batches WHERE batch IN ({lost}))",
                 (job,),
             )
             found = db.execute(
-                "UPDATE batches SET state = CASE WHEN server_id IS NULL THEN 'uncertain' ELSE 'in_progress' END,"
-                f" note = NULL WHERE id IN ({lost})",
+                # One that has brought answers had ended.
+                "UPDATE batches SET state = CASE WHEN server_id IS NULL THEN 'uncertain' WHEN EXISTS (SELECT 1 FROM"
+                " requests AS r JOIN answers AS a ON a.request = r.id WHERE r.batch = batches.id) THEN 'ended'"
+                f" ELSE 'in_progress' END, note = NULL WHERE id IN ({lost})",
                 (job,),
             )
             return found.rowcount > 0
@@ -341,15 +364,32 @@ class Batches:
     def record(self, number: int, answers: Iterable[Answer]) -> None:
         """Write answers of a batch. Writing them again changes nothing; a paid answer is never overwritten."""
         with self._store.transaction() as db:
-            db.executemany(
-                RECORD,
-                [
-                    (number, a.outcome, a.error, a.model, a.usage.input_tokens, a.usage.output_tokens,
-                     a.usage.cache_read, a.usage.cache_write_5m, a.usage.cache_write_1h, a.geo, a.result,
-                     a.digest, number)
-                    for a in answers
-                ],
-            )  # fmt: skip
+            # It has ended, or there were no answers; when rows are counted, only such batches are looked at for them.
+            db.execute(
+                "UPDATE batches SET state = 'ended' WHERE id = ? AND state IN ('in_progress', 'canceling')", (number,)
+            )
+            origins: dict[tuple[str, str | None], int | None] = {}
+            written = []
+            for a in answers:
+                named = (a.model, a.geo)
+                if named not in origins:
+                    origins[named] = self._origin(*named)
+                written.append({
+                    "batch": number, "digest": a.digest, "outcome": a.outcome, "error": a.error,
+                    "origin": origins[named], "input": a.usage.input_tokens, "output": a.usage.output_tokens,
+                    "read": a.usage.cache_read, "written_5m": a.usage.cache_write_5m,
+                    "written_1h": a.usage.cache_write_1h, "result": a.result,
+                })  # fmt: skip
+            db.executemany(RECORD, written)
+
+    def _origin(self, model: str, geo: str | None) -> int | None:
+        """Give the number of a model and where it answered; None where no model did."""
+        if not model:
+            return None
+        with self._store.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO origins (model, geo) VALUES (?, ?)", (model, geo))
+            found = db.execute("SELECT id FROM origins WHERE model = ? AND geo IS ?", (model, geo)).fetchone()
+            return int(found[0])
 
     def collected(self, number: int) -> None:
         """Close a batch whose results have all been read, or are given up; requests without one are ``missing``."""
@@ -361,10 +401,11 @@ class Batches:
             )
             if done.rowcount == 1:
                 db.execute(
-                    "INSERT INTO answers SELECT id, ?, 'missing', 'missing', '', 0, 0, 0, 0, 0, NULL, ? FROM requests"
+                    f"{UNPAID_ANSWER} SELECT id, batch, 'missing', 'missing', ? FROM requests"
                     " WHERE batch = ? AND id NOT IN (SELECT request FROM answers)",
-                    (number, b'{"type":"missing"}', number),
+                    (b'{"type":"missing"}', number),
                 )
+                self._tallies.keep(number)
 
     def resolve(self, job: int, *, send: bool) -> int:
         """Let a job's rows of lost batches be sent again, or give the batches up; count the requests concerned."""
@@ -375,12 +416,11 @@ class Batches:
                 " AND id IN (SELECT batch FROM job_batches WHERE job = ?)",
                 (job,),
             )
-            # By its rows: a batch that another job made of them after this one had ended is noted nowhere else. One
-            # that was attached may have shown none yet.
+            # Those that still hold rows of it. One that was attached may have shown none yet.
             lost = self._select(
-                "WHERE state = 'lost' AND (id IN (SELECT r.batch FROM job_rows AS j JOIN requests AS r"
-                " ON r.id = j.request WHERE j.job = ?) OR owner = ? AND id IN (SELECT batch FROM job_batches"
-                " WHERE job = ?))",
+                "WHERE state = 'lost' AND id IN (SELECT batch FROM job_batches WHERE job = ?)"
+                " AND (owner = ? OR EXISTS (SELECT 1 FROM job_requests AS j JOIN requests AS r ON r.id = j.request"
+                " WHERE j.job = ? AND r.batch = batches.id))",
                 job, ATTACHED, job,
             )  # fmt: skip
             if send and any(batch.owner == ATTACHED for batch in lost):
@@ -394,7 +434,7 @@ class Batches:
                 else:
                     self.collected(batch.id)
             if lost:
-                db.execute("UPDATE jobs SET state = 'open', ended_at = NULL WHERE number = ?", (job,))
+                db.execute("UPDATE jobs SET state = 'open', canceled = 0, ended_at = NULL WHERE number = ?", (job,))
             return sum(batch.requests for batch in lost)
 
     def _send_again(self, number: int, job: int) -> None:
@@ -402,7 +442,7 @@ class Batches:
         with self._store.transaction(durable=True) as db:
             db.execute(
                 "UPDATE requests SET batch = NULL WHERE batch = ? AND id NOT IN (SELECT request FROM answers)"
-                " AND id IN (SELECT request FROM job_rows WHERE job = ?)",
+                " AND id IN (SELECT request FROM job_requests WHERE job = ?)",
                 (number, job),
             )
             if self.unanswered(number) == 0:
@@ -425,16 +465,56 @@ class Batches:
 
     def cancel(self, job: int) -> None:
         """Cancel a job: nothing more of it is sent, and batches that no other open job needs are to be canceled."""
-        others = (
-            "SELECT o.request FROM jobs AS k JOIN job_rows AS o ON o.job = k.number"
-            " WHERE k.state = 'open' AND o.request IS NOT NULL"
-        )
         with self._store.transaction(durable=True) as db:
-            db.execute("UPDATE jobs SET state = 'canceling' WHERE number = ? AND state = 'open'", (job,))
-            db.execute(CANCEL_UNSENT)
-            db.execute(
-                "UPDATE batches SET cancel_asked = 1 WHERE id IN (SELECT batch FROM job_batches WHERE job = ?)"
-                " AND state IN ('submitting', 'uncertain', 'in_progress')"
-                f" AND id NOT IN (SELECT batch FROM requests WHERE batch IS NOT NULL AND id IN ({others}))",
+            db.execute("UPDATE jobs SET state = 'canceling', canceled = 1 WHERE number = ? AND state = 'open'", (job,))
+            self._cancel_unsent()
+            mine = db.execute(
+                "SELECT b.id FROM job_batches JOIN batches AS b ON b.id = batch WHERE job = ?"
+                " AND b.state IN ('submitting', 'uncertain', 'in_progress')",
                 (job,),
+            ).fetchall()
+            open_too = (
+                "SELECT 1 FROM job_batches JOIN jobs AS k ON k.number = job AND k.state = 'open'"
+                f" WHERE batch = :batch AND EXISTS (SELECT 1 {HELD.replace(':job', 'k.number')})"
             )
+            for (batch,) in mine:
+                if db.execute(open_too, {"batch": batch}).fetchone() is None:
+                    db.execute("UPDATE batches SET cancel_asked = 1 WHERE id = ?", (batch,))
+
+    def _cancel_unsent(self) -> None:
+        """Answer what waits to be sent, and only canceled jobs wanted."""
+        with self._store.transaction(durable=True) as db:
+            if db.execute("SELECT 1 FROM jobs WHERE state = 'canceling' LIMIT 1").fetchone() is not None:
+                db.execute(_CANCEL_UNSENT)
+
+
+def _filled(
+    wanted: Iterable[tuple[int, int, int, int, int]], max_requests: int, max_bytes: int, mark: int, fits: Fits | None
+) -> tuple[list[int], int]:
+    """Take requests for a batch as long as it has room for them, at least one; give them, and the body's bytes."""
+    size = len(BODY_START) + len(BODY_END)
+    taken: list[int] = []
+    said = bytes_said = 0
+    for request, label, params, content, characters in itertools.islice(wanted, max_requests):
+        added = item_size(label, params + mark)
+        if taken and size + added > max_bytes:
+            break
+        said, bytes_said = said + characters, bytes_said + content
+        if fits is not None and not fits(len(taken) + 1, said, bytes_said):
+            break
+        taken.append(request)
+        size += added
+    return taken, size
+
+
+def _ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Put numbers that follow each other together: give the first and the last of each range."""
+    first = last = None
+    for number in numbers:
+        if first is None or last is None or number != last + 1:
+            if first is not None and last is not None:
+                yield first, last
+            first = number
+        last = number
+    if first is not None and last is not None:
+        yield first, last

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import LINK, UNSENT
+from batchnb.ledger.terms import UNSENT
 
 __all__ = ["COPIED", "hold_back_copied"]
 
@@ -40,20 +40,17 @@ def hold_back_copied(store: Store, batches: Batches) -> int:
             return 0
         db.execute("UPDATE meta SET value = ? WHERE name = 'file'", (here,))
         for job, created_at in db.execute("SELECT number, created_at FROM jobs WHERE state = 'open'").fetchall():
-            put = db.execute(
-                "INSERT INTO batches (state, owner, requests, bytes, intended_at, note)"
-                f" SELECT 'submitting', '', COUNT(DISTINCT r.id), 0, :at, NULL {UNSENT} HAVING COUNT(r.id) > 0",
-                {"job": job, "at": created_at},
-            )
-            if put.rowcount > 0:
-                db.execute(
-                    f"UPDATE requests SET batch = :batch WHERE id IN (SELECT r.id {UNSENT})",
-                    {"batch": put.lastrowid, "job": job},
+            waiting = [request for (request,) in db.execute(f"SELECT DISTINCT r.id {UNSENT} ORDER BY 1", {"job": job})]
+            if waiting:
+                put = db.execute(
+                    "INSERT INTO batches (state, owner, requests, bytes, intended_at)"
+                    " VALUES ('submitting', '', ?, 0, ?)",
+                    (len(waiting), created_at),
                 )
+                batches.hold(int(put.lastrowid or 0), waiting)
         held = db.execute("SELECT id, requests FROM batches WHERE state IN ('submitting', 'uncertain')").fetchall()
         for batch, _ in held:
             batches.lose(batch, COPIED, final=True)
-        db.execute(f"{LINK} WHERE b.state = 'lost'")
         # Whatever sending waited for there is not why these rows wait.
         db.execute("UPDATE jobs SET retries = 0, note = NULL WHERE state = 'open'")
         return sum(requests for _, requests in held)

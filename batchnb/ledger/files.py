@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from batchnb.ledger.spool import Spool
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import LIVE, UNSENT
+from batchnb.ledger.terms import LIVE, UNPAID_ANSWER, UNSENT
 from batchnb.media import Medium
 from batchnb.results import PAID, refused_result
 
@@ -101,8 +101,8 @@ class Files:
         with self._store.read() as db:
             return db.execute(query, {"file": file, "soon": now + SPARE}).fetchone() is not None
 
-    def link(self, named: Sequence[tuple[bytes, tuple[Medium, ...]]], after: int) -> None:
-        """Record the files that requests name, by their digests: of those made after the request of that number."""
+    def link(self, named: Sequence[tuple[int, tuple[Medium, ...]]]) -> None:
+        """Record the files that new requests name."""
         media = {medium.sha256: medium for _, files in named for medium in files}
         with self._store.transaction() as db:
             db.executemany(
@@ -110,9 +110,8 @@ class Files:
                 [(one.sha256, one.media_type, one.name, one.size) for one in media.values()],
             )
             db.executemany(
-                "INSERT OR IGNORE INTO request_files SELECT r.id, f.id FROM requests AS r, files AS f"
-                " WHERE r.digest = ? AND r.id > ? AND f.sha256 = ?",
-                [(digest, after, medium.sha256) for digest, files in named for medium in files],
+                "INSERT OR IGNORE INTO request_files SELECT ?, id FROM files WHERE sha256 = ?",
+                [(request, medium.sha256) for request, files in named for medium in files],
             )
 
     # Uploading
@@ -132,7 +131,7 @@ class Files:
         # The requests are picked as Batches.claim picks them: what that takes has been looked at.
         query = f"""
             SELECT f.id, f.sha256, f.media_type, f.name, f.bytes
-            FROM (SELECT DISTINCT r.id AS request {UNSENT} ORDER BY j.position LIMIT :requests) AS next
+            FROM (SELECT DISTINCT r.id AS request {UNSENT} ORDER BY u.position, r.id LIMIT :requests) AS next
             JOIN request_files AS n ON n.request = next.request JOIN files AS f ON f.id = n.file
             WHERE NOT ({_THERE}) LIMIT 1
         """
@@ -174,7 +173,7 @@ class Files:
         """Give every unsent request that names a file the reason why it cannot be uploaded as its outcome."""
         with self._store.transaction(durable=True) as db:
             db.execute(
-                "INSERT INTO answers SELECT id, NULL, 'errored', ?, '', 0, 0, 0, 0, 0, NULL, ? FROM requests"
+                f"{UNPAID_ANSWER} SELECT id, NULL, 'errored', ?, ? FROM requests"
                 " WHERE batch IS NULL AND id IN (SELECT request FROM request_files WHERE file = ?)"
                 " AND id NOT IN (SELECT request FROM answers)",
                 (error_type, refused_result(error_type, message), file),
@@ -193,7 +192,7 @@ class Files:
     def of_job(self, job: int) -> list[NamedFile]:
         """Give the files that a job's requests name."""
         query = """
-            SELECT DISTINCT f.sha256, f.media_type, f.name, f.bytes, f.server_id FROM job_rows AS j
+            SELECT DISTINCT f.sha256, f.media_type, f.name, f.bytes, f.server_id FROM job_requests AS j
             JOIN request_files AS n ON n.request = j.request JOIN files AS f ON f.id = n.file
             WHERE j.job = ? ORDER BY f.id
         """

@@ -10,6 +10,7 @@ import msgspec
 
 from batchnb.errors import JobStateError
 from batchnb.ledger.batches import Batches, BatchRecord
+from batchnb.ledger.questions import runs_of
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import ATTACHED, LINK
 from batchnb.requests import attached_digest
@@ -113,7 +114,7 @@ class Foreign:
                 (batch.server_id, f"batch {batch.server_id}", msgspec.json.encode(recipe).decode(), batch.requests,
                  batch.created_at or now),
             ).lastrowid  # fmt: skip
-            db.execute("INSERT INTO job_batches VALUES (?, ?)", (job, number))
+            db.execute("INSERT INTO job_batches (job, batch) VALUES (?, ?)", (job, number))
         return batch.server_id
 
     def admit(self, batch: BatchRecord, results: Sequence[tuple[str, bytes]]) -> None:
@@ -127,30 +128,39 @@ class Foreign:
                 (ATTACHED.encode(), msgspec.json.encode(reply.spec()).decode()),
             )
             found = db.execute(
-                "SELECT number, (SELECT COUNT(*) FROM job_rows WHERE job = number) FROM jobs WHERE id = ?",
+                "SELECT number, (SELECT COALESCE(MAX(position + length), 0) FROM job_runs WHERE job = number) FROM jobs"
+                " WHERE id = ?",
                 (batch.server_id,),
             ).fetchone()
             if found is None:
                 return  # another process has read it to its end, and then the job was deleted
             job, known = found
+            new = []
             for custom_id, digest in named.items():
                 added = db.execute(
-                    "INSERT OR IGNORE INTO requests (digest, envelope, label, content, batch)"
-                    " SELECT ?, id, '', x'', ? FROM envelopes WHERE digest = ?",
+                    "INSERT OR IGNORE INTO requests (digest, envelope, batch)"
+                    " SELECT ?, id, ? FROM envelopes WHERE digest = ?",
                     (digest, batch.id, ATTACHED.encode()),
                 )
                 if added.rowcount:
-                    db.execute(
-                        "INSERT INTO job_rows VALUES (?, ?, ?, ?, NULL)", (job, known, added.lastrowid, custom_id)
-                    )
-                    known += 1
+                    new.append((added.lastrowid, custom_id))
+            requests = [request for request, _ in new]
+            db.executemany("INSERT INTO contents VALUES (?, '', x'')", [(request,) for request in requests])
+            db.executemany(
+                "INSERT INTO job_runs VALUES (?, ?, ?, ?, ?)",
+                [(job, *run) for run in runs_of(requests, [None] * len(new), known)],
+            )
+            db.executemany(
+                "INSERT INTO job_keys VALUES (?, ?, ?)",
+                [(job, place, custom_id) for place, (_, custom_id) in enumerate(new, known)],
+            )
             self._batches.record(batch.id, [answer_of(named[custom_id], raw, reply) for custom_id, raw in results])
 
     def absent(self, batch: BatchRecord) -> int:
         """Count the requests of an attached batch whose results have not been seen."""
         with self._store.read() as db:
             seen = db.execute(
-                "SELECT COUNT(*) FROM job_rows AS r JOIN jobs AS j ON j.number = r.job WHERE j.id = ?",
+                "SELECT COALESCE(SUM(length), 0) FROM job_runs JOIN jobs ON number = job WHERE id = ?",
                 (batch.server_id,),
             ).fetchone()[0]
         return max(0, batch.requests - int(seen))
@@ -212,7 +222,13 @@ class Foreign:
                     db.execute("DELETE FROM recovered WHERE digest = ?", (digest,))
                 used += len(found)
             if used:
-                db.execute(f"{LINK} WHERE b.server_id IN (SELECT server_id FROM read_batches)")
+                recovered = "b.server_id IN (SELECT server_id FROM read_batches)"
+                db.execute(f"{LINK} WHERE {recovered}")
+                # Such a batch is collected, and yet may bring more.
+                db.execute(
+                    "UPDATE job_batches SET tally = NULL"
+                    f" WHERE batch IN (SELECT id FROM batches AS b WHERE {recovered})"
+                )
             db.execute(ANSWERED)
             db.execute(
                 "UPDATE batches SET state = 'refused', processing = 0 WHERE state = 'lost' AND owner <> ?"

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from batchnb.delivery import Delivery
 from batchnb.errors import JobNotFoundError, JobStateError
-from batchnb.ledger.askings import CHUNK, chunks
+from batchnb.ledger.askings import CHUNK, chunks, marks
 from batchnb.ledger.files import Files
 from batchnb.ledger.foreign import Foreign
+from batchnb.ledger.questions import Row, write_rows
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import ATTACHED, LINK, LIVE
-from batchnb.media import Medium
-from batchnb.requests import Content, Envelope
+from batchnb.ledger.tallies import Tallies
+from batchnb.ledger.terms import ATTACHED, HELD, LINK, LIVE, REOPENED, UNSENT
+from batchnb.requests import Envelope
 from batchnb.results import RETRYABLE_ERRORS
 
-__all__ = ["JobRecord", "Jobs", "NewJob", "Row"]
+__all__ = ["JobRecord", "Jobs", "NewJob"]
 
 
 _RETRYABLE = ", ".join(f"'{error}'" for error in sorted(RETRYABLE_ERRORS))
@@ -45,27 +46,6 @@ RELEASES = {
 
 #: Rows written at a time where each may hold files of a quarter of a megabyte.
 FEW = 100
-
-
-class Row(NamedTuple):
-    """A row of a frame, or one of its samples, as it enters the ledger: a question, or the reason why there is none.
-
-    `question` is the digest under which it was asked for the first time, where `digest` is a later asking. `files` are
-    those that the request names by their content, its own and those that all rows share.
-    """
-
-    digest: bytes | None
-    content: Content | None
-    envelope: int
-    label: str
-    key: str | None
-    note: str | None
-    question: bytes | None = None
-    files: tuple[Medium, ...] = ()
-
-    def under(self, digest: bytes | None) -> Row:
-        """Give the row as it asks under the digest that was chosen for it: its own, or that of a later asking."""
-        return self if digest == self.digest else self._replace(digest=digest, question=self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +90,11 @@ class JobRecord:
 class Jobs:
     """Jobs and their rows."""
 
-    def __init__(self, store: Store, foreign: Foreign, files: Files) -> None:
+    def __init__(self, store: Store, foreign: Foreign, files: Files, tallies: Tallies) -> None:
         self._store = store
         self._foreign = foreign
         self._files = files
+        self._tallies = tallies
 
     # Reading
 
@@ -152,14 +133,16 @@ class Jobs:
 
     def unsent(self, digests: Iterable[bytes], rule: str = "new") -> Iterator[bytes]:
         """Pick the questions that would be sent: nobody has asked them, or `rule` lets them be asked again."""
-        query = f"""
-            SELECT 1 FROM requests AS r LEFT JOIN answers AS a ON a.request = r.id
-            WHERE r.digest = :digest AND (r.batch IS NOT NULL OR a.request IS NOT NULL AND NOT ({RELEASES[rule]}))
-            UNION ALL SELECT 1 FROM recovered WHERE digest = :digest
+        known = f"""
+            SELECT r.digest FROM requests AS r LEFT JOIN answers AS a ON a.request = r.id WHERE r.digest IN ({{}})
+            AND (r.batch IS NOT NULL OR a.request IS NOT NULL) AND (a.request IS NULL OR NOT ({RELEASES[rule]}))
+            UNION ALL SELECT digest FROM recovered WHERE digest IN ({{}})
         """
         for chunk in chunks(digests):
+            wanted = marks(len(chunk))
             with self._store.read() as db:
-                yield from [digest for digest in chunk if db.execute(query, {"digest": digest}).fetchone() is None]
+                asked = {digest for (digest,) in db.execute(known.format(wanted, wanted), chunk)}
+            yield from (digest for digest in chunk if digest not in asked)
 
     def for_column(self, column: str, into: str, most: int = 10) -> list[JobRecord]:
         """Give the newest jobs about a column that gave the same new column, newest first."""
@@ -198,26 +181,24 @@ class Jobs:
                 db.execute("INSERT INTO fresh VALUES (?, ?, ?)", (job.asking, tag, number))
             envelopes = [self._envelope(*envelope) for envelope in job.envelopes]
             known = db.execute("SELECT COALESCE(MAX(id), 0) FROM requests").fetchone()[0]
-            total = asked = 0
-            for chunk in chunks(rows, FEW if job.heavy else CHUNK):
-                self._ask(chunk, envelopes, known)
-                db.executemany(
-                    "INSERT INTO job_rows SELECT ?, ?, (SELECT id FROM requests WHERE digest = ?), ?, ?",
-                    [(number, total + i, row.digest, row.key, row.note) for i, row in enumerate(chunk)],
-                )
-                total += len(chunk)
-                asked += sum(row.digest is not None for row in chunk)
-            self._foreign.use_recovered()
             samples = int(job.recipe.get("samples", 1))
+            written = write_rows(
+                self._store, self._files, number, rows, envelopes, samples=samples, size=FEW if job.heavy else CHUNK
+            )
             # The row that is the first to ask something new is not reused; an equal one after it is.
-            new = db.execute(
-                "SELECT COUNT(DISTINCT first) FROM (SELECT MIN(position) / ? AS first FROM job_rows"
-                " WHERE job = ? AND request > ? AND request NOT IN (SELECT request FROM answers) GROUP BY request)",
-                (samples, number, known),
-            ).fetchone()[0]
-            counts = (total // samples, asked // samples - new, number)
-            db.execute("UPDATE jobs SET rows = ?, reused = ? WHERE number = ?", counts)
-            self._link(number)
+            new = written.fresh
+            if self._foreign.use_recovered():
+                new = db.execute(
+                    "SELECT COUNT(DISTINCT first) FROM (SELECT MIN(position) / ? AS first FROM job_requests"
+                    " WHERE job = ? AND request > ? AND request NOT IN (SELECT request FROM answers) GROUP BY request)",
+                    (samples, number, known),
+                ).fetchone()[0]
+            db.execute(
+                "UPDATE jobs SET rows = ?, reused = ?, repeats = ? WHERE number = ?",
+                (written.rows // samples, written.asked // samples - new, written.repeats, number),
+            )
+            if written.old or new < written.fresh:
+                db.execute(f"{LINK} WHERE u.job = ?", (number,))
         return self.by_number(number)
 
     def _envelope(self, envelope: Envelope, betas: tuple[str, ...], reply: dict[str, Any]) -> int:
@@ -230,64 +211,41 @@ class Jobs:
             )
             return int(db.execute("SELECT id FROM envelopes WHERE digest = ?", (digest,)).fetchone()[0])
 
-    def _ask(self, rows: Sequence[Row], envelopes: Sequence[int], known: int) -> None:
-        """Record the questions that are new: those that are numbered above `known`."""
-        with self._store.transaction() as db:
-            db.executemany(
-                "INSERT INTO requests (digest, envelope, label, content, question) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (digest) DO UPDATE SET question = excluded.question"
-                " WHERE question IS NULL AND excluded.question IS NOT NULL",
-                [
-                    (row.digest, envelopes[row.envelope], row.label, row.content.sent, row.question)
-                    for row in rows
-                    if row.digest is not None and row.content is not None
-                ],
-            )
-        named = [(row.digest, row.files) for row in rows if row.files and row.digest is not None]
-        if named:
-            self._files.link(named, known)
-
-    def _link(self, number: int) -> None:
-        """Note which batches already carry requests of a job."""
-        with self._store.transaction() as db:
-            db.execute(f"{LINK} WHERE j.job = ?", (number,))
-
     def settle(self, number: int, now: float, *, held_back: str | None = None) -> bool:
         """End a job that has no row left to wait for; tell whether it has ended.
 
         A canceled job does not wait for what is not sent yet: only another open job still wants that. Nor does one
         whose rows are `held_back` by its ``max_cost``, given as it was when that was found out.
-        Rows of a lost batch stay ``pending`` but are not waited for: they need a decision. Batches that other jobs, or
-        other kernels, have made of shared requests in the meantime are noted too.
+        Rows of a lost batch stay ``pending`` but are not waited for: they need a decision.
         """
-        waiting = f"""
-            SELECT 1 FROM (
-            SELECT 1 FROM job_rows AS j JOIN requests AS r ON r.id = j.request LEFT JOIN batches AS b ON b.id = r.batch
-            WHERE j.job = :job AND b.state IS NOT 'lost'
-            AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
-            AND (r.batch IS NOT NULL
-                 OR (SELECT state <> 'canceling'
-                     AND (:held_back IS NULL OR json_extract(delivery, '$.max_cost') IS NOT :held_back)
-                     FROM jobs WHERE number = j.job))
-            UNION ALL
-            SELECT 1 FROM jobs AS o JOIN batches AS b ON b.server_id = o.id
-            WHERE o.number = :job AND b.owner = '{ATTACHED}' AND b.state IN {LIVE}
-            ) LIMIT 1
+        unsent = f"""
+            SELECT 1 FROM jobs WHERE number = :job AND state <> 'canceling'
+            AND (:held_back IS NULL OR json_extract(delivery, '$.max_cost') IS NOT :held_back)
+            AND EXISTS (SELECT 1 {UNSENT})
+        """
+        live = f"""
+            SELECT b.id FROM job_batches AS k JOIN batches AS b ON b.id = k.batch
+            WHERE k.job = :job AND b.state IN {LIVE} AND (EXISTS (
+                SELECT 1 {HELD.replace(":batch", "b.id")} AND NOT EXISTS
+                (SELECT 1 FROM answers AS a WHERE a.request = r.id)
+            ) OR b.owner = '{ATTACHED}' AND b.server_id = (SELECT id FROM jobs WHERE number = :job)) LIMIT 1
         """
         with self._store.transaction() as db:
-            if db.execute(waiting, {"job": number, "held_back": held_back}).fetchone():
-                self._link(number)
+            values = {"job": number, "held_back": held_back}
+            if db.execute(live, values).fetchone() or db.execute(unsent, values).fetchone():
                 return False
-            db.execute(
+            ended = db.execute(
                 "UPDATE jobs SET state = 'ended', ended_at = ? WHERE number = ? AND state <> 'ended'", (now, number)
             )
+            if ended.rowcount:
+                self._tallies.keep_all(number)
             return True
 
     def reopen(self, number: int) -> None:
         """Have an ended job go on: rows it shares with another job were let go to be asked again, and still wait."""
         with self._store.transaction(durable=True) as db:
             db.execute(
-                "UPDATE jobs SET state = 'open', ended_at = NULL WHERE number = ? AND state = 'ended'", (number,)
+                f"UPDATE jobs SET state = {REOPENED}, ended_at = NULL WHERE number = ? AND state = 'ended'", (number,)
             )
 
     def release(self, number: int, rule: str) -> int:
@@ -305,18 +263,18 @@ class Jobs:
                 # Only what is asked again by itself uses up the job's retries.
                 attempts = "attempts + 1" if rule == "auto" else "attempts"
                 db.executemany(f"UPDATE requests SET batch = NULL, attempts = {attempts} WHERE id = ?", chosen)
-                db.execute("UPDATE jobs SET state = 'open', ended_at = NULL, note = NULL WHERE number = ?", (number,))
+                db.execute(
+                    "UPDATE jobs SET state = 'open', canceled = 0, ended_at = NULL, note = NULL WHERE number = ?",
+                    (number,),
+                )
             return len(chosen)
-
-    def count_releasable(self, number: int, rule: str) -> int:
-        """Count the requests that `release` would let be sent again."""
-        with self._store.read() as db:
-            return len(self._releasable(db, number, rule))
 
     def _releasable(self, db: sqlite3.Connection, number: int, rule: str) -> list[tuple[int]]:
         values = {"job": number, "retries": self.by_number(number).retries}
+        if not self._tallies.has_failed(number):  # as mostly: then there is no need to look at each row
+            return []
         return db.execute(
-            "SELECT DISTINCT r.id FROM job_rows AS j JOIN requests AS r ON r.id = j.request"
+            "SELECT DISTINCT r.id FROM job_requests AS j JOIN requests AS r ON r.id = j.request"
             " JOIN answers AS a ON a.request = r.id LEFT JOIN batches AS b ON b.id = a.batch"
             # While a batch's results are still being read, its answers are not final.
             " WHERE j.job = :job AND (b.id IS NULL OR b.state = 'collected')"
@@ -342,13 +300,14 @@ class Jobs:
                     "The job goes on again: it was retried, or its cell run again. Nothing was deleted."
                 )
             orphans = db.execute(
-                "SELECT DISTINCT request FROM job_rows WHERE job = :job AND request IS NOT NULL AND request NOT IN"
-                " (SELECT request FROM job_rows WHERE job <> :job AND request IS NOT NULL)",
+                "SELECT DISTINCT request FROM job_requests WHERE job = :job AND request NOT IN"
+                " (SELECT request FROM job_requests WHERE job <> :job)",
                 {"job": number},
             ).fetchall()
             db.execute("DELETE FROM jobs WHERE number = ?", (number,))
             db.executemany("DELETE FROM answers WHERE request = ?", orphans)
             db.executemany("DELETE FROM recovered WHERE digest = (SELECT digest FROM requests WHERE id = ?)", orphans)
+            db.executemany("DELETE FROM contents WHERE request = ?", orphans)
             db.executemany("DELETE FROM requests WHERE id = ?", orphans)
             self._files.tidy()
             # One that the server has stays known, empty as it is: when the same is asked again and the answer to the

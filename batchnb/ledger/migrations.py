@@ -177,4 +177,102 @@ STEPS: tuple[str, ...] = (
     -- cache: for how long what the batch's requests share was asked to be cached ('5m', '1h'); NULL: not at all
     ALTER TABLE batches ADD COLUMN cache TEXT;
     """,
+    """
+    -- The rows of a job, run by run: positions that follow each other and ask requests that follow each other. A frame
+    -- of new questions is one run for every few thousand rows (LONGEST, in terms.py); one that repeats an earlier one,
+    -- or is skipped, is a run of its own. request NULL: nothing to send, for the reason in note.
+    CREATE TABLE job_runs (
+        job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        length INTEGER NOT NULL,
+        request INTEGER REFERENCES requests (id),
+        note TEXT,
+        PRIMARY KEY (job, position)
+    ) WITHOUT ROWID;
+    INSERT INTO job_runs
+        SELECT job, MIN(position), COUNT(*), MIN(request), NULL
+        FROM (SELECT job, position, request,
+                     position - ROW_NUMBER() OVER (PARTITION BY job, request - position ORDER BY position) AS gap
+              FROM job_rows WHERE request IS NOT NULL)
+        GROUP BY job, request - position, gap, position / 5000
+        UNION ALL SELECT job, position, 1, NULL, note FROM job_rows WHERE request IS NULL;
+    CREATE INDEX job_runs_request ON job_runs (job, request) WHERE request IS NOT NULL;
+
+    -- The names of rows, in jobs that have a key=.
+    CREATE TABLE job_keys (
+        job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        PRIMARY KEY (job, position)
+    ) WITHOUT ROWID;
+    INSERT INTO job_keys SELECT job, position, key FROM job_rows WHERE key IS NOT NULL;
+    DROP TABLE job_rows;
+
+    -- The rows that ask something, one by one; and all rows.
+    CREATE VIEW job_requests AS
+        SELECT u.job AS job, u.position + r.id - u.request AS position, r.id AS request
+        FROM job_runs AS u CROSS JOIN requests AS r ON r.id BETWEEN u.request AND u.request + u.length - 1;
+    CREATE VIEW job_rows AS
+        SELECT j.job AS job, j.position AS position, j.request AS request, k.key AS key, NULL AS note
+        FROM job_requests AS j LEFT JOIN job_keys AS k ON k.job = j.job AND k.position = j.position
+        UNION ALL
+        SELECT u.job, u.position, NULL, k.key, u.note
+        FROM job_runs AS u LEFT JOIN job_keys AS k ON k.job = u.job AND k.position = u.position
+        WHERE u.request IS NULL;
+
+    -- repeats: 0  no two of its rows ask the same
+    -- canceled: 1  by its user, who has not asked it again since
+    ALTER TABLE jobs ADD COLUMN repeats INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE jobs ADD COLUMN canceled INTEGER NOT NULL DEFAULT 0;
+
+    -- The texts of requests, apart: what is looked for and claimed lies closer together, and is written in less time.
+    CREATE TABLE contents (request INTEGER PRIMARY KEY, label TEXT NOT NULL, content BLOB NOT NULL);
+    INSERT INTO contents SELECT id, label, content FROM requests;
+    ALTER TABLE requests DROP COLUMN label;
+    ALTER TABLE requests DROP COLUMN content;
+    -- With those that no batch holds: so that what waits to be sent is found without looking at the rest.
+    DROP INDEX requests_batch;
+    CREATE INDEX requests_batch ON requests (batch);
+
+    -- Which model answered, and where: the same few for thousands of answers.
+    CREATE TABLE origins (id INTEGER PRIMARY KEY, model TEXT NOT NULL, geo TEXT);
+    CREATE UNIQUE INDEX origins_names ON origins (model, COALESCE(geo, ''));
+    INSERT INTO origins (model, geo) SELECT DISTINCT model, geo FROM answers WHERE model <> '';
+
+    -- The outcome of a request, as before; origin NULL: no model answered.
+    CREATE TABLE outcomes (
+        request INTEGER PRIMARY KEY REFERENCES requests (id),
+        batch INTEGER REFERENCES batches (id),
+        outcome TEXT NOT NULL,
+        error TEXT,
+        origin INTEGER REFERENCES origins (id),
+        input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
+        cache_read INTEGER NOT NULL DEFAULT 0,
+        cache_write_5m INTEGER NOT NULL DEFAULT 0, cache_write_1h INTEGER NOT NULL DEFAULT 0,
+        result BLOB NOT NULL
+    );
+    INSERT INTO outcomes
+        SELECT request, batch, outcome, error,
+               (SELECT id FROM origins AS o WHERE o.model = a.model AND o.geo IS a.geo),
+               input_tokens, output_tokens, cache_read, cache_write_5m, cache_write_1h, result
+        FROM answers AS a;
+    DROP TABLE answers;
+    ALTER TABLE outcomes RENAME TO answers;
+    -- Answers that no batch gave: refused, or canceled before they were sent.
+    CREATE INDEX answers_without_batch ON answers (request) WHERE batch IS NULL;
+
+    -- What a collected batch brought for the rows of a job, counted once, as JSON: see tallies.py. NULL: not yet, or no
+    -- longer true.
+    ALTER TABLE job_batches ADD COLUMN tally TEXT;
+    CREATE INDEX job_batches_batch ON job_batches (batch);
+    CREATE TRIGGER tally_of_deleted AFTER DELETE ON answers WHEN old.batch IS NOT NULL BEGIN
+        UPDATE job_batches SET tally = NULL WHERE batch = old.batch AND tally IS NOT NULL;
+    END;
+    CREATE TRIGGER tally_of_changed AFTER UPDATE ON answers BEGIN
+        UPDATE job_batches SET tally = NULL WHERE batch IN (old.batch, new.batch) AND tally IS NOT NULL;
+    END;
+    CREATE TRIGGER tally_of_moved AFTER UPDATE OF batch ON requests WHEN old.batch IS NOT NULL BEGIN
+        UPDATE job_batches SET tally = NULL WHERE batch IN (old.batch, new.batch) AND tally IS NOT NULL;
+    END;
+    """,
 )

@@ -14,10 +14,11 @@ from typing import NamedTuple
 import msgspec
 
 from batchnb.ledger.batches import Batches
-from batchnb.ledger.jobs import JobRecord, Jobs, NewJob, Row
+from batchnb.ledger.jobs import JobRecord, Jobs, NewJob
 from batchnb.ledger.owners import Owner
+from batchnb.ledger.questions import Row
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import UNSENT
+from batchnb.ledger.terms import POSITION, UNSENT
 from batchnb.results import Answer, answer_of
 from batchnb.schemas import reply_from_spec
 
@@ -77,7 +78,7 @@ class Pilots:
         return self._jobs.by_number(record.number), claims
 
     def _claim(self, job: int, now: float) -> list[int]:
-        query = f"SELECT r.id, MIN(j.position) {UNSENT} GROUP BY r.id ORDER BY 2"
+        query = f"SELECT r.id, MIN({POSITION}) {UNSENT} GROUP BY r.id ORDER BY 2"
         claims = []
         with self._store.transaction(durable=True) as db:
             for request, _ in db.execute(query, {"job": job}).fetchall():
@@ -87,8 +88,7 @@ class Pilots:
                     (self._owner.name, now),
                 ).lastrowid
                 assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
-                db.execute("UPDATE requests SET batch = ? WHERE id = ?", (number, request))
-                db.execute("INSERT INTO job_batches VALUES (?, ?)", (job, number))
+                self._batches.hold(number, [request])
                 claims.append(number)
         return claims
 
@@ -102,8 +102,8 @@ class Pilots:
             if done.rowcount != 1:
                 return None
             *item, betas, reply = db.execute(
-                "SELECT r.label, r.digest, e.head, r.content, e.tail, e.betas, e.reply FROM requests AS r"
-                " JOIN envelopes AS e ON e.id = r.envelope WHERE r.batch = ?",
+                "SELECT c.label, r.digest, e.head, c.content, e.tail, e.betas, e.reply FROM requests AS r"
+                " JOIN contents AS c ON c.request = r.id JOIN envelopes AS e ON e.id = r.envelope WHERE r.batch = ?",
                 (number,),
             ).fetchone()
         return Call(tuple(item), tuple(msgspec.json.decode(betas)), reply)

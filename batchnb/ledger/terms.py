@@ -1,8 +1,24 @@
-"""Terms that the statements about jobs and about batches share."""
+"""Terms that the statements about jobs and about batches share.
+
+Rows of jobs are kept run by run (see ``migrations.py``). Where the order of a join matters for its speed, as nearly
+always here, ``CROSS JOIN`` has SQLite keep it, and ``INDEXED BY`` names what is meant to be used.
+"""
 
 from __future__ import annotations
 
-__all__ = ["ATTACHED", "LINK", "LIVE", "UNSENT"]
+__all__ = [
+    "ATTACHED",
+    "HELD",
+    "LINK",
+    "LIVE",
+    "LONGEST",
+    "POSITION",
+    "REOPENED",
+    "RUN",
+    "UNPAID_ANSWER",
+    "UNSENT",
+    "unsent",
+]
 
 #: States in which a batch may still bring answers, or may turn out to.
 LIVE = ("submitting", "uncertain", "in_progress", "canceling", "ended")
@@ -10,14 +26,44 @@ LIVE = ("submitting", "uncertain", "in_progress", "canceling", "ended")
 #: The owner of batches that were made elsewhere: their questions are not known, so they cannot be sent again.
 ATTACHED = "attached"
 
-#: Requests of a job (:job) that wait to be put into a batch.
-UNSENT = """
-    FROM job_rows AS j JOIN requests AS r ON r.id = j.request
-    WHERE j.job = :job AND r.batch IS NULL AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
+#: Rows of one run at most: so that the run that holds a request is found near it.
+LONGEST = 5_000
+
+#: The requests (r) of a run (u), and where a row that asks one of them stands.
+RUN = "r.id BETWEEN u.request AND u.request + u.length - 1"
+POSITION = "u.position + r.id - u.request"
+
+
+def unsent(joined: str = "") -> str:
+    """Give the FROM and WHERE of a job's (:job) requests (r) that wait to be put into a batch, in their order.
+
+    A request that several rows ask comes several times. `joined` adds tables.
+    """
+    return f"""
+        FROM job_runs AS u CROSS JOIN requests AS r INDEXED BY requests_batch ON r.batch IS NULL AND {RUN} {joined}
+        WHERE u.job = :job AND NOT EXISTS (SELECT 1 FROM answers AS a INDEXED BY answers_without_batch
+                                           WHERE a.batch IS NULL AND a.request = r.id)
+    """
+
+
+UNSENT = unsent()
+
+#: A job's (:job) requests (r) that a batch (:batch) holds, by the runs near them.
+HELD = f"""
+    FROM job_runs AS u INDEXED BY job_runs_request
+    CROSS JOIN requests AS r INDEXED BY requests_batch ON r.batch = :batch AND {RUN}
+    WHERE u.job = :job AND u.request BETWEEN (SELECT MIN(id) FROM requests WHERE batch = :batch) - {LONGEST}
+                           AND (SELECT MAX(id) FROM requests WHERE batch = :batch)
 """
 
-#: Note which batches carry which jobs' requests; of those j (job_rows), r (requests) and b (batches) a WHERE picks.
-LINK = """
-    INSERT OR IGNORE INTO job_batches SELECT DISTINCT j.job, b.id FROM job_rows AS j
-    JOIN requests AS r ON r.id = j.request JOIN batches AS b ON b.id = r.batch
+#: Note which batches carry which jobs' requests; of those u (job_runs), r (requests) and b (batches) a WHERE picks.
+LINK = f"""
+    INSERT OR IGNORE INTO job_batches (job, batch) SELECT DISTINCT u.job, b.id
+    FROM job_runs AS u CROSS JOIN requests AS r ON {RUN} CROSS JOIN batches AS b ON b.id = r.batch
 """
+
+#: Write an answer that no model gave; a SELECT of these follows.
+UNPAID_ANSWER = "INSERT INTO answers (request, batch, outcome, error, result)"
+
+#: What becomes of an ended job that has something to wait for again: one that was canceled sends nothing of its own.
+REOPENED = "CASE WHEN canceled THEN 'canceling' ELSE 'open' END"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchnb.caching import FEW, RECENT, Sending, readiness
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import UNSENT
+from batchnb.ledger.terms import POSITION, unsent
 
 if TYPE_CHECKING:
     from batchnb.ledger.batches import BatchRecord
@@ -28,8 +28,9 @@ _SENDINGS = """
 #: Whether the server has refused requests of a job (:job) for good: it will refuse others just so, and one by one that
 #: would take as many calls.
 _REFUSED = """
-    SELECT 1 FROM job_rows AS j JOIN answers AS a ON a.request = j.request
-    WHERE j.job = :job AND a.batch IS NULL AND a.outcome = 'errored' LIMIT 1
+    SELECT 1 FROM job_runs AS u CROSS JOIN answers AS a INDEXED BY answers_without_batch
+    ON a.batch IS NULL AND a.request BETWEEN u.request AND u.request + u.length - 1
+    WHERE u.job = :job AND a.outcome = 'errored' LIMIT 1
 """
 
 
@@ -65,8 +66,8 @@ class Warming:
     def _first(self, job: JobRecord, now: float) -> tuple[list[int], list[int], float | None]:
         """Pick the requests that fill caches, or the envelopes whose caches are being filled, and until when."""
         query = f"""
-            SELECT r.envelope, r.id, MIN(j.position), COUNT(*)
-            {UNSENT.replace("WHERE", "JOIN envelopes AS e ON e.id = r.envelope WHERE", 1)} AND length(e.head) > 0
+            SELECT r.envelope, r.id, MIN({POSITION}), COUNT(*)
+            {unsent("CROSS JOIN envelopes AS e ON e.id = r.envelope")} AND length(e.head) > 0
             GROUP BY r.envelope
         """
         first: list[int] = []
@@ -94,7 +95,7 @@ class Warming:
         query = """
             SELECT COUNT(*), COALESCE(SUM(cache_read > 0), 0) FROM answers
             WHERE cache_read + cache_write_5m + cache_write_1h > 0
-            AND request IN (SELECT request FROM job_rows WHERE job = ?)
+            AND request IN (SELECT request FROM job_requests WHERE job = ?)
         """
         with self._store.read() as db:
             requests, hits = db.execute(query, (job,)).fetchone()

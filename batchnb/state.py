@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from batchnb.history import Earlier, costs_of, earlier, recipe_key, sum_of
-from batchnb.ledger import BatchRecord, JobRecord, Kind, Ledger, UsageLine
+from batchnb.ledger import BatchRecord, JobRecord, Kind, Ledger, Tally, UsageLine
 from batchnb.pricing import PriceTable, Usage
 from batchnb.schedule import usual
 from batchnb.snapshot import COUNTS, BatchLine, Caching, ErrorKind, RequestCounts, Snapshot, Usual
@@ -26,7 +26,7 @@ __all__ = [
     "batch_frame",
     "deadline",
     "facts_of",
-    "note_of",
+    "job_frame",
     "server_frame",
     "snapshot_of",
     "status_of",
@@ -77,13 +77,9 @@ class Facts:
 
 def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
     """Count what became of a job's rows."""
-    record, tally = ledger.jobs.by_number(number), ledger.tallies.of_job(number)
+    record = ledger.jobs.by_number(number)
+    tally = counted(ledger, record)
     outcomes, lines = tally.outcomes, tally.lines
-    if record.recipe.get("attached") and record.state == "ended" and not ledger.rows.is_undecided(number):
-        # The rows of a batch made elsewhere are known by their results only.
-        unseen = outcomes.pop("pending", 0)
-        if unseen:
-            outcomes["missing"] = outcomes.get("missing", 0) + unseen
     usage = sum((line.usage for line in lines), Usage())
     cost = sum_of(costs_of(lines, prices))
     in_batches = sum_of(costs_of([line._replace(batch=True) for line in lines], prices))
@@ -98,6 +94,37 @@ def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
         each=None if in_batches is None or not usage.requests else float(in_batches / usage.requests),
         before=None if record.state == "ended" or lines else earlier(ledger, record.recipe, prices, without=number),
     )
+
+
+def counted(ledger: Ledger, job: JobRecord) -> Tally:
+    """Count a job's rows, also those that are known by their results only: of a batch made elsewhere."""
+    tally = ledger.tallies.of_job(job.number)
+    seen_whole = job.recipe.get("attached") and job.state == "ended"
+    if seen_whole and "pending" in tally.outcomes and not ledger.rows.is_undecided(job.number):
+        unseen = tally.outcomes.pop("pending")
+        tally.outcomes["missing"] = tally.outcomes.get("missing", 0) + unseen
+    return tally
+
+
+def job_frame(ledger: Ledger, prices: PriceTable, *, simulated: bool) -> pd.DataFrame:
+    """List the jobs of a ledger, newest first, as ``batchnb.jobs().to_frame()`` describes it.
+
+    The cost is in dollars, and missing where a price is unknown; times are UTC.
+    """
+    now = time.time()
+    found: list[list[object]] = []
+    for job in ledger.jobs.all():
+        tally = counted(ledger, job)
+        cost = sum_of(costs_of(tally.lines, prices))
+        # What has ended, with all its answers, has no batch that there is something to say of.
+        is_done = job.state == "ended" and "pending" not in tally.outcomes
+        found.append([
+            job.id, job.name, utc(job.created_at), job.recipe["shared"]["model"], job.rows,
+            tally.outcomes.get("succeeded", 0), status_of(job, ledger), None if cost is None else float(cost),
+            simulated, job.note if is_done else _note(job, ledger.batches.of_job(job.number), now),
+        ])  # fmt: skip
+    columns = ["id", "name", "created", "model", "rows", "succeeded", "status", "cost", "simulated", "note"]
+    return pd.DataFrame(found, columns=columns)
 
 
 def _error(ledger: Ledger, job: JobRecord, kind: Kind) -> ErrorKind:
@@ -199,11 +226,6 @@ def _expected(
         return facts.before.cost * still_open, facts.before.words
     each = forecasts.get(recipe_key(job.recipe)) if forecasts else None
     return (None, None) if each is None else (each * still_open, "as estimated")
-
-
-def note_of(job: JobRecord, ledger: Ledger, now: float) -> str | None:
-    """Give what a person should know of a job now, if anything."""
-    return _note(job, ledger.batches.of_job(job.number), now)
 
 
 def _note(job: JobRecord, batches: Sequence[BatchRecord], now: float) -> str | None:

@@ -27,7 +27,7 @@ from batchnb.pricelist import prices_in_use
 from batchnb.pricing import PriceTable
 from batchnb.recipes import Recipe
 from batchnb.recording import Wishes, record_job
-from batchnb.state import facts_of, note_of, server_frame, status_of, utc
+from batchnb.state import job_frame, server_frame
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
 
@@ -318,16 +318,7 @@ class Workspace:
 
     def jobs(self) -> pd.DataFrame:
         """List the jobs of this ledger, newest first. Touches no network."""
-        found = []
-        for record in self.ledger.jobs.all():
-            facts = facts_of(self.ledger, record.number, self.prices)
-            found.append(
-                [record.id, record.name, utc(record.created_at), record.recipe["shared"]["model"], record.rows,
-                 facts.outcomes.get("succeeded", 0), status_of(record, self.ledger), facts.cost, self.simulated,
-                 note_of(record, self.ledger, time.time())]
-            )  # fmt: skip
-        columns = ["id", "name", "created", "model", "rows", "succeeded", "status", "cost", "simulated", "note"]
-        return pd.DataFrame(found, columns=columns)
+        return job_frame(self.ledger, self.prices, simulated=self.simulated)
 
     def batches(self, limit: int = 100) -> pd.DataFrame:
         """List the workspace's batches on the server, newest first, whoever made them. Touches the network; blocks.

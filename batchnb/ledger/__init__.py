@@ -22,7 +22,7 @@ from batchnb.ledger.questions import ForgottenError, Row
 from batchnb.ledger.rows import Origin, RowAnswer, Rows
 from batchnb.ledger.spool import Spool
 from batchnb.ledger.store import Store, make_private_folder
-from batchnb.ledger.tallies import Kind, Tallies, UsageLine
+from batchnb.ledger.tallies import Kind, Tallies, Tally, UsageLine
 from batchnb.ledger.terms import ATTACHED, LIVE
 from batchnb.ledger.warming import Warming
 
@@ -45,6 +45,7 @@ __all__ = [
     "Origin",
     "Row",
     "RowAnswer",
+    "Tally",
     "UsageLine",
 ]
 

@@ -17,12 +17,16 @@ import independent
 import msgspec
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchnb import JobNotFoundError, LedgerError, Workspace
-from batchnb.ledger import Ledger, NewJob, Row
+from batchnb.ledger import ForgottenError, Ledger, NewJob, Row
 from batchnb.ledger.jobs import RELEASES
 from batchnb.ledger.migrations import STEPS
+from batchnb.ledger.questions import runs_of
 from batchnb.ledger.store import Store
+from batchnb.ledger.terms import LONGEST
 from batchnb.pricing import Usage
 from batchnb.requests import Envelope, content_of, custom_id, digest_in, join_items, label_of
 from batchnb.results import RETRYABLE_ERRORS, Answer, refused_result
@@ -573,3 +577,64 @@ def test_what_is_read_together_is_of_one_moment(home: Path, ledger: Ledger):
         assert ledger.rows.count_unsent(job) == 2
     assert ledger.rows.count_unsent(job) == 0
     other.close()
+
+
+def test_a_canceled_job_that_is_opened_again_by_another_ones_decision_sends_nothing(ledger: Ledger):
+    first, second = create(ledger, "a"), create(ledger, "a", id="job_2")
+    batch = send(ledger, first)
+    for job in (first, second):
+        ledger.batches.cancel(job)
+    ledger.batches.lose(batch, "gone")
+    for job in (first, second):
+        assert ledger.jobs.settle(job, 2.0)
+    assert ledger.batches.resolve(first, send=True) == 1
+    ledger.jobs.reopen(second)  # as attaching it does, while there is something to wait for
+    assert ledger.jobs.by_number(second).state == "canceling"
+    ledger.batches.cancel(first)
+    assert claim(ledger, second) is None
+    assert ledger.tallies.of_job(second).outcomes == {"canceled": 1}
+    assert ledger.jobs.release(second, "retry") == 1
+    assert ledger.jobs.by_number(second).state == "open", "its user wants it again"
+
+
+# Runs
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(1, 30)), max_size=60), st.integers(0, 20))
+def test_rows_put_together_in_runs_are_the_same_rows(requests: list[int | None], start: int):
+    notes = [None if request else f"note {place}" for place, request in enumerate(requests)]
+    runs = list(runs_of(requests, notes, start))
+    rows = [
+        (position + step, request and request + step, note)
+        for position, length, request, note in runs
+        for step in range(length)
+    ]
+    assert rows == [(start + place, request, notes[place]) for place, request in enumerate(requests)]
+    following = list(range(5, 5 + 2 * LONGEST))
+    assert [length for _, length, *_ in runs_of(following, [None] * len(following), 0)] == [LONGEST, LONGEST]
+
+
+def test_a_job_of_the_same_rows_in_another_order_gets_the_same_answers(ledger: Ledger):
+    texts = [f"text {number}" for number in range(50)]
+    first = create(ledger, *texts)
+    batch = send(ledger, first)
+    ledger.batches.record(batch, [answer(text, result=text.encode()) for text in texts])
+    shuffled = [*texts[10:], None, *texts[:10], "text 3", "new"]
+    second = create(ledger, *shuffled, id="job_2")
+    assert results_of(ledger, second) == [None if text in (None, "new") else text.encode() for text in shuffled]
+    assert ledger.tallies.of_job(second).outcomes == {"succeeded": 51, "skipped": 1, "pending": 1}
+    assert ledger.tallies.of_job(second).lines[0].usage.requests == 50
+    assert ledger.jobs.by_number(second).reused == 51
+
+
+def test_a_row_without_its_content_is_refused_where_the_question_is_not_known(ledger: Ledger):
+    first = create(ledger, "a")
+    known, unknown = ({"digest": digest_of(text)} for text in "ab")
+    (plain,) = rows("a")
+    record = ledger.jobs.get("job_1")
+    job = NewJob("job_2", "", record.recipe, ((ENVELOPE, (), TextReply().spec()),), 100, BYTES, 1)
+    assert ledger.jobs.create(job, [plain._replace(content=None, **known)], 1.0).reused == 1
+    with pytest.raises(ForgottenError):
+        ledger.jobs.create(replace(job, id="job_3"), [plain._replace(content=None, **unknown)], 1.0)
+    assert ledger.jobs.find("job_3") is None
+    assert first

@@ -6,7 +6,7 @@ Whoever changes a word of a template buys every answer again, which is what the 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -38,7 +38,7 @@ _ABSENT = object()
 
 
 def asked_again(
-    ledger: Ledger, frame: pd.DataFrame, recipe: Recipe, digests: Sequence[bytes | None], unsent: set[bytes]
+    ledger: Ledger, frame: pd.DataFrame, recipe: Recipe, digests: Sequence[bytes | None], unsent: Set[bytes]
 ) -> str | None:
     """Say how many rows are to be sent that another recipe, for the same new column, has asked before, and why.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ def _action(message: str, category: type[Warning]) -> str:
 
 
 def warn_of_change(
-    ledger: Ledger, recipe: Recipe, frame: pd.DataFrame, digests: Sequence[bytes | None], unsent: set[bytes]
+    ledger: Ledger, recipe: Recipe, frame: pd.DataFrame, digests: Sequence[bytes | None], unsent: Set[bytes]
 ) -> None:
     """Warn where rows are about to be asked again because their recipe has changed. Touches no network."""
     again = asked_again(ledger, frame, recipe, digests, unsent)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +20,7 @@ from batchnb.errors import InputError
 from batchnb.ledger import Row
 from batchnb.media import Attachment, Medium, check_together, is_nothing
 from batchnb.params import NOT_SENT, check_names, checked_row, merged, unsent
+from batchnb.plaintext import text_digests, text_rows
 from batchnb.requests import Content, Envelope, blocks_of, canonical, content_of, label_of
 from batchnb.schemas import Reply, reply_from_spec
 from batchnb.templates import Template, compile_template, whole_column
@@ -267,7 +268,7 @@ class Recipe:
 
     def _filled(self, frame: pd.DataFrame, template: Template | Conversation) -> Iterator[Question]:
         columns = [column_values(frame, column) for column in template.columns]
-        notes = self._notes(frame, list(template.columns), columns)
+        notes = self.notes(frame, list(template.columns), columns)
         kept = [[value for value, note in zip(values, notes, strict=True) if note is None] for values in columns]
         prompts: Iterator[Any] = template.render_rows(kept)
         if not columns:  # the rows differ in their images alone
@@ -287,7 +288,7 @@ class Recipe:
                 raise InputError(f"{row_name(frame, position)}: {unsent(error)}") from error
 
     def _called(self, frame: pd.DataFrame, function: RowFunction) -> Iterator[Question]:
-        notes = self._notes(frame, [self.column], [column_values(frame, self.column)])
+        notes = self.notes(frame, [self.column], [column_values(frame, self.column)])
         differing, attached = self._differing(frame, notes), self._attached(frame)
         for position, (row, note) in enumerate(zip(rows_of(frame), notes, strict=True)):
             given = next(differing)
@@ -388,15 +389,14 @@ class Recipe:
             content_of({**params, "messages": messages}), PARAMS, files=self.files if files is None else files
         )
 
-    def _notes(self, frame: pd.DataFrame, columns: Sequence[Hashable], values: Sequence[list[Any]]) -> list[str | None]:
+    def notes(self, frame: pd.DataFrame, columns: Sequence[Hashable], values: Sequence[list[Any]]) -> list[str | None]:
         """Say of each row why it is skipped; None for those that are sent."""
         notes: list[str | None] = [None] * len(frame)
         if self.missing == "send":
             return notes
         if not self._own_media:  # a row that has an image need not say anything
-            for position, cells in enumerate(zip(*values, strict=True)):
-                if _are_blank(cells):
-                    notes[position] = "blank: there is no text to send"
+            for position in _blank(values):
+                notes[position] = "blank: there is no text to send"
         missing = [(column, the_column(frame, column).isna().to_numpy().nonzero()[0].tolist()) for column in columns]
         for column in self._own_media:
             held = column_values(frame, column)
@@ -412,12 +412,60 @@ class Recipe:
                 )
         return notes
 
-    def rows(self, frame: pd.DataFrame) -> Iterator[Row]:
-        """Give the rows of `frame` as the ledger takes them: each of them once for every sample."""
+    def digests(self, frame: pd.DataFrame) -> Iterator[bytes | None]:
+        """Give the digest of what each sample of each row of `frame` asks; None where a row asks nothing.
+
+        Raises
+        ------
+        InputError
+            As `questions`.
+        """
+        template = self._plain(frame)
+        if template is not None:
+            return text_digests(self, frame, template)
+        return (row.digest for row in self._rows(frame))
+
+    def rows(
+        self, frame: pd.DataFrame, digests: Sequence[bytes | None] | None = None, new: Container[bytes] = frozenset()
+    ) -> Iterator[Row]:
+        """Give the rows of `frame` as the ledger takes them: each of them once for every sample.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            The rows.
+        digests : sequence of bytes or None, optional
+            As `digests` gave them, of the same frame: then they are not made once more.
+        new : container of bytes
+            With `digests`: what is to be asked. Rows that ask other things may come without their content.
+        """
+        template = None if digests is None else self._plain(frame)
+        if template is None or digests is None:
+            return self._rows(frame)
+        return text_rows(self, frame, template, digests, new)
+
+    def _plain(self, frame: pd.DataFrame) -> Template | None:
+        """Give the template that makes the rows' texts, where they ask nothing but text."""
+        if self.vary is not None or self._carries or callable(self.template):
+            return None
+        template = self.compiled(frame)
+        return template if isinstance(template, Template) and template.columns else None
+
+    def sampled(self) -> list[tuple[Envelope, Envelope]]:
+        """Give the envelope around the text of each sample of a row: as it is asked, and as it was for the first time.
+
+        The same one twice where this is the first time.
+        """
+        return [(asking[CONTENT], first[CONTENT]) for asking, first in self._samples()]
+
+    def _samples(self) -> list[tuple[tuple[Envelope, ...], tuple[Envelope, ...]]]:
         tags = [f"*{sample}" if sample > 1 else "" for sample in range(1, self.samples + 1)]
         firsts = [self._envelopes(tag) for tag in tags]
         askings = [self._envelopes(self.replicate + tag) for tag in tags] if self.replicate else firsts
-        samples = list(zip(askings, firsts, strict=True))
+        return list(zip(askings, firsts, strict=True))
+
+    def _rows(self, frame: pd.DataFrame) -> Iterator[Row]:
+        samples = self._samples()
         keys = None if self.key is None else unique_keys(frame, self.key)
         for position, question in enumerate(self.questions(frame)):
             key = None if keys is None else keys[position]
@@ -429,6 +477,14 @@ class Recipe:
             for asking, first in samples:
                 again = None if asking is first else first[slot].digest(content)
                 yield Row(asking[slot].digest(content), content, slot, label, key, None, again, question.files)
+
+
+def _blank(values: Sequence[list[Any]]) -> list[int]:
+    """Find the rows whose cells are all blank texts."""
+    if len(values) == 1:
+        (cells,) = values
+        return [place for place, cell in enumerate(cells) if isinstance(cell, str) and (not cell or cell.isspace())]
+    return [place for place, cells in enumerate(zip(*values, strict=True)) if _are_blank(cells)]
 
 
 def _are_blank(cells: Sequence[Any]) -> bool:

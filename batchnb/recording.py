@@ -15,7 +15,7 @@ from batchnb.columns import unique_keys
 from batchnb.deliveries import with_cache
 from batchnb.delivery import Delivery
 from batchnb.frames import shown_names
-from batchnb.ledger import JobRecord, Ledger, NewJob, Row
+from batchnb.ledger import ForgottenError, JobRecord, Ledger, NewJob, Row
 from batchnb.preflight import check_first, warn_of_change
 from batchnb.pricing import PriceTable
 from batchnb.recipes import Recipe
@@ -47,16 +47,17 @@ class _Asked:
     ----------
     rows : list of Row or None
         The rows, where they are not read once more.
-    digests : list of bytes or None
-        What each sample of each row asks; None where it asks nothing.
+    firsts, digests : list of bytes or None
+        What each sample of each row asks; None where it asks nothing. The digest of its first asking, and that of the
+        asking that is chosen for it.
     shipment : Shipment or None
         How the files that they name travel.
     job_id : str
         The job's id.
     known : JobRecord or None
         The job, where the same cell ran before.
-    unsent : list of bytes
-        The questions that are to be sent, `missed` among them.
+    unsent : dict of bytes
+        The questions that are to be sent, in their order, `missed` among them.
     missed : list of bytes
         Those that failed since the server no longer had a file of theirs.
     """
@@ -64,11 +65,12 @@ class _Asked:
     frame: pd.DataFrame
     recipe: Recipe
     rows: list[Row] | None
+    firsts: list[bytes | None]
     digests: list[bytes | None]
     shipment: Shipment | None
     job_id: str
     known: JobRecord | None
-    unsent: list[bytes]
+    unsent: dict[bytes, None]
     missed: list[bytes]
 
     @property
@@ -79,11 +81,14 @@ class _Asked:
     @property
     def first(self) -> int | None:
         """Where the first row stands that is to be sent."""
-        return self.digests.index(self.unsent[0]) // self.recipe.samples if self.unsent else None
+        return self.digests.index(next(iter(self.unsent))) // self.recipe.samples if self.unsent else None
 
-    def again(self) -> Iterator[Row]:
-        """Give the rows as they are to be recorded, under the digests that were chosen for them."""
-        rows = self.rows or self.recipe.rows(self.frame)
+    def again(self, *, whole: bool = False) -> Iterator[Row]:
+        """Give the rows as they are to be recorded, under the digests that were chosen for them.
+
+        What the ledger knows comes without its content, unless they are wanted `whole`.
+        """
+        rows = self.rows or self.recipe.rows(self.frame, None if whole else self.firsts, self.unsent)
         for row, digest in zip(self.shipment.delivered(rows) if self.shipment else rows, self.digests, strict=True):
             yield row.under(digest)
 
@@ -116,7 +121,7 @@ def record_job(
         _check(api, prices, asked, asked.first)
     delivery = _delivery(api, ledger, prices, asked, wishes)
     if asked.first is not None:  # last, since what is refused asks nothing again
-        warn_of_change(ledger, recipe, frame, asked.digests, set(asked.unsent))
+        warn_of_change(ledger, recipe, frame, asked.digests, asked.unsent.keys())
     if asked.shipment:
         asked.shipment.spool(time.time())
     job = NewJob(
@@ -131,7 +136,10 @@ def record_job(
         delivery=delivery,
         heavy=asked.shipment is not None,
     )
-    recorded = ledger.jobs.create(job, asked.again(), time.time())
+    try:
+        recorded = ledger.jobs.create(job, asked.again(), time.time())
+    except ForgottenError:  # another process has deleted a job in the meantime
+        recorded = ledger.jobs.create(job, asked.again(whole=True), time.time())
     ledger.jobs.release(recorded.number, asked.rule)
     ledger.files.release(asked.missed)
     return recorded
@@ -140,24 +148,25 @@ def record_job(
 def _read(ledger: Ledger, frame: pd.DataFrame, recipe: Recipe, rows: list[Row] | None) -> _Asked:
     """Read what a frame asks, and look up what of it is to be sent."""
     shipment = Shipment.of(ledger, recipe)
-    read = rows or recipe.rows(frame)
-    digests = [row.digest for row in (shipment.noted(read) if shipment else read)]
-    if not recipe.replicate:
-        digests = list(ledger.askings.newest(digests))
+    if shipment:
+        firsts = [row.digest for row in shipment.noted(rows or recipe.rows(frame))]
+    else:
+        firsts = [row.digest for row in rows] if rows else list(recipe.digests(frame))
+    digests = firsts if recipe.replicate else list(ledger.askings.newest(firsts))
     job_id = _job_id(recipe, digests, None if recipe.key is None else unique_keys(frame, recipe.key))
     known = ledger.jobs.find(job_id)
-    questions = dict.fromkeys(digest for digest in digests if digest is not None)
-    unsent, missed = list(ledger.jobs.unsent(questions, "new" if known is None else "rerun")), list[bytes]()
+    asked = (digest for digest in digests if digest is not None)
+    unsent = dict.fromkeys(ledger.jobs.unsent(asked, "new" if known is None else "rerun"))
+    missed = list[bytes]()
     if shipment:
         missed = shipment.plan(digests, unsent, time.time())
-        unsent += missed
-    return _Asked(frame, recipe, rows, digests, shipment, job_id, known, unsent, missed)
+        unsent |= dict.fromkeys(missed)
+    return _Asked(frame, recipe, rows, firsts, digests, shipment, job_id, known, unsent, missed)
 
 
 def _check(api: Api, prices: PriceTable, asked: _Asked, first: int) -> None:
     """Have the server check what is about to be sent."""
-    wanted = set(asked.unsent)
-    differing = (row for row, digest in zip(asked.rows or (), asked.digests, strict=False) if digest in wanted)
+    differing = (row for row, digest in zip(asked.rows or (), asked.digests, strict=False) if digest in asked.unsent)
     check_first(api, prices, asked.recipe, asked.frame, first, differing)
 
 

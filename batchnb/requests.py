@@ -12,9 +12,9 @@ import binascii
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -127,8 +127,7 @@ def _sha256_of_base64(data: str) -> str:
         raise InputError(f"A content block of type base64 holds data that is not base64: {error}.") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """What varies from row to row, as JSON: as it is sent, and as it is digested."""
 
     sent: bytes
@@ -190,10 +189,20 @@ class Envelope:
 
     def digest(self, content: Content) -> bytes:
         """Give the digest (16 bytes) of a row's question."""
-        digest = hashlib.blake2b(self.asked_head, digest_size=DIGEST_BYTES, person=b"batchnb/1")
-        digest.update(content.asked)
-        digest.update(self.asked_tail)
-        return digest.digest()
+        return self.hasher()(content.asked)
+
+    def hasher(self) -> Callable[[bytes], bytes]:
+        """Give what makes the digest of a row's part as it is digested: for many rows, faster than `digest`."""
+        start = hashlib.blake2b(self.asked_head, digest_size=DIGEST_BYTES, person=b"batchnb/1").copy
+        tail = self.asked_tail
+
+        def digest_of(asked: bytes) -> bytes:
+            digest = start()
+            digest.update(asked)
+            digest.update(tail)
+            return digest.digest()
+
+        return digest_of
 
     def params(self, content: Content) -> dict[str, Any]:
         """Give the params of one row's request, as they are sent."""

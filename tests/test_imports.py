@@ -38,7 +38,7 @@ LAYERS: list[set[str]] = [
     {"api", "arrays", "delivery", "params", "pricelist", "projection", "results", "templates", "tokens", "details"},
     {"budget", "caching", "costing"},
     {"columns", "conversations", "ledger"},
-    {"history"},
+    {"history", "plaintext"},
     {"frames", "recipes", "settling", "sqlvalues", "state", "uploads"},
     {"inputs", "shipping", "submission"},
     {"answers", "changes", "databases", "examples", "flatfiles", "turns", "messages"},
@@ -62,7 +62,7 @@ LAYERS: list[set[str]] = [
 PURE = {"errors", "media", "snapshot", "arrays", "budget", "caching", "cells", "costing", "delivery", "outputs",
         "pricing", "requests", "sampling", "schedule", "schemas", "params", "results", "templates", "tokens", "frames",
         "recipes", "changes", "flatfiles", "sqlvalues", "display.draft", "thinking", "columns", "conversations",
-        "capabilities", "examples", "details", "projection"}  # fmt: skip
+        "capabilities", "examples", "details", "projection", "plaintext"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

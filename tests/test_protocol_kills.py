@@ -117,12 +117,11 @@ def test_killed_before_it_asked_failed_rows_again(bench: Bench):
     bench.server.result = lambda params: errored("overloaded_error")
     extra = """
 from batchnb.ledger.jobs import Jobs
-from batchnb.ledger.rows import Rows
 release = Jobs.release
 def last_words(self, number, rule):
     if rule != "auto":
         return release(self, number, rule)
-    return 0 if "pending" in Rows(self._store).outcomes(number) else die()
+    return 0 if "pending" in self._tallies.of_job(number).outcomes else die()
 Jobs.release = last_words
 """
     with cell(bench, extra=extra) as process:

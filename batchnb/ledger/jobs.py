@@ -136,8 +136,10 @@ class Jobs:
         known = f"""
             SELECT r.digest FROM requests AS r LEFT JOIN answers AS a ON a.request = r.id WHERE r.digest IN ({{}})
             AND (r.batch IS NOT NULL OR a.request IS NOT NULL) AND (a.request IS NULL OR NOT ({RELEASES[rule]}))
-            UNION ALL SELECT digest FROM recovered WHERE digest IN ({{}})
         """
+        with self._store.read() as db:
+            if db.execute("SELECT 1 FROM recovered LIMIT 1").fetchone() is not None:
+                known += " UNION ALL SELECT digest FROM recovered WHERE digest IN ({})"
         for chunk in chunks(digests):
             wanted = marks(len(chunk))
             with self._store.read() as db:
@@ -294,7 +296,7 @@ class Jobs:
 
     def delete(self, number: int) -> None:
         """Remove a job, and the requests and answers no other job has."""
-        with self._store.transaction(durable=True) as db:
+        with self._store.transaction(durable=True, cascade=True) as db:
             if self.by_number(number).state != "ended":
                 raise JobStateError(
                     "The job goes on again: it was retried, or its cell run again. Nothing was deleted."

@@ -185,7 +185,7 @@ STEPS: tuple[str, ...] = (
         job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
         position INTEGER NOT NULL,
         length INTEGER NOT NULL,
-        request INTEGER REFERENCES requests (id),
+        request INTEGER,
         note TEXT,
         PRIMARY KEY (job, position)
     ) WITHOUT ROWID;
@@ -241,11 +241,11 @@ STEPS: tuple[str, ...] = (
 
     -- The outcome of a request, as before; origin NULL: no model answered.
     CREATE TABLE outcomes (
-        request INTEGER PRIMARY KEY REFERENCES requests (id),
-        batch INTEGER REFERENCES batches (id),
+        request INTEGER PRIMARY KEY,
+        batch INTEGER,
         outcome TEXT NOT NULL,
         error TEXT,
-        origin INTEGER REFERENCES origins (id),
+        origin INTEGER,
         input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
         cache_read INTEGER NOT NULL DEFAULT 0,
         cache_write_5m INTEGER NOT NULL DEFAULT 0, cache_write_1h INTEGER NOT NULL DEFAULT 0,

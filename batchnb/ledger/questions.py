@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -93,28 +93,21 @@ def write_rows(
         A question is to be written whose content was left out.
     """
     written = Written()
-    last_fresh, highest = -1, 0
+    highest, last_fresh = 0, -1
     with store.transaction() as db:
-        start = known = db.execute("SELECT COALESCE(MAX(id), 0) FROM requests").fetchone()[0]
+        start = last = db.execute("SELECT COALESCE(MAX(id), 0) FROM requests").fetchone()[0]
         for chunk in chunks(rows, size):
-            ids = _known(store, chunk)
-            fresh = []
-            for place, row in enumerate(chunk, written.rows):
-                if row.digest is None or row.digest in ids:
-                    continue
-                known += 1
-                ids[row.digest] = known
-                fresh.append((known, row))
-                if place // samples != last_fresh:  # the first of its samples that is new
-                    last_fresh = place // samples
-                    written.fresh += 1
-            _write_new(store, files, fresh, envelopes)
+            ids, new = _write_new(store, files, chunk, envelopes, last)
+            last = max([last, *(ids[chunk[place].digest or b""] for place in new[-1:])])
             _write_askings(store, chunk)
             requests = [None if row.digest is None else ids[row.digest] for row in chunk]
             runs = list(runs_of(requests, [row.note for row in chunk], written.rows))
             db.executemany("INSERT INTO job_runs VALUES (?, ?, ?, ?, ?)", [(job, *run) for run in runs])
             keys = [(job, place, row.key) for place, row in enumerate(chunk, written.rows) if row.key is not None]
             db.executemany("INSERT INTO job_keys VALUES (?, ?, ?)", keys)
+            fresh = dict.fromkeys((written.rows + place) // samples for place in new)
+            written.fresh += len(fresh) - (last_fresh in fresh)  # the samples of one row may lie in two chunks
+            last_fresh = max(fresh, default=last_fresh)
             written.rows += len(chunk)
             written.asked += len(chunk) - requests.count(None)
             for _, length, request, _ in runs:
@@ -125,27 +118,51 @@ def write_rows(
     return written
 
 
-def _known(store: Store, rows: Sequence[Row]) -> dict[bytes, int]:
-    """Look up which of the rows' questions the ledger has, and under which numbers."""
-    digests = list({row.digest for row in rows if row.digest is not None})
-    with store.read() as db:
-        return dict(db.execute(f"SELECT digest, id FROM requests WHERE digest IN ({marks(len(digests))})", digests))
+def _write_new(
+    store: Store, files: Files, rows: Sequence[Row], envelopes: Sequence[int], last: int
+) -> tuple[dict[bytes, int], list[int]]:
+    """Write the questions that are new, under the numbers after `last`.
 
-
-def _write_new(store: Store, files: Files, rows: Sequence[tuple[int, Row]], envelopes: Sequence[int]) -> None:
-    """Write questions under the numbers given."""
-    texts = [(number, row.label, row.content.sent) for number, row in rows if row.content is not None]
-    if len(texts) < len(rows):
-        raise ForgottenError
+    Returns
+    -------
+    tuple
+        The number of each question of the rows; and the places of the rows that are the first to ask a new one, in
+        their order.
+    """
+    offered: dict[bytes, int] = {}
+    for place, row in enumerate(rows):
+        if row.content is not None and row.digest is not None:
+            offered.setdefault(row.digest, place)
+    numbered = [(number, rows[place]) for number, place in enumerate(offered.values(), last + 1)]
     with store.transaction() as db:
+        # Mostly all of them are new. Writing them finds that out: it looks into the same index as a question would.
+        taken = db.executemany(
+            "INSERT INTO requests (id, digest, envelope, question) VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING",
+            [(number, row.digest, envelopes[row.envelope], row.question) for number, row in numbered],
+        ).rowcount
+        ids = {digest: number for number, digest in enumerate(offered, last + 1)}
+        if taken < len(offered) or len(offered) < len(rows):
+            known = _known(store, {row.digest for row in rows if row.digest is not None})
+            numbered = [(number, row) for number, row in numbered if row.digest and known[row.digest] == number]
+            ids = known
         db.executemany(
-            "INSERT INTO requests (id, digest, envelope, question) VALUES (?, ?, ?, ?)",
-            [(number, row.digest, envelopes[row.envelope], row.question) for number, row in rows],
+            "INSERT INTO contents VALUES (?, ?, ?)",
+            [(number, row.label, row.content.sent) for number, row in numbered if row.content is not None],
         )
-        db.executemany("INSERT INTO contents VALUES (?, ?, ?)", texts)
-    named = [(number, row.files) for number, row in rows if row.files]
+    named = [(number, row.files) for number, row in numbered if row.files]
     if named:
         files.link(named)
+    return ids, [offered[row.digest] for _, row in numbered if row.digest is not None]
+
+
+def _known(store: Store, digests: Set[bytes]) -> dict[bytes, int]:
+    """Look up under which numbers the ledger has questions."""
+    with store.read() as db:
+        query = f"SELECT digest, id FROM requests WHERE digest IN ({marks(len(digests))})"
+        found: dict[bytes, int] = dict(db.execute(query, list(digests)).fetchall())
+    if len(found) < len(digests):
+        raise ForgottenError
+    return found
 
 
 def _write_askings(store: Store, rows: Sequence[Row]) -> None:

@@ -20,6 +20,9 @@ __all__ = ["Store", "make_private_folder", "sync_names"]
 
 BUSY_SECONDS = 30.0
 
+#: What is kept of the file in memory, in KiB: room for the index of a million questions, which is written all over.
+CACHE_KIB = 32_000
+
 SLOWLY = (
     "is on a network disk. It is kept with a rollback journal there, which is slower, and relies on that disk's locks. "
     "Set BATCHNB_HOME to a folder on a local disk if there is one that lasts. (This is said once.)"
@@ -152,7 +155,9 @@ class Store:
         with self._errors():
             on_network = on_network_disk(self.path)
             self._db.execute(f"PRAGMA journal_mode = {'DELETE' if on_network else 'WAL'}")
-            self._db.execute("PRAGMA foreign_keys = ON")
+            # Off but where something is deleted: every row written would be looked up in the tables that it refers to.
+            self._db.execute("PRAGMA foreign_keys = OFF")
+            self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             self._db.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk there
         if on_network and self._is_new:
             warnings.warn(f"The ledger {self.path} {SLOWLY}", stacklevel=8)  # the line that used it, more or less
@@ -173,7 +178,9 @@ class Store:
         self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", identity.items())
 
     @contextlib.contextmanager
-    def transaction(self, *, durable: bool = False, rows: bool = True) -> Iterator[sqlite3.Connection]:
+    def transaction(
+        self, *, durable: bool = False, rows: bool = True, cascade: bool = False
+    ) -> Iterator[sqlite3.Connection]:
         """Run a write transaction; one inside another is part of it.
 
         Parameters
@@ -184,6 +191,8 @@ class Store:
             is gone.)
         rows : bool
             Whether it may change what became of rows; see `revision`.
+        cascade : bool
+            Whether what is deleted takes along what belongs to it. (Not for a transaction inside another.)
         """
         with self._lock, self._errors():
             if self._depth:
@@ -191,6 +200,8 @@ class Store:
                 return
             try:
                 self._db.execute(f"PRAGMA synchronous = {'EXTRA' if durable else 'NORMAL'}")
+                if cascade:
+                    self._db.execute("PRAGMA foreign_keys = ON")
                 self._db.execute("BEGIN IMMEDIATE")
                 self._depth += 1
                 yield self._db
@@ -209,6 +220,8 @@ class Store:
                 raise
             finally:
                 self._depth = 0
+                if cascade:
+                    self._db.execute("PRAGMA foreign_keys = OFF")
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

@@ -160,6 +160,7 @@ class Tallies:
         waiting = rows - sum(tally.outcomes.values())
         if waiting > 0:
             tally.outcomes["pending"] = waiting
+        tally.outcomes = dict(sorted(tally.outcomes.items()))
         return tally
 
     def key_at(self, number: int, position: int) -> str | None:

@@ -1,0 +1,101 @@
+"""Rows of plain text, read in parts: the same rows, and the same errors, as the general way gives."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from batchnb import plaintext
+from batchnb.errors import InputError
+from batchnb.recipes import Recipe
+from batchnb.schemas import TextReply
+
+TEXTS = st.one_of(
+    st.text(max_size=5), st.sampled_from(["", " ", "\n", " ", "half \ud800", np.str_("numpy")]), st.none(),
+    st.just(math.nan), st.just(pd.NA), st.integers(-3, 3), st.floats(allow_nan=False, width=32), st.just(b"bytes"),
+)  # fmt: skip
+
+FRAMES = st.lists(st.tuples(TEXTS, TEXTS), max_size=12)
+
+RECIPES = st.fixed_dictionaries({
+    "template": st.sampled_from([None, "{text}", "Of {{{text}}}: {other}", "{text} {text}", "{other:>4}", "{text}!"]),
+    "missing": st.sampled_from(["skip", "send", "raise"]),
+    "samples": st.integers(1, 3),
+    "replicate": st.sampled_from(["", "again"]),
+    "key": st.sampled_from([None, "name"]),
+})  # fmt: skip
+
+
+def recipe(**fields: Any) -> Recipe:
+    shared = {"model": "claude-haiku-4-5", "max_tokens": 64, "system": "Be brief."}
+    return Recipe(column="text", shared=shared, betas=(), reply=TextReply(), into="reply", **fields)
+
+
+def frame_of(cells: list[tuple[Any, Any]]) -> pd.DataFrame:
+    columns = {
+        "text": pd.Series([text for text, _ in cells], dtype=object),
+        "other": pd.Series([other for _, other in cells], dtype=object),
+        "name": [f"row/{place}" for place in range(len(cells))],
+    }
+    return pd.DataFrame(columns, index=[place % 3 for place in range(len(cells))])
+
+
+def outcome(read: Any) -> Any:
+    try:
+        return list(read())
+    except InputError as error:
+        return str(error)
+
+
+@pytest.fixture(params=[1, 4, 5_000], autouse=True)
+def part(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plaintext, "CHUNK", request.param)
+
+
+@given(FRAMES, RECIPES)
+@example(
+    [("a", "b"), ("half \ud800", "c")],
+    {"template": None, "missing": "skip", "samples": 1, "key": None, "replicate": ""},
+)
+def test_they_are_the_rows_that_the_general_way_gives(cells: list[tuple[Any, Any]], fields: dict[str, Any]):
+    frame, one = frame_of(cells), recipe(**fields)
+    general = outcome(lambda: one.rows(frame))
+    digests = outcome(lambda: one.digests(frame))
+    if isinstance(general, str):
+        assert digests == general
+        return
+    assert digests == [row.digest for row in general]
+    every = {digest for digest in digests if digest is not None}
+    assert list(one.rows(frame, digests, every)) == general
+
+
+@given(FRAMES, RECIPES, st.sets(st.integers(0, 35)))
+def test_what_is_known_comes_without_its_content(cells: list[tuple[Any, Any]], fields: dict[str, Any], known: set[int]):
+    frame, one = frame_of(cells), recipe(**fields)
+    general = outcome(lambda: one.rows(frame))
+    if isinstance(general, str):
+        return
+    digests = [row.digest for row in general]
+    new = {digest for place, digest in enumerate(digests) if place not in known and digest is not None}
+    rows = list(one.rows(frame, digests, new))
+    assert [(row.digest, row.key, row.note) for row in rows] == [(row.digest, row.key, row.note) for row in general]
+    for row, whole in zip(rows, general, strict=True):
+        if row.digest in new:
+            assert row == whole
+
+
+def test_only_what_is_new_is_rendered(monkeypatch: pytest.MonkeyPatch):
+    frame = pd.DataFrame({"text": [f"text {number}" for number in range(20)]})
+    one = recipe(template="Say: {text}")
+    digests = list(one.digests(frame))
+    encoded: list[Any] = []
+    monkeypatch.setattr(plaintext, "encode", lambda value: encoded.append(value) or b'""')
+    rows = list(one.rows(frame, digests, {digests[7]}))
+    assert encoded == ["Say: text 7"]
+    assert [row.content is not None for row in rows] == [place == 7 for place in range(20)]

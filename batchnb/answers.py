@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
@@ -36,11 +37,26 @@ TELLING = ("lost", "uncertain")
 def columns(rows: Iterable[RowAnswer], recipe: dict[str, Any], details: Details | None = None) -> dict[str, Any]:
     """Give a job's columns, in the order of its frame; with `details`, those too."""
     out = _columns(recipe)
-    for row in rows:
-        out.add(row.result, _reason(row), asked=row.digest is not None)
-        if details is not None:
-            details.add(row.digest)
+    for answered, together in itertools.groupby(_noted(rows, details), lambda row: row.result is not None):
+        if answered:
+            out.extend(row.result for row in together if row.result is not None)
+        else:
+            for row in together:
+                out.add(None, _reason(row), asked=row.digest is not None)
     return _arrays(out, details)
+
+
+def _noted(rows: Iterable[RowAnswer], details: Details | None) -> Iterable[RowAnswer]:
+    """Give the rows, noting for the details, if any are wanted, where their answers are from."""
+    if details is None:
+        return rows
+
+    def noted() -> Iterator[RowAnswer]:
+        for row in rows:
+            details.add(row.digest)
+            yield row
+
+    return noted()
 
 
 def beside(

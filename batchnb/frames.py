@@ -12,7 +12,7 @@ from batchnb.arrays import array_of
 from batchnb.details import detail_names
 from batchnb.errors import InputError
 from batchnb.params import NOT_SENT
-from batchnb.results import OUTCOMES, read_result
+from batchnb.results import OUTCOMES, read_result, read_values
 from batchnb.schemas import Reply, TextReply, pick, reply_from_spec
 
 if TYPE_CHECKING:
@@ -82,6 +82,13 @@ class Columns:
         self.values.append(value)
         self.statuses.append(outcome)
         self.errors.append(error)
+
+    def extend(self, results: Iterable[bytes]) -> None:
+        """Add rows, or samples, that all have a result."""
+        for outcome, value, error in read_values(results, self.reply):
+            self.values.append(value)
+            self.statuses.append(outcome)
+            self.errors.append(error)
 
     def add_unknown(self) -> None:
         """Add a row that the job never asked."""

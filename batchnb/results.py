@@ -6,13 +6,12 @@ A result line is ``{"custom_id": ..., "result": {"type": "succeeded" | "errored"
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from batchnb.pricing import Usage
+from batchnb.pricing import MOST_TOKENS, Usage
 from batchnb.requests import digest_in
 from batchnb.schemas import MisfitError, Reply, ToolCall
 
@@ -26,6 +25,7 @@ __all__ = [
     "lines",
     "parse_line",
     "read_result",
+    "read_values",
     "refused_result",
 ]
 
@@ -50,6 +50,9 @@ UNFINISHED = {
 }
 
 
+_R = TypeVar("_R")
+
+
 class _Line(msgspec.Struct):
     custom_id: str
     result: msgspec.Raw
@@ -60,11 +63,33 @@ class _Block(msgspec.Struct):
     text: str | None = None
 
 
+#: A count of tokens, as :meth:`Usage.from_message` takes it as it is.
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+
+
+class _Written(msgspec.Struct):
+    ephemeral_5m_input_tokens: _Tokens = 0
+    ephemeral_1h_input_tokens: _Tokens = 0
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: _Tokens = 0
+    output_tokens: _Tokens = 0
+    cache_read_input_tokens: _Tokens | None = 0
+    cache_creation_input_tokens: _Tokens | None = 0
+    cache_creation: _Written | None = None
+    inference_geo: str | None = None
+
+
 class _Message(msgspec.Struct):
     content: list[_Block] = []
     model: str = ""
     stop_reason: str | None = None
-    usage: dict[str, Any] | None = None
+    usage: Any = None
+
+
+class _PlainMessage(_Message):
+    usage: _Usage | None = None
 
 
 class _Error(msgspec.Struct):
@@ -79,6 +104,22 @@ class _ErrorEnvelope(msgspec.Struct):
 class _Result(msgspec.Struct):
     type: str
     message: _Message | None = None
+    error: _ErrorEnvelope | None = None
+
+
+class _PlainResult(_Result):
+    message: _PlainMessage | None = None
+
+
+class _SaidMessage(msgspec.Struct):
+    content: list[_Block] = []
+    model: str = ""
+    stop_reason: str | None = None
+
+
+class _Said(msgspec.Struct):
+    type: str
+    message: _SaidMessage | None = None
     error: _ErrorEnvelope | None = None
 
 
@@ -103,14 +144,24 @@ class _CallResult(msgspec.Struct):
 _decode_line = msgspec.json.Decoder(_Line).decode
 _decode_result = msgspec.json.Decoder(_Result).decode
 
+#: As nearly all results are: their usage is read faster by its fields.
+_decode_plain = msgspec.json.Decoder(_PlainResult).decode
+
+#: What a frame shows of a result, and nothing else.
+_decode_said = msgspec.json.Decoder(_Said).decode
+
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 
 #: Read only where there are calls, so that text costs nothing more.
 _decode_calls = msgspec.json.Decoder(_CallResult).decode
 
 
-def _read(raw: bytes) -> _Result:
+def _read(raw: bytes, decode: Callable[[bytes], _R]) -> _R | _Result:
     """Read a result; one that is not of the form the API documents costs its own row, not those after it."""
+    try:
+        return decode(raw)
+    except msgspec.DecodeError:
+        pass
     try:
         return _decode_result(raw)
     except msgspec.DecodeError:
@@ -121,8 +172,7 @@ def _read(raw: bytes) -> _Result:
         return _Result("succeeded")  # it may have been paid for
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One request's outcome, as the ledger keeps it.
 
     Parameters
@@ -135,10 +185,10 @@ class Answer:
         Kind of failure: the API's inner error type, a stop reason, ``misfit``, ``no_text`` or ``unreadable``.
     model : str
         That answered.
-    usage : Usage
-        Tokens used.
     geo : str or None
         Where it was computed, which may change its price.
+    input_tokens, output_tokens, cache_read, cache_write_5m, cache_write_1h : int
+        Tokens used, as :class:`batchnb.pricing.Usage` has them.
     result : bytes
         The result as it came, in the API's own JSON.
     """
@@ -147,12 +197,13 @@ class Answer:
     outcome: str
     error: str | None
     model: str
-    usage: Usage
     geo: str | None
+    input_tokens: int
+    output_tokens: int
+    cache_read: int
+    cache_write_5m: int
+    cache_write_1h: int
     result: bytes
-
-
-NOTHING = Usage()
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -214,20 +265,37 @@ def identified(line: bytes) -> tuple[str, bytes]:
 
 def answer_of(digest: bytes, raw: bytes, reply: Reply) -> Answer:
     """Judge a result by the reply that was asked for; `digest` is that of the request."""
-    result = _read(raw)
+    result = _read(raw, _decode_plain)
     outcome, error, _, _ = _judge(raw, result, reply)
     message = result.message
     if message is None:
-        return Answer(digest, outcome, error, "", NOTHING, None, raw)
-    usage = message.usage or {}
-    geo = usage.get("inference_geo")
-    geo = geo if isinstance(geo, str) else None
-    return Answer(digest, outcome, error, message.model, Usage.from_message(usage), geo, raw)
+        return Answer(digest, outcome, error, "", None, 0, 0, 0, 0, 0, raw)
+    return Answer(digest, outcome, error, message.model, *_used(message.usage), raw)
+
+
+def _used(usage: Any) -> tuple[str | None, int, int, int, int, int]:
+    """Give where an answer was computed, and the tokens it used."""
+    if type(usage) is _Usage:
+        split = usage.cache_creation
+        write_5m, write_1h = (0, 0) if split is None else (
+            split.ephemeral_5m_input_tokens, split.ephemeral_1h_input_tokens
+        )  # fmt: skip
+        written = usage.cache_creation_input_tokens or 0
+        return (
+            usage.inference_geo, usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens or 0,
+            max(write_5m, written - write_1h), write_1h,
+        )  # fmt: skip
+    usage = usage if isinstance(usage, dict) else {}
+    geo, used = usage.get("inference_geo"), Usage.from_message(usage)
+    return (
+        geo if isinstance(geo, str) else None, used.input_tokens, used.output_tokens, used.cache_read,
+        used.cache_write_5m, used.cache_write_1h,
+    )  # fmt: skip
 
 
 def is_paid(raw: bytes) -> bool:
     """Tell whether a result was paid for: only what succeeded on the server is."""
-    return _read(raw).type == "succeeded"
+    return _read(raw, _decode_said).type == "succeeded"
 
 
 def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | None]:
@@ -238,18 +306,39 @@ def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | N
     tuple
         Outcome; value (None where there is none); what went wrong, in words, or None; the reply's text or None.
     """
-    result = _read(raw)
+    result = _read(raw, _decode_said)
     outcome, error, value, said = _judge(raw, result, reply)
     text = _text_of(result.message) if result.message else None
     return outcome, value, said if error else None, text
 
 
+def read_values(results: Iterable[bytes], reply: Reply) -> Iterator[tuple[str, Any, str | None]]:
+    """Read kept results for a column: of each its outcome, its value, and what went wrong; as `read_result` does."""
+    decode, read = _decode_said, reply.read
+    for raw in results:
+        try:
+            said = decode(raw)
+            message = said.message
+            # As nearly all are: one text that is complete. Whatever else it may be is told apart below.
+            if (
+                message is not None and said.type == "succeeded" and message.stop_reason == "end_turn"
+                and len(message.content) == 1
+            ):  # fmt: skip
+                block = message.content[0]
+                if block.type == "text" and block.text is not None:
+                    yield "succeeded", read(block.text), None
+                    continue
+        except (msgspec.DecodeError, MisfitError):
+            pass
+        yield read_result(raw, reply)[:3]
+
+
 def error_of(raw: bytes, reply: Reply) -> str | None:
     """Give the kind of failure of a kept result, as :class:`Answer` has it; None for a good one."""
-    return _judge(raw, _read(raw), reply)[1]
+    return _judge(raw, _read(raw, _decode_said), reply)[1]
 
 
-def _judge(raw: bytes, result: _Result, reply: Reply) -> tuple[str, str | None, Any, str | None]:
+def _judge(raw: bytes, result: _Result | _Said, reply: Reply) -> tuple[str, str | None, Any, str | None]:
     """Give outcome, kind of failure, value, and the failure in words."""
     if result.type == "succeeded" and result.message is not None:
         return _judge_message(raw, result.message, reply)
@@ -270,7 +359,9 @@ WORDS = {
 }
 
 
-def _judge_message(raw: bytes, message: _Message, reply: Reply) -> tuple[str, str | None, Any, str | None]:
+def _judge_message(
+    raw: bytes, message: _Message | _SaidMessage, reply: Reply
+) -> tuple[str, str | None, Any, str | None]:
     text = _text_of(message)
     unfinished = UNFINISHED.get(message.stop_reason or "")
     if unfinished:
@@ -297,7 +388,7 @@ def _calls_of(raw: bytes) -> list[ToolCall]:
     return [ToolCall(block.name, block.input) for block in content if block.type == "tool_use"]
 
 
-def _text_of(message: _Message) -> str | None:
+def _text_of(message: _Message | _SaidMessage) -> str | None:
     """Join the text blocks; thinking and tool blocks may stand before, between and after them."""
     if len(message.content) == 1:  # as of most
         block = message.content[0]

@@ -235,11 +235,12 @@ class Submission:
         if batch.owner == ATTACHED:
             broken = self._read(batch, result_in, lambda found: self._ledger.foreign.admit(batch, found))
             return Reading(self._ledger.foreign.absent(batch), broken)
-        replies = self._ledger.batches.replies(batch.id)
+        batches = self._ledger.batches
+        replies, asked = batches.replies(batch.id), batches.requests(batch.id)
         broken = self._read(
-            batch, lambda line: _answer_in(line, replies), lambda found: self._ledger.batches.record(batch.id, found)
+            batch, lambda line: _answer_in(line, replies), lambda found: batches.record(batch.id, found, asked)
         )
-        return Reading(self._ledger.batches.unanswered(batch.id), broken)
+        return Reading(batches.unanswered(batch.id), broken)
 
     def _read(
         self, batch: BatchRecord, read: Callable[[bytes], _T | None], write: Callable[[list[_T]], object]

@@ -27,7 +27,6 @@ from batchnb.ledger.migrations import STEPS
 from batchnb.ledger.questions import runs_of
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import LONGEST
-from batchnb.pricing import Usage
 from batchnb.requests import Envelope, content_of, custom_id, digest_in, join_items, label_of
 from batchnb.results import RETRYABLE_ERRORS, Answer, refused_result
 from batchnb.schemas import TextReply
@@ -79,7 +78,7 @@ def claim(ledger: Ledger, job: int, *, max_requests: int = 100, max_bytes: int =
 
 
 def answer(text: str, outcome: str = "succeeded", error: str | None = None, result: bytes = b'{"type":"x"}') -> Answer:
-    return Answer(digest_of(text), outcome, error, "m", Usage(input_tokens=3, output_tokens=2), None, result)
+    return Answer(digest_of(text), outcome, error, "m", None, 3, 2, 0, 0, 0, result)
 
 
 def send(ledger: Ledger, job: int, server_id: str = "msgbatch_1") -> int:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchnb.results import OUTCOMES, PAID, error_of, lines, parse_line, read_result, refused_result
+from batchnb.results import OUTCOMES, PAID, error_of, lines, parse_line, read_result, read_values, refused_result
 from batchnb.schemas import LabelReply, Reply, TextReply, ToolReply
 
 DIGEST = bytes.fromhex("00112233445566778899aabbccddeeff")
@@ -42,6 +42,7 @@ def read(result: Any, reply: Reply = TEXT) -> tuple[str, Any, str | None, str | 
     answer = parse_line(line(result), {DIGEST: reply})
     assert answer is not None
     outcome, value, message, text = read_result(answer.result, reply)
+    assert list(read_values([answer.result], reply)) == [(outcome, value, message)]
     assert (answer.outcome, answer.error) == (outcome, error_of(answer.result, reply))
     assert outcome in OUTCOMES
     assert (message is None) == (answer.error is None) == (outcome == "succeeded")
@@ -119,7 +120,7 @@ def test_an_answer_carries_model_usage_and_place():
     answer = parse_line(line(succeeded(text_block("Hi"))), {DIGEST: TEXT})
     assert answer is not None
     assert (answer.model, answer.geo) == ("claude-haiku-4-5", "us")
-    assert (answer.usage.input_tokens, answer.usage.output_tokens, answer.usage.cache_read) == (10, 5, 3)
+    assert (answer.input_tokens, answer.output_tokens, answer.cache_read) == (10, 5, 3)
     assert json.loads(answer.result) == succeeded(text_block("Hi"))
 
 
@@ -271,7 +272,7 @@ def test_an_error_of_another_form_is_still_an_error(error):
 def test_null_usage_counts_nothing():
     answer = parse_line(line(succeeded(text_block("Hi"), usage=None)), {DIGEST: TEXT})
     assert answer is not None
-    assert (answer.outcome, answer.usage.input_tokens) == ("succeeded", 0)
+    assert (answer.outcome, answer.input_tokens) == ("succeeded", 0)
 
 
 def test_a_refusal_of_a_whole_batch_reads_like_one_of_its_rows():

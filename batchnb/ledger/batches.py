@@ -11,6 +11,7 @@ import msgspec
 
 from batchnb.delivery import MARK_BYTES
 from batchnb.errors import JobStateError, LedgerError
+from batchnb.ledger.askings import marks
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
 from batchnb.ledger.terms import ATTACHED, HELD, LIVE, REOPENED, UNPAID_ANSWER, unsent
@@ -32,8 +33,7 @@ _ANSWER = (
 #: Write one answer, unless a paid one stands there.
 RECORD = f"""
     INSERT INTO answers ({", ".join(_ANSWER)})
-    SELECT id, batch, :outcome, :error, :origin, :input, :output, :read, :written_5m, :written_1h, :result
-    FROM requests WHERE digest = :digest AND batch = :batch
+    SELECT id, batch, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM requests WHERE id = ?1 AND batch = ?2
     ON CONFLICT (request) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _ANSWER[1:])}
     WHERE answers.outcome NOT IN {PAID}
 """
@@ -176,6 +176,11 @@ class Batches:
             specs = dict(db.execute("SELECT id, reply FROM envelopes").fetchall())
         replies = {envelope: reply_from_spec(msgspec.json.decode(spec)) for envelope, spec in specs.items()}
         return {digest: replies[envelope] for digest, envelope in rows}
+
+    def requests(self, number: int) -> dict[bytes, int]:
+        """Give the digests of a batch's requests, each with its number."""
+        with self._store.read() as db:
+            return dict(db.execute("SELECT digest, id FROM requests WHERE batch = ?", (number,)).fetchall())
 
     def unanswered(self, number: int) -> int:
         """Count the requests of a batch that have no answer."""
@@ -361,26 +366,39 @@ class Batches:
         with self._store.transaction(rows=False) as db:
             db.execute("UPDATE batches SET note = ? WHERE id = ?", (note, number))
 
-    def record(self, number: int, answers: Iterable[Answer]) -> None:
-        """Write answers of a batch. Writing them again changes nothing; a paid answer is never overwritten."""
+    def record(self, number: int, answers: Sequence[Answer], requests: Mapping[bytes, int] | None = None) -> None:
+        """Write answers of a batch. Writing them again changes nothing; a paid answer is never overwritten.
+
+        Parameters
+        ----------
+        number : int
+            The batch.
+        answers : sequence of Answer
+            What it brought; an answer to none of its requests is left out.
+        requests : mapping, optional
+            As `requests` gave them, so that they need not be looked for.
+        """
         with self._store.transaction() as db:
             # It has ended, or there were no answers; when rows are counted, only such batches are looked at for them.
             db.execute(
                 "UPDATE batches SET state = 'ended' WHERE id = ? AND state IN ('in_progress', 'canceling')", (number,)
             )
-            origins: dict[tuple[str, str | None], int | None] = {}
-            written = []
-            for a in answers:
-                named = (a.model, a.geo)
-                if named not in origins:
-                    origins[named] = self._origin(*named)
-                written.append({
-                    "batch": number, "digest": a.digest, "outcome": a.outcome, "error": a.error,
-                    "origin": origins[named], "input": a.usage.input_tokens, "output": a.usage.output_tokens,
-                    "read": a.usage.cache_read, "written_5m": a.usage.cache_write_5m,
-                    "written_1h": a.usage.cache_write_1h, "result": a.result,
-                })  # fmt: skip
-            db.executemany(RECORD, written)
+            ids = self._asked(number, answers) if requests is None else requests
+            origins = {named: self._origin(*named) for named in {(a.model, a.geo) for a in answers}}
+            db.executemany(
+                RECORD,
+                [
+                    (ids[a.digest], number, a.outcome, a.error, origins[a.model, a.geo], *a[5:])
+                    for a in answers
+                    if a.digest in ids
+                ],
+            )
+
+    def _asked(self, number: int, answers: Sequence[Answer]) -> dict[bytes, int]:
+        """Look up which requests of a batch these are the answers to."""
+        query = f"SELECT digest, id FROM requests WHERE digest IN ({marks(len(answers))}) AND batch = {number:d}"
+        with self._store.read() as db:
+            return dict(db.execute(query, [answer.digest for answer in answers]).fetchall())
 
     def _origin(self, model: str, geo: str | None) -> int | None:
         """Give the number of a model and where it answered; None where no model did."""

@@ -68,7 +68,8 @@ class Answered:
         recipe, extra = self._record.recipe, self._details(wanted=details)
         if self._frame is not None:
             # What `submit` was told, it has checked.
-            frame = answers.beside(self._frame, self._answers(), recipe, extra, overwrite=self.details)
+            parts = self._workspace.ledger.rows.results(self._number)
+            frame = answers.beside(self._frame, parts, recipe, extra, overwrite=self.details)
             return self._marked(frame)
         return self._marked(answers.by_row(self._answers(), recipe, extra))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
@@ -22,7 +21,7 @@ from batchnb.frames import (
     with_columns,
     without_details,
 )
-from batchnb.ledger import Row, RowAnswer
+from batchnb.ledger import TELLING, Results, Row, RowAnswer
 from batchnb.recipes import Recipe
 from batchnb.requests import custom_id, label_of
 from batchnb.results import error_of, read_result
@@ -30,37 +29,19 @@ from batchnb.schemas import Reply, reply_from_spec
 
 __all__ = ["beside", "by_row", "columns", "custom_id_of", "failed", "merge", "merge_on", "names", "result_lines"]
 
-#: States of a batch that say why its rows have no answer, where they have none.
-TELLING = ("lost", "uncertain")
 
-
-def columns(rows: Iterable[RowAnswer], recipe: dict[str, Any], details: Details | None = None) -> dict[str, Any]:
+def columns(parts: Iterable[Results], recipe: dict[str, Any], details: Details | None = None) -> dict[str, Any]:
     """Give a job's columns, in the order of its frame; with `details`, those too."""
     out = _columns(recipe)
-    for answered, together in itertools.groupby(_noted(rows, details), lambda row: row.result is not None):
-        if answered:
-            out.extend(row.result for row in together if row.result is not None)
-        else:
-            for row in together:
-                out.add(None, _reason(row), asked=row.digest is not None)
+    for part in parts:
+        out.extend(part.results, part.notes, part.digests)
+        if details is not None:
+            details.extend(part.digests)
     return _arrays(out, details)
 
 
-def _noted(rows: Iterable[RowAnswer], details: Details | None) -> Iterable[RowAnswer]:
-    """Give the rows, noting for the details, if any are wanted, where their answers are from."""
-    if details is None:
-        return rows
-
-    def noted() -> Iterator[RowAnswer]:
-        for row in rows:
-            details.add(row.digest)
-            yield row
-
-    return noted()
-
-
 def beside(
-    frame: pd.DataFrame, rows: Iterable[RowAnswer], recipe: dict[str, Any], details: Details | None = None, *,
+    frame: pd.DataFrame, parts: Iterable[Results], recipe: dict[str, Any], details: Details | None = None, *,
     overwrite: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """Give a job's frame plus its columns; `overwrite` is about those of details, the others were checked before.
@@ -77,7 +58,7 @@ def beside(
         )
         if taken is not None:
             raise InputError(taken)
-    return with_columns(without_details(frame, into), columns(rows, recipe, details))
+    return with_columns(without_details(frame, into), columns(parts, recipe, details))
 
 
 def _arrays(out: Columns, details: Details | None) -> dict[str, Any]:
@@ -172,8 +153,9 @@ def columns_for(
 def by_row(rows: Iterable[RowAnswer], recipe: dict[str, Any], details: Details | None = None) -> pd.DataFrame:
     """Give a job's columns as a frame of their own, by key, or by position where the job has no keys."""
     kept = list(rows)
+    results = Results([row.digest for row in kept], [row.result for row in kept], [_reason(row) for row in kept])
     index = pd.Index([_name(row) for row in kept[:: _samples(recipe)]], name=recipe["key"] or "position")
-    return with_columns(pd.DataFrame(index=index), columns(kept, recipe, details))
+    return with_columns(pd.DataFrame(index=index), columns([results], recipe, details))
 
 
 def failed(rows: Iterable[RowAnswer], recipe: dict[str, Any], labels: pd.Index[Any] | None) -> pd.DataFrame:

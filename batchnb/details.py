@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,10 @@ class Details:
     def add(self, digest: bytes | None) -> None:
         """Add a row, or a sample of one, by the digest of its request; None where it asks nothing, or was not asked."""
         self._digests.append(digest)
+
+    def extend(self, digests: Iterable[bytes | None]) -> None:
+        """Add rows, or samples of them."""
+        self._digests.extend(digests)
 
     def arrays(self) -> dict[str, Any]:
         """Give the columns by name, with their pandas types; NA where there is nothing to tell."""

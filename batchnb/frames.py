@@ -83,12 +83,18 @@ class Columns:
         self.statuses.append(outcome)
         self.errors.append(error)
 
-    def extend(self, results: Iterable[bytes]) -> None:
-        """Add rows, or samples, that all have a result."""
-        for outcome, value, error in read_values(results, self.reply):
-            self.values.append(value)
-            self.statuses.append(outcome)
-            self.errors.append(error)
+    def extend(
+        self, results: Sequence[bytes | None], notes: Sequence[str | None], digests: Sequence[bytes | None]
+    ) -> None:
+        """Add rows, or samples of them: their kept results; why there are none; what they ask, None for nothing."""
+        if None not in results:  # as mostly
+            for outcome, value, error in read_values(results, self.reply):
+                self.values.append(value)
+                self.statuses.append(outcome)
+                self.errors.append(error)
+            return
+        for result, note, digest in zip(results, notes, digests, strict=True):
+            self.add(result, note, asked=digest is not None)
 
     def add_unknown(self) -> None:
         """Add a row that the job never asked."""

@@ -7,13 +7,13 @@ it, which names the row.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from itertools import compress, repeat
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import compress
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from batchnb.columns import column_values, unique_keys
 from batchnb.errors import InputError
-from batchnb.ledger import Row
-from batchnb.requests import Content, encode, label_of
+from batchnb.ledger import Rows
+from batchnb.requests import encode, label_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from batchnb.templates import Template
 
 __all__ = ["text_digests", "text_rows"]
+
+_T = TypeVar("_T")
 
 #: Rows of the frame read at a time.
 CHUNK = 5_000
@@ -37,6 +39,11 @@ class _Part(NamedTuple):
     rows: int
     notes: list[str | None] | None
     texts: list[bytes]
+
+    def spread(self, digests: Sequence[bytes | None], new: Container[bytes], samples: int) -> list[bytes | None]:
+        """Give the text of each row, or None."""
+        texts = iter(self.texts)
+        return [next(texts) if asks else None for asks in _asks_new(digests, new, samples)]
 
 
 def text_digests(recipe: Recipe, frame: pd.DataFrame, template: Template) -> Iterator[bytes | None]:
@@ -55,38 +62,37 @@ def text_digests(recipe: Recipe, frame: pd.DataFrame, template: Template) -> Ite
 
 def text_rows(
     recipe: Recipe, frame: pd.DataFrame, template: Template, digests: Sequence[bytes | None], new: Container[bytes]
-) -> Iterator[Row]:
+) -> Iterator[Rows]:
     """Give the rows as the ledger takes them; of those that ask nothing new, without what they ask."""
     samples = recipe.sampled()
     count = len(samples)
     firsts = [None if first is asking else first.hasher() for asking, first in samples]
     keys = None if recipe.key is None else unique_keys(frame, recipe.key)
     for part in _parts(recipe, frame, template, digests, new):
-        if len(part.texts) == part.rows and keys is None and firsts == [None]:  # as mostly
-            places = range(part.start, part.start + part.rows)
-            contents = map(Content, part.texts, part.texts)
-            yield from map(
-                Row,
-                digests[places.start : places.stop],
-                contents,
-                repeat(0),
-                map(str, places),
-                repeat(None),
-                repeat(None),
-            )
-            continue
-        texts = iter(part.texts)
+        many = part.rows * count
+        asked = digests[part.start * count : part.start * count + many]
+        places = range(part.start, part.start + part.rows)
+        named: list[str | None] = [None] * part.rows
+        labels = list(map(label_of, places))
+        if keys is not None:
+            named = [*keys[places.start : places.stop]]
+            labels = list(map(label_of, named))
         notes = part.notes or [None] * part.rows
-        for position, note in enumerate(notes, part.start):
-            key = None if keys is None else keys[position]
-            asked = digests[position * count : (position + 1) * count]
-            content, label = None, ""
-            if note is None and any(digest in new for digest in asked):
-                text = next(texts)
-                content, label = Content(text, text), label_of(position if key is None else key)
-            for digest, first in zip(asked, firsts, strict=True):
-                again = None if first is None or content is None else first(content.sent)
-                yield Row(digest, content, 0, label, key, note, again)
+        contents = [*part.texts] if len(part.texts) == part.rows else part.spread(asked, new, count)
+        questions: list[bytes | None] = [None] * many
+        if firsts != [None] * count:
+            questions = [
+                None if first is None or content is None else first(content) for content in contents for first in firsts
+            ]
+        yield Rows(
+            asked, _each(contents, count), [0] * many, _each(labels, count), _each(named, count), _each(notes, count),
+            questions, [()] * many,
+        )  # fmt: skip
+
+
+def _each(values: Sequence[_T], times: int) -> Sequence[_T]:
+    """Give every value so many times."""
+    return values if times == 1 else [value for value in values for _ in range(times)]
 
 
 def _parts(
@@ -101,7 +107,8 @@ def _parts(
             notes = recipe.notes(part, template.columns, cells)
             asking = [note is None for note in notes]
             if digests is not None:
-                asking = _asks_new(digests, new, start, len(part), recipe.samples)
+                first, count = start * recipe.samples, len(part) * recipe.samples
+                asking = _asks_new(digests[first : first + count], new, recipe.samples)
             if not all(asking):
                 cells = [list(compress(values, asking)) for values in cells]
             texts = list(map(encode, template.render_rows(cells)))
@@ -112,9 +119,7 @@ def _parts(
         yield _Part(start, len(part), None if notes.count(None) == len(notes) else notes, texts)
 
 
-def _asks_new(
-    digests: Sequence[bytes | None], new: Container[bytes], start: int, rows: int, samples: int
-) -> list[bool]:
+def _asks_new(digests: Sequence[bytes | None], new: Container[bytes], samples: int) -> list[bool]:
     """Tell of each row whether one of its samples asks something new."""
-    asks = [digest in new for digest in digests[start * samples : (start + rows) * samples]]
+    asks = [digest in new for digest in digests]
     return asks if samples == 1 else [any(asks[at : at + samples]) for at in range(0, len(asks), samples)]

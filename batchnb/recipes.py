@@ -17,7 +17,7 @@ import msgspec
 from batchnb.columns import column_values, label_named, row_name, rows_of, the_column, unique_keys
 from batchnb.conversations import Conversation, Message, compile_conversation
 from batchnb.errors import InputError
-from batchnb.ledger import Row
+from batchnb.ledger import CHUNK, Row, Rows, in_parts
 from batchnb.media import Attachment, Medium, check_together, is_nothing
 from batchnb.params import NOT_SENT, check_names, checked_row, merged, unsent
 from batchnb.plaintext import text_digests, text_rows
@@ -423,25 +423,25 @@ class Recipe:
         template = self._plain(frame)
         if template is not None:
             return text_digests(self, frame, template)
-        return (row.digest for row in self._rows(frame))
+        return (row.digest for row in self.rows(frame))
 
-    def rows(
-        self, frame: pd.DataFrame, digests: Sequence[bytes | None] | None = None, new: Container[bytes] = frozenset()
-    ) -> Iterator[Row]:
-        """Give the rows of `frame` as the ledger takes them: each of them once for every sample.
+    def parts(
+        self, frame: pd.DataFrame, digests: Sequence[bytes | None], new: Container[bytes] = frozenset()
+    ) -> Iterator[Rows]:
+        """Give the rows of `frame` as the ledger takes them, some at a time.
 
         Parameters
         ----------
         frame : DataFrame
             The rows.
-        digests : sequence of bytes or None, optional
-            As `digests` gave them, of the same frame: then they are not made once more.
+        digests : sequence of bytes or None
+            As `digests` gave them, of the same frame, so that they are not made once more.
         new : container of bytes
-            With `digests`: what is to be asked. Rows that ask other things may come without their content.
+            What is to be asked. Rows that ask other things may come without their content.
         """
-        template = None if digests is None else self._plain(frame)
-        if template is None or digests is None:
-            return self._rows(frame)
+        template = self._plain(frame)
+        if template is None:
+            return in_parts(self.rows(frame), CHUNK)
         return text_rows(self, frame, template, digests, new)
 
     def _plain(self, frame: pd.DataFrame) -> Template | None:
@@ -464,7 +464,8 @@ class Recipe:
         askings = [self._envelopes(self.replicate + tag) for tag in tags] if self.replicate else firsts
         return list(zip(askings, firsts, strict=True))
 
-    def _rows(self, frame: pd.DataFrame) -> Iterator[Row]:
+    def rows(self, frame: pd.DataFrame) -> Iterator[Row]:
+        """Give the rows of `frame` one by one: each of them once for every sample."""
         samples = self._samples()
         keys = None if self.key is None else unique_keys(frame, self.key)
         for position, question in enumerate(self.questions(frame)):

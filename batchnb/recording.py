@@ -15,7 +15,7 @@ from batchnb.columns import unique_keys
 from batchnb.deliveries import with_cache
 from batchnb.delivery import Delivery
 from batchnb.frames import shown_names
-from batchnb.ledger import ForgottenError, JobRecord, Ledger, NewJob, Row
+from batchnb.ledger import CHUNK, FEW, ForgottenError, JobRecord, Ledger, NewJob, Row, Rows, in_parts
 from batchnb.preflight import check_first, warn_of_change
 from batchnb.pricing import PriceTable
 from batchnb.recipes import Recipe
@@ -83,14 +83,21 @@ class _Asked:
         """Where the first row stands that is to be sent."""
         return self.digests.index(next(iter(self.unsent))) // self.recipe.samples if self.unsent else None
 
-    def again(self, *, whole: bool = False) -> Iterator[Row]:
+    def again(self, *, whole: bool = False) -> Iterator[Rows]:
         """Give the rows as they are to be recorded, under the digests that were chosen for them.
 
-        What the ledger knows comes without its content, unless they are wanted `whole`.
+        What the ledger knows may come without its content, unless they are wanted `whole`.
         """
-        rows = self.rows or self.recipe.rows(self.frame, None if whole else self.firsts, self.unsent)
-        for row, digest in zip(self.shipment.delivered(rows) if self.shipment else rows, self.digests, strict=True):
-            yield row.under(digest)
+        if self.rows is None and self.shipment is None and not whole:
+            parts = self.recipe.parts(self.frame, self.firsts, self.unsent)
+        else:
+            rows = self.rows or self.recipe.rows(self.frame)
+            parts = in_parts(self.shipment.delivered(rows), FEW) if self.shipment else in_parts(rows, CHUNK)
+        start = 0
+        for part in parts:
+            chosen = self.digests[start : start + len(part.digests)]
+            start += len(chosen)
+            yield part if chosen == part.digests else part.under(chosen)
 
 
 def record_job(
@@ -134,7 +141,6 @@ def record_job(
         retries=wishes.retries,
         asking=recipe.asking() if recipe.replicate.startswith("#") else None,
         delivery=delivery,
-        heavy=asked.shipment is not None,
     )
     try:
         recorded = ledger.jobs.create(job, asked.again(), time.time())

@@ -6,7 +6,7 @@ A result line is ``{"custom_id": ..., "result": {"type": "succeeded" | "errored"
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
@@ -20,7 +20,9 @@ __all__ = [
     "PAID",
     "RETRYABLE_ERRORS",
     "UNPAID",
+    "UNREADABLE",
     "Answer",
+    "answers_in",
     "error_of",
     "lines",
     "parse_line",
@@ -141,6 +143,9 @@ class _CallResult(msgspec.Struct):
     message: _CallMessage
 
 
+#: What msgspec raises for a line that was cut or is no result.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 _decode_line = msgspec.json.Decoder(_Line).decode
 _decode_result = msgspec.json.Decoder(_Result).decode
 
@@ -224,14 +229,33 @@ def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest.strip()
 
 
-def parse_line(line: bytes, replies: dict[bytes, Reply]) -> Answer | None:
+def answers_in(lines: Iterable[bytes], replies: Mapping[bytes, Reply]) -> Iterator[Answer]:
+    """Read result lines; those that cannot be read, and of requests that are none of the batch's, are left out.
+
+    Parameters
+    ----------
+    lines : iterable of bytes
+        Each the JSON of one result.
+    replies : mapping
+        Digest of each request of the batch, with the reply it was asked for.
+    """
+    for line in lines:
+        try:
+            answer = parse_line(line, replies)
+        except UNREADABLE:  # it was cut, or is no result line: that costs no other
+            continue
+        if answer is not None:
+            yield answer
+
+
+def parse_line(line: bytes, replies: Mapping[bytes, Reply]) -> Answer | None:
     """Read one result line.
 
     Parameters
     ----------
     line : bytes
         JSON of one result.
-    replies : dict
+    replies : mapping
         Digest of each request of the batch, with the reply it was asked for.
 
     Returns
@@ -246,9 +270,8 @@ def parse_line(line: bytes, replies: dict[bytes, Reply]) -> Answer | None:
     """
     custom_id, raw = identified(line)
     digest = digest_in(custom_id)
-    if digest is None or digest not in replies:
-        return None
-    return answer_of(digest, raw, replies[digest])
+    reply = None if digest is None else replies.get(digest)
+    return None if digest is None or reply is None else answer_of(digest, raw, reply)
 
 
 def identified(line: bytes) -> tuple[str, bytes]:
@@ -312,25 +335,11 @@ def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | N
     return outcome, value, said if error else None, text
 
 
-def read_values(results: Iterable[bytes], reply: Reply) -> Iterator[tuple[str, Any, str | None]]:
+def read_values(results: Iterable[bytes | None], reply: Reply) -> Iterator[tuple[str, Any, str | None]]:
     """Read kept results for a column: of each its outcome, its value, and what went wrong; as `read_result` does."""
-    decode, read = _decode_said, reply.read
-    for raw in results:
-        try:
-            said = decode(raw)
-            message = said.message
-            # As nearly all are: one text that is complete. Whatever else it may be is told apart below.
-            if (
-                message is not None and said.type == "succeeded" and message.stop_reason == "end_turn"
-                and len(message.content) == 1
-            ):  # fmt: skip
-                block = message.content[0]
-                if block.type == "text" and block.text is not None:
-                    yield "succeeded", read(block.text), None
-                    continue
-        except (msgspec.DecodeError, MisfitError):
-            pass
-        yield read_result(raw, reply)[:3]
+    for raw in filter(None, results):
+        outcome, error, value, said = _judge(raw, _read(raw, _decode_said), reply)
+        yield outcome, value, said if error else None
 
 
 def error_of(raw: bytes, reply: Reply) -> str | None:
@@ -340,8 +349,17 @@ def error_of(raw: bytes, reply: Reply) -> str | None:
 
 def _judge(raw: bytes, result: _Result | _Said, reply: Reply) -> tuple[str, str | None, Any, str | None]:
     """Give outcome, kind of failure, value, and the failure in words."""
-    if result.type == "succeeded" and result.message is not None:
-        return _judge_message(raw, result.message, reply)
+    message = result.message
+    if result.type == "succeeded" and message is not None:
+        # As nearly all are: one text, which is complete. Whatever else it may be is told apart with more care.
+        if message.stop_reason == "end_turn" and len(message.content) == 1:
+            block = message.content[0]
+            if block.type == "text" and block.text is not None:
+                try:
+                    return "succeeded", None, reply.read(block.text), None
+                except MisfitError as misfit:
+                    return "invalid", misfit.kind, None, str(misfit)
+        return _judge_message(raw, message, reply)
     if result.type == "errored":
         error = (result.error and result.error.error) or _Error()
         return "errored", error.type, None, f"{error.type}: {error.message}" if error.message else error.type

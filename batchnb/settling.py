@@ -10,14 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import msgspec
-
 from batchnb import requests, results
 from batchnb.api import Api, BatchInfo
 from batchnb.errors import AmbiguousError, ApiError
 from batchnb.ledger import BatchRecord, Ledger
 
-__all__ = ["DECIDE", "READ_AGAIN", "STRANGERS", "UNREADABLE", "Settlement", "Settling", "result_in", "times_of"]
+__all__ = ["DECIDE", "READ_AGAIN", "STRANGERS", "Settlement", "Settling", "result_in", "times_of"]
 
 #: Created batches are looked for from this long before the intent, since clocks disagree; the custom_ids decide.
 LOOK_BACK = 26 * 3600.0
@@ -33,9 +31,6 @@ LISTINGS = 2
 
 #: What to do about rows that wait for a decision.
 DECIDE = 'job.resolve("send") asks these rows again, which may buy them twice; job.resolve("drop") gives them up.'
-
-#: What msgspec raises for a line that was cut or is no result.
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(slots=True)
@@ -123,7 +118,7 @@ class Settling:
         ApiError
             None was found, and some could not be read.
         """
-        ours = set(self._ledger.batches.replies(batch.id))
+        ours = set(self._ledger.batches.held(batch.id).requests)
         failure: ApiError | None = None
         for candidate in candidates:
             # Before its end there is no telling whose it is: its custom_ids are only to be seen in its results.
@@ -226,5 +221,5 @@ def result_in(line: bytes) -> tuple[str, bytes] | None:
     """Read the custom_id and the result in a line; None where the line was cut or is none."""
     try:
         return results.identified(line)
-    except UNREADABLE:
+    except results.UNREADABLE:
         return None

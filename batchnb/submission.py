@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from batchnb import requests, results
 from batchnb.api import Api, BatchInfo
@@ -25,19 +24,16 @@ from batchnb.errors import AmbiguousError, ApiError, CredentialsError, NotFoundE
 from batchnb.history import allowance_of
 from batchnb.ledger import ATTACHED, BatchRecord, FileRecord, Fits, JobRecord, Ledger
 from batchnb.pricing import PriceTable, load_prices
-from batchnb.schemas import Reply
-from batchnb.settling import UNREADABLE, Settling, result_in, times_of
+from batchnb.settling import Settling, result_in, times_of
 from batchnb.uploads import Uploads
 
 __all__ = ["Reading", "Sent", "Submission"]
 
-#: Answers recorded in one transaction.
-CHUNK = 2_000
+#: Answers recorded in one transaction, and their bytes, at most.
+CHUNK, CHUNK_BYTES = 2_500, 4_000_000
 
 #: Seconds after which to look again whether another process has uploaded a file.
 OTHERS_PAUSE = 2.0
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,33 +228,35 @@ class Submission:
         ApiError
             The results could not be opened.
         """
-        if batch.owner == ATTACHED:
-            broken = self._read(batch, result_in, lambda found: self._ledger.foreign.admit(batch, found))
-            return Reading(self._ledger.foreign.absent(batch), broken)
         batches = self._ledger.batches
-        replies, asked = batches.replies(batch.id), batches.requests(batch.id)
+        if batch.owner == ATTACHED:
+            broken = self._read(
+                batch, lambda lines: self._ledger.foreign.admit(batch, list(filter(None, map(result_in, lines))))
+            )
+            return Reading(self._ledger.foreign.absent(batch), broken)
+        held = batches.held(batch.id)
         broken = self._read(
-            batch, lambda line: _answer_in(line, replies), lambda found: batches.record(batch.id, found, asked)
+            batch, lambda lines: batches.record(batch.id, results.answers_in(lines, held.replies), held.requests)
         )
         return Reading(batches.unanswered(batch.id), broken)
 
-    def _read(
-        self, batch: BatchRecord, read: Callable[[bytes], _T | None], write: Callable[[list[_T]], object]
-    ) -> str | None:
-        """Write what is to be read of each line of a batch's results, a chunk at a time; tell why it broke off."""
+    def _read(self, batch: BatchRecord, write: Callable[[list[bytes]], object]) -> str | None:
+        """Write the lines of a batch's results, some at a time; tell why it broke off."""
         broken = None
-        found: list[_T] = []
+        lines: list[bytes] = []
+        size = 0
         with self.api.results(_server_id(batch)) as chunks:
             try:
-                for item in filter(None, map(read, results.lines(chunks))):
-                    found.append(item)
-                    if len(found) >= CHUNK:
-                        write(found)
-                        found = []
+                for line in results.lines(chunks):
+                    lines.append(line)
+                    size += len(line)
+                    if len(lines) >= CHUNK or size >= CHUNK_BYTES:
+                        write(lines)
+                        lines, size = [], 0
             except AmbiguousError as error:
                 broken = str(error)
-        if found:
-            write(found)
+        if lines:
+            write(lines)
         return broken
 
 
@@ -294,10 +292,3 @@ def _server_id(batch: BatchRecord) -> str:
     if batch.server_id is None:
         raise NotFoundError(f"Batch {batch.id} of the ledger has no id on the server yet.")
     return batch.server_id
-
-
-def _answer_in(line: bytes, replies: dict[bytes, Reply]) -> results.Answer | None:
-    try:
-        return results.parse_line(line, replies)
-    except UNREADABLE:
-        return None

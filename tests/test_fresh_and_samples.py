@@ -15,7 +15,7 @@ from independent import Status, errored, message, succeeded, text_of
 
 from batchnb import InputError
 from batchnb.frames import Columns
-from batchnb.ledger import NewJob, Row
+from batchnb.ledger import NewJob, Row, Rows
 from batchnb.ledger.migrations import STEPS
 from batchnb.recipes import Recipe
 from batchnb.requests import Envelope, content_of, digest_in
@@ -274,7 +274,7 @@ def test_a_later_asking_is_known_as_one_even_if_the_ledger_had_it_without_its_qu
     ledger = bench.workspace.ledger
     for number, question in ((1, None), (2, first)):
         job = NewJob(f"job_{number}", "a job", {"shared": {}}, ((envelope, (), {"kind": "text"}),), 10, 1_000, 0)
-        ledger.jobs.create(job, [Row(again, content, 0, "0", None, None, question)], 1.0)
+        ledger.jobs.create(job, [Rows.of([Row(again, content, 0, "0", None, None, question)])], 1.0)
         assert list(ledger.askings.newest([first, None])) == [first if question is None else again, None]
 
 

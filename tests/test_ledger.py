@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb import JobNotFoundError, LedgerError, Workspace
-from batchnb.ledger import ForgottenError, Ledger, NewJob, Row
+from batchnb.ledger import ForgottenError, Ledger, NewJob, Row, in_parts
 from batchnb.ledger.jobs import RELEASES
 from batchnb.ledger.migrations import STEPS
 from batchnb.ledger.questions import runs_of
@@ -68,7 +68,7 @@ def create(ledger: Ledger, *texts: str | None, id: str = "job_1", **fields: Any)
         id=id, name="a job", recipe={"shared": {"model": "m"}}, envelopes=((ENVELOPE, (), TextReply().spec()),),
         batch_size=100, max_bytes=BYTES, retries=1,
     )  # fmt: skip
-    return ledger.jobs.create(replace(job, **fields), rows(*texts), now=1.0).number
+    return ledger.jobs.create(replace(job, **fields), in_parts(rows(*texts), 3), now=1.0).number
 
 
 def claim(ledger: Ledger, job: int, *, max_requests: int = 100, max_bytes: int = BYTES):
@@ -220,7 +220,7 @@ def test_a_row_that_cannot_be_read_leaves_no_half_a_job(ledger):
 
     job = NewJob("job_1", "n", {}, ((ENVELOPE, (), TextReply().spec()),), 10, BYTES, 1)
     with pytest.raises(ValueError, match="row 6000"):
-        ledger.jobs.create(job, failing(), 1.0)
+        ledger.jobs.create(job, in_parts(failing(), 500), 1.0)
     assert ledger.jobs.find("job_1") is None
     assert list(ledger.jobs.unsent([digest_of("0")])) == [digest_of("0")]
 
@@ -632,8 +632,8 @@ def test_a_row_without_its_content_is_refused_where_the_question_is_not_known(le
     (plain,) = rows("a")
     record = ledger.jobs.get("job_1")
     job = NewJob("job_2", "", record.recipe, ((ENVELOPE, (), TextReply().spec()),), 100, BYTES, 1)
-    assert ledger.jobs.create(job, [plain._replace(content=None, **known)], 1.0).reused == 1
+    assert ledger.jobs.create(job, in_parts([plain._replace(content=None, **known)], 9), 1.0).reused == 1
     with pytest.raises(ForgottenError):
-        ledger.jobs.create(replace(job, id="job_3"), [plain._replace(content=None, **unknown)], 1.0)
+        ledger.jobs.create(replace(job, id="job_3"), in_parts([plain._replace(content=None, **unknown)], 9), 1.0)
     assert ledger.jobs.find("job_3") is None
     assert first

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from batchnb import plaintext
 from batchnb.errors import InputError
+from batchnb.ledger import Row
 from batchnb.recipes import Recipe
 from batchnb.schemas import TextReply
 
@@ -53,6 +54,11 @@ def outcome(read: Any) -> Any:
         return str(error)
 
 
+def rows_of(one: Recipe, frame: pd.DataFrame, digests: Any, new: Any) -> list[Row]:
+    rows = [Row(*fields) for part in one.parts(frame, digests, new) for fields in zip(*part, strict=True)]
+    return [row if row.content is not None else row._replace(label="") for row in rows]  # which is not looked at
+
+
 @pytest.fixture(params=[1, 4, 5_000], autouse=True)
 def part(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plaintext, "CHUNK", request.param)
@@ -72,7 +78,9 @@ def test_they_are_the_rows_that_the_general_way_gives(cells: list[tuple[Any, Any
         return
     assert digests == [row.digest for row in general]
     every = {digest for digest in digests if digest is not None}
-    assert list(one.rows(frame, digests, every)) == general
+    assert rows_of(one, frame, digests, every) == [
+        row._replace(content=row.content and row.content.sent) for row in general
+    ]
 
 
 @given(FRAMES, RECIPES, st.sets(st.integers(0, 35)))
@@ -83,11 +91,11 @@ def test_what_is_known_comes_without_its_content(cells: list[tuple[Any, Any]], f
         return
     digests = [row.digest for row in general]
     new = {digest for place, digest in enumerate(digests) if place not in known and digest is not None}
-    rows = list(one.rows(frame, digests, new))
+    rows = rows_of(one, frame, digests, new)
     assert [(row.digest, row.key, row.note) for row in rows] == [(row.digest, row.key, row.note) for row in general]
     for row, whole in zip(rows, general, strict=True):
         if row.digest in new:
-            assert row == whole
+            assert row == whole._replace(content=whole.content and whole.content.sent)
 
 
 def test_only_what_is_new_is_rendered(monkeypatch: pytest.MonkeyPatch):
@@ -96,6 +104,6 @@ def test_only_what_is_new_is_rendered(monkeypatch: pytest.MonkeyPatch):
     digests = list(one.digests(frame))
     encoded: list[Any] = []
     monkeypatch.setattr(plaintext, "encode", lambda value: encoded.append(value) or b'""')
-    rows = list(one.rows(frame, digests, {digests[7]}))
+    rows = rows_of(one, frame, digests, {digests[7]})
     assert encoded == ["Say: text 7"]
     assert [row.content is not None for row in rows] == [place == 7 for place in range(20)]

@@ -10,7 +10,7 @@ import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from batchnb.ledger.askings import Askings
+from batchnb.ledger.askings import CHUNK, Askings
 from batchnb.ledger.batches import Batches, BatchRecord, Fits
 from batchnb.ledger.copies import COPIED, hold_back_copied
 from batchnb.ledger.files import FileRecord, Files, KnownFile
@@ -18,8 +18,8 @@ from batchnb.ledger.foreign import Foreign, ForeignBatch
 from batchnb.ledger.jobs import JobRecord, Jobs, NewJob
 from batchnb.ledger.owners import Owner
 from batchnb.ledger.pilots import Call, Pilots
-from batchnb.ledger.questions import ForgottenError, Row
-from batchnb.ledger.rows import Origin, RowAnswer, Rows
+from batchnb.ledger.questions import FEW, ForgottenError, Row, Rows, in_parts
+from batchnb.ledger.rows import TELLING, Origin, Results, RowAnswer, RowReader
 from batchnb.ledger.spool import Spool
 from batchnb.ledger.store import Store, make_private_folder
 from batchnb.ledger.tallies import Kind, Tallies, Tally, UsageLine
@@ -28,8 +28,11 @@ from batchnb.ledger.warming import Warming
 
 __all__ = [
     "ATTACHED",
+    "CHUNK",
     "COPIED",
+    "FEW",
     "LIVE",
+    "TELLING",
     "BatchRecord",
     "Call",
     "FileRecord",
@@ -43,10 +46,13 @@ __all__ = [
     "Ledger",
     "NewJob",
     "Origin",
+    "Results",
     "Row",
     "RowAnswer",
+    "Rows",
     "Tally",
     "UsageLine",
+    "in_parts",
 ]
 
 
@@ -63,7 +69,7 @@ class Ledger:
     Attributes
     ----------
     jobs : Jobs
-    rows : Rows
+    rows : RowReader
     tallies : Tallies
         What became of jobs' rows, counted.
     askings : Askings
@@ -97,7 +103,7 @@ class Ledger:
         self.foreign = Foreign(self._store, self.batches)
         self.files = Files(self._store, Spool(home / "files" / self.path.stem))
         self.jobs = Jobs(self._store, self.foreign, self.files, self.tallies)
-        self.rows = Rows(self._store)
+        self.rows = RowReader(self._store)
         self.askings = Askings(self._store)
         self.warming = Warming(self._store)
         self.pilots = Pilots(self._store, self.jobs, self.batches, self.owner)

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,7 +21,7 @@ from batchnb.results import PAID, Answer, refused_result
 from batchnb.schemas import Reply, reply_from_spec
 from batchnb.snapshot import COUNTS
 
-__all__ = ["BatchRecord", "Batches", "Fits"]
+__all__ = ["BatchRecord", "Batches", "Fits", "Held"]
 
 #: Tells whether so many requests, of so many characters and bytes, may be sent.
 Fits = Callable[[int, int, int], bool]
@@ -32,8 +33,7 @@ _ANSWER = (
 
 #: Write one answer, unless a paid one stands there.
 RECORD = f"""
-    INSERT INTO answers ({", ".join(_ANSWER)})
-    SELECT id, batch, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM requests WHERE id = ?1 AND batch = ?2
+    INSERT INTO answers ({", ".join(_ANSWER)}) VALUES ({", ".join("?" * len(_ANSWER))})
     ON CONFLICT (request) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _ANSWER[1:])}
     WHERE answers.outcome NOT IN {PAID}
 """
@@ -75,6 +75,13 @@ class BatchRecord:
     given_up: int
     standard: int
     cache: str | None = None
+
+
+class Held(NamedTuple):
+    """The requests of a batch, by their digests: each with its number, and with the reply it was asked for."""
+
+    requests: dict[bytes, int]
+    replies: dict[bytes, Reply]
 
 
 _COLUMNS = ", ".join(field.name for field in fields(BatchRecord))
@@ -169,18 +176,21 @@ class Batches:
             ).fetchone()
         return tuple(msgspec.json.decode(found[0])) if found else ()
 
-    def replies(self, number: int) -> dict[bytes, Reply]:
-        """Give the digests of a batch's requests, each with the reply it was asked for."""
+    def held(self, number: int) -> Held:
+        """Give what a batch holds."""
+        requests: dict[bytes, int] = {}
+        envelopes: dict[bytes, int] = {}
         with self._store.read() as db:
-            rows = db.execute("SELECT r.digest, r.envelope FROM requests AS r WHERE r.batch = ?", (number,)).fetchall()
+            for digest, request, envelope in db.execute(
+                "SELECT digest, id, envelope FROM requests WHERE batch = ?", (number,)
+            ):
+                requests[digest] = request
+                envelopes[digest] = envelope
             specs = dict(db.execute("SELECT id, reply FROM envelopes").fetchall())
-        replies = {envelope: reply_from_spec(msgspec.json.decode(spec)) for envelope, spec in specs.items()}
-        return {digest: replies[envelope] for digest, envelope in rows}
-
-    def requests(self, number: int) -> dict[bytes, int]:
-        """Give the digests of a batch's requests, each with its number."""
-        with self._store.read() as db:
-            return dict(db.execute("SELECT digest, id FROM requests WHERE batch = ?", (number,)).fetchall())
+        replies = {one: reply_from_spec(msgspec.json.decode(specs[one])) for one in set(envelopes.values())}
+        if len(replies) == 1:
+            return Held(requests, dict.fromkeys(requests, *replies.values()))
+        return Held(requests, {digest: replies[envelope] for digest, envelope in envelopes.items()})
 
     def unanswered(self, number: int) -> int:
         """Count the requests of a batch that have no answer."""
@@ -366,33 +376,41 @@ class Batches:
         with self._store.transaction(rows=False) as db:
             db.execute("UPDATE batches SET note = ? WHERE id = ?", (note, number))
 
-    def record(self, number: int, answers: Sequence[Answer], requests: Mapping[bytes, int] | None = None) -> None:
+    def record(self, number: int, answers: Iterable[Answer], requests: Mapping[bytes, int] | None = None) -> None:
         """Write answers of a batch. Writing them again changes nothing; a paid answer is never overwritten.
 
         Parameters
         ----------
         number : int
             The batch.
-        answers : sequence of Answer
-            What it brought; an answer to none of its requests is left out.
+        answers : iterable of Answer
+            What it brought; an answer to none of its requests is left out. Read within the transaction, one by one.
         requests : mapping, optional
-            As `requests` gave them, so that they need not be looked for.
+            All requests that it held a moment ago, as `held` gave them, so that they need not be looked for.
         """
         with self._store.transaction() as db:
             # It has ended, or there were no answers; when rows are counted, only such batches are looked at for them.
             db.execute(
                 "UPDATE batches SET state = 'ended' WHERE id = ? AND state IN ('in_progress', 'canceling')", (number,)
             )
-            ids = self._asked(number, answers) if requests is None else requests
-            origins = {named: self._origin(*named) for named in {(a.model, a.geo) for a in answers}}
-            db.executemany(
-                RECORD,
-                [
-                    (ids[a.digest], number, a.outcome, a.error, origins[a.model, a.geo], *a[5:])
-                    for a in answers
-                    if a.digest in ids
-                ],
-            )
+            # A batch loses requests, such as by a decision in another kernel, but gets no others.
+            holds = db.execute("SELECT COUNT(*) FROM requests WHERE batch = ?", (number,)).fetchone()[0]
+            if requests is None or len(requests) != holds:
+                answers = list(answers)
+                requests = self._asked(number, answers)
+            db.executemany(RECORD, self._written(number, answers, requests))
+
+    def _written(
+        self, number: int, answers: Iterable[Answer], requests: Mapping[bytes, int]
+    ) -> Iterator[tuple[object, ...]]:
+        """Give answers as the ledger keeps them."""
+        origins: dict[tuple[str, str | None], int | None] = {}
+        for answer in answers:
+            request, named = requests.get(answer.digest), (answer.model, answer.geo)
+            if request is not None:
+                if named not in origins:
+                    origins[named] = self._origin(*named)
+                yield request, number, answer.outcome, answer.error, origins[named], *answer[5:]
 
     def _asked(self, number: int, answers: Sequence[Answer]) -> dict[bytes, int]:
         """Look up which requests of a batch these are the answers to."""

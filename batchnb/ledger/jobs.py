@@ -12,10 +12,10 @@ import msgspec
 
 from batchnb.delivery import Delivery
 from batchnb.errors import JobNotFoundError, JobStateError
-from batchnb.ledger.askings import CHUNK, chunks, marks
+from batchnb.ledger.askings import chunks, marks
 from batchnb.ledger.files import Files
 from batchnb.ledger.foreign import Foreign
-from batchnb.ledger.questions import Row, write_rows
+from batchnb.ledger.questions import Rows, write_rows
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
 from batchnb.ledger.terms import ATTACHED, HELD, LINK, LIVE, REOPENED, UNSENT
@@ -44,15 +44,11 @@ RELEASES = {
 }
 
 
-#: Rows written at a time where each may hold files of a quarter of a megabyte.
-FEW = 100
-
-
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job about to be recorded. `recipe` is JSON-like and tells all that is needed to ask the same again.
 
-    `asking` is the digest of what it asks, where it asks once more by ``fresh=True``. `heavy` requests hold files.
+    `asking` is the digest of what it asks, where it asks once more by ``fresh=True``.
     """
 
     id: str
@@ -64,7 +60,6 @@ class NewJob:
     retries: int
     asking: bytes | None = None
     delivery: Delivery = field(default_factory=Delivery)
-    heavy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +151,7 @@ class Jobs:
 
     # Writing
 
-    def create(self, job: NewJob, rows: Iterable[Row], now: float) -> JobRecord:
+    def create(self, job: NewJob, rows: Iterable[Rows], now: float) -> JobRecord:
         """Record a job, its rows, and the questions nobody has asked yet, in one durable transaction.
 
         A job of the same id is given back, with its name, batch size, retries and delivery as they are now: two
@@ -184,9 +179,7 @@ class Jobs:
             envelopes = [self._envelope(*envelope) for envelope in job.envelopes]
             known = db.execute("SELECT COALESCE(MAX(id), 0) FROM requests").fetchone()[0]
             samples = int(job.recipe.get("samples", 1))
-            written = write_rows(
-                self._store, self._files, number, rows, envelopes, samples=samples, size=FEW if job.heavy else CHUNK
-            )
+            written = write_rows(self._store, self._files, number, rows, envelopes, samples=samples)
             # The row that is the first to ask something new is not reused; an equal one after it is.
             new = written.fresh
             if self._foreign.use_recovered():

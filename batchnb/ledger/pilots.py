@@ -16,7 +16,7 @@ import msgspec
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.jobs import JobRecord, Jobs, NewJob
 from batchnb.ledger.owners import Owner
-from batchnb.ledger.questions import Row
+from batchnb.ledger.questions import FEW, Row, in_parts
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import POSITION, UNSENT
 from batchnb.results import Answer, answer_of
@@ -63,7 +63,7 @@ class Pilots:
         claims: list[int] = []
         try:
             with self._store.transaction(durable=True) as db:
-                record = self._jobs.create(job, rows, now)
+                record = self._jobs.create(job, in_parts(rows, FEW), now)
                 for batch in self._batches.of_job(record.number):
                     if batch.standard and batch.state == "submitting":
                         self.look_after(batch.id, batch.owner)

@@ -13,7 +13,7 @@ from batchnb.ledger.tallies import UsageLine
 from batchnb.ledger.terms import HELD, LIVE, RUN, UNSENT
 from batchnb.pricing import LARGE_PROMPT, Usage
 
-__all__ = ["Origin", "RowAnswer", "Rows"]
+__all__ = ["Origin", "Results", "RowAnswer", "RowReader"]
 
 
 class RowAnswer(NamedTuple):
@@ -32,6 +32,17 @@ class RowAnswer(NamedTuple):
     result: bytes | None
 
 
+class Results(NamedTuple):
+    """Results of rows that follow each other, or of their samples: None where there is none, for the reason in `notes`.
+
+    `digests` are those of what the rows ask; None where they ask nothing.
+    """
+
+    digests: list[bytes | None]
+    results: list[bytes | None]
+    notes: list[str | None]
+
+
 class Origin(NamedTuple):
     """Where the answer to a request is from, and what it used. Times are seconds since the epoch.
 
@@ -47,6 +58,9 @@ class Origin(NamedTuple):
     result: bytes | None
 
 
+#: States of a batch that say why its rows have no answer, where they have none.
+TELLING = ("lost", "uncertain")
+
 #: The tokens of an answer's prompt, and the sums that make a Usage.
 _PROMPT = "a.input_tokens + a.cache_read + a.cache_write_5m + a.cache_write_1h"
 _SUMS = (
@@ -55,7 +69,7 @@ _SUMS = (
 )
 
 
-class Rows:
+class RowReader:
     """The rows of jobs."""
 
     def __init__(self, store: Store) -> None:
@@ -181,6 +195,24 @@ class Rows:
             with self._store.read() as db:
                 rows = db.execute(query, values | {"first": first, "last": last}).fetchall()
             yield from map(RowAnswer._make, rows)
+
+    def results(self, number: int) -> Iterator[Results]:
+        """Read a job's results as `answers` does, with nothing but what a column of the frame is made of."""
+        query = f"""
+            SELECT r.digest, a.result, CASE WHEN a.request IS NULL THEN COALESCE(u.note,
+                   CASE WHEN r.batch IS NULL THEN (SELECT note FROM jobs WHERE number = u.job)
+                   ELSE (SELECT note FROM batches AS b WHERE b.id = r.batch AND b.state IN {TELLING}) END) END
+            FROM job_runs AS u LEFT JOIN requests AS r ON {RUN} LEFT JOIN answers AS a ON a.request = r.id
+            WHERE u.job = ? AND u.position BETWEEN ? AND ? ORDER BY u.position, r.id
+        """
+        for first, last in self._stretches(number):
+            read = Results([], [], [])
+            with self._store.read() as db:
+                for digest, result, note in db.execute(query, (number, first, last)):
+                    read.digests.append(digest)
+                    read.results.append(result)
+                    read.notes.append(note)
+            yield read
 
     def _stretches(self, number: int) -> Iterator[tuple[int, int]]:
         """Cut a job's runs into stretches of some CHUNK rows: give the positions of the first and the last run."""

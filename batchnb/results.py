@@ -55,12 +55,12 @@ UNFINISHED = {
 _R = TypeVar("_R")
 
 
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, gc=False):
     custom_id: str
     result: msgspec.Raw
 
 
-class _Block(msgspec.Struct):
+class _Block(msgspec.Struct, gc=False):
     type: str = ""
     text: str | None = None
 
@@ -69,12 +69,12 @@ class _Block(msgspec.Struct):
 _Tokens = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
 
 
-class _Written(msgspec.Struct):
+class _Written(msgspec.Struct, gc=False):
     ephemeral_5m_input_tokens: _Tokens = 0
     ephemeral_1h_input_tokens: _Tokens = 0
 
 
-class _Usage(msgspec.Struct):
+class _Usage(msgspec.Struct, gc=False):
     input_tokens: _Tokens = 0
     output_tokens: _Tokens = 0
     cache_read_input_tokens: _Tokens | None = 0
@@ -83,63 +83,63 @@ class _Usage(msgspec.Struct):
     inference_geo: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     content: list[_Block] = []
     model: str = ""
     stop_reason: str | None = None
     usage: Any = None
 
 
-class _PlainMessage(_Message):
+class _PlainMessage(_Message, gc=False):
     usage: _Usage | None = None
 
 
-class _Error(msgspec.Struct):
+class _Error(msgspec.Struct, gc=False):
     type: str = "unknown_error"
     message: str = ""
 
 
-class _ErrorEnvelope(msgspec.Struct):
+class _ErrorEnvelope(msgspec.Struct, gc=False):
     error: _Error | None = None
 
 
-class _Result(msgspec.Struct):
+class _Result(msgspec.Struct, gc=False):
     type: str
     message: _Message | None = None
     error: _ErrorEnvelope | None = None
 
 
-class _PlainResult(_Result):
+class _PlainResult(_Result, gc=False):
     message: _PlainMessage | None = None
 
 
-class _SaidMessage(msgspec.Struct):
+class _SaidMessage(msgspec.Struct, gc=False):
     content: list[_Block] = []
     model: str = ""
     stop_reason: str | None = None
 
 
-class _Said(msgspec.Struct):
+class _Said(msgspec.Struct, gc=False):
     type: str
     message: _SaidMessage | None = None
     error: _ErrorEnvelope | None = None
 
 
-class _Kind(msgspec.Struct):
+class _Kind(msgspec.Struct, gc=False):
     type: str
 
 
-class _CallBlock(msgspec.Struct):
+class _CallBlock(msgspec.Struct, gc=False):
     type: str = ""
     name: str = ""
     input: Any = None
 
 
-class _CallMessage(msgspec.Struct):
+class _CallMessage(msgspec.Struct, gc=False):
     content: list[_CallBlock]
 
 
-class _CallResult(msgspec.Struct):
+class _CallResult(msgspec.Struct, gc=False):
     message: _CallMessage
 
 

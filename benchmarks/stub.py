@@ -1,9 +1,9 @@
 """A server fast enough not to be what is measured: it takes batches, ends them at once, and answers every row alike.
 
-Only what a client of batches calls is there, in the API's own shapes. Nothing is checked, and no request is kept but for
-its custom_id: this is no simulator, which would cost more than the client does.
+Only what a client of batches calls is there, in the API's own shapes. Nothing is checked, and no request is kept but
+for its custom_id: this is no simulator, which would cost more than the client does.
 
-    python benchmarks/stub.py            prints its address and serves until it is stopped
+    python -m benchmarks.stub            prints its address and serves until it is stopped
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ MESSAGE = {
         "service_tier": "batch",
     },
 }
+
+#: The same as one line of results holds it.
+RESULT = json.dumps({"type": "succeeded", "message": MESSAGE}, separators=(",", ":")).encode()
 
 _IDS = re.compile(rb'"custom_id": ?"([^"]+)"')
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -140,9 +143,7 @@ class _Connection(socketserver.BaseRequestHandler):
         self.request.sendall(_head("application/json", len(body), status) + body)
 
     def _send_results(self, ids: list[bytes]) -> None:
-        before, after = b'{"custom_id":"', b'","result":' + json.dumps(
-            {"type": "succeeded", "message": MESSAGE}, separators=(",", ":")
-        ).encode() + b"}\n"  # fmt: skip
+        before, after = b'{"custom_id":"', b'","result":' + RESULT + b"}\n"
         between = after + before
         size = sum(map(len, ids)) + len(ids) * len(between)
         self.request.sendall(_head("application/x-jsonl", size, 200))

@@ -1,0 +1,45 @@
+"""batchnb: from a frame to the merged column, with the ledger on; the same cell once more; and the ledger's size."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import anthropic  # noqa: F401  # imports are not part of what is measured
+import msgspec
+
+from benchmarks.measure import ANSWER, SYSTEM, Meter, frame_of, report, served
+from benchmarks.stub import MODEL, RESULT
+
+
+def main(rows: int) -> None:
+    frame = frame_of(rows)
+    with tempfile.TemporaryDirectory() as home, served():
+        os.environ["BATCHNB_HOME"] = home
+        import batchnb.asking
+        import batchnb.workspace
+
+        def cell() -> batchnb.Job:
+            return frame.batch.submit("review", labels=None, model=MODEL, system=SYSTEM, into="answer")
+
+        meter = Meter()
+        job = cell()
+        submitted = meter.read()
+        answers = job.result(3_600)
+        used = meter.read()
+        assert (answers["answer"] == ANSWER).all()
+        sent = len(batchnb.batches().to_frame())
+        started = time.perf_counter()
+        assert (cell().result(60)["answer"] == ANSWER).all()
+        again = time.perf_counter() - started
+        assert len(batchnb.batches().to_frame()) == sent, "the second run has sent something"
+        size = sum(path.stat().st_size for path in Path(home).rglob("*") if path.is_file())
+        texts = sum(len(msgspec.json.encode(text)) for text in frame["review"])
+        report(**used, submit=submitted["cpu"], again=again, ledger=size / (texts + rows * len(RESULT)))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

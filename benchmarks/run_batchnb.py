@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -18,12 +17,15 @@ from benchmarks.stub import MODEL, RESULT
 def main(rows: int) -> None:
     frame = frame_of(rows)
     with tempfile.TemporaryDirectory() as home, served():
-        os.environ["BATCHNB_HOME"] = home
         import batchnb.asking
         import batchnb.workspace
 
+        workspace = batchnb.Workspace(home=home)
+
         def cell() -> batchnb.Job:
-            return frame.batch.submit("review", labels=None, model=MODEL, system=SYSTEM, into="answer")
+            return frame.batch.submit(
+                "review", labels=None, model=MODEL, system=SYSTEM, into="answer", workspace=workspace
+            )
 
         meter = Meter()
         job = cell()
@@ -31,11 +33,12 @@ def main(rows: int) -> None:
         answers = job.result(3_600)
         used = meter.read()
         assert (answers["answer"] == ANSWER).all()
-        sent = len(batchnb.batches().to_frame())
+        sent = len(batchnb.batches(workspace=workspace).to_frame())
         started = time.perf_counter()
         assert (cell().result(60)["answer"] == ANSWER).all()
         again = time.perf_counter() - started
-        assert len(batchnb.batches().to_frame()) == sent, "the second run has sent something"
+        assert len(batchnb.batches(workspace=workspace).to_frame()) == sent, "the second run has sent something"
+        workspace.close()
         size = sum(path.stat().st_size for path in Path(home).rglob("*") if path.is_file())
         texts = sum(len(msgspec.json.encode(text)) for text in frame["review"])
         report(**used, submit=submitted["cpu"], again=again, ledger=size / (texts + rows * len(RESULT)))

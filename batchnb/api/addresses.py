@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -62,8 +63,11 @@ def _local_client(url: str, key: str) -> anthropic.Anthropic:
     import anthropic
     import httpx2
 
+    # Certificates take longer to load than such a server takes to answer, and plain HTTP needs none.
+    verify = True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # A transport of its own: the environment's proxies are for other machines.
-    http_client = anthropic.DefaultHttpxClient(transport=httpx2.HTTPTransport(trust_env=False), trust_env=False)
+    transport = httpx2.HTTPTransport(verify=verify, trust_env=False)
+    http_client = anthropic.DefaultHttpxClient(transport=transport, verify=verify, trust_env=False)
     return anthropic.Anthropic(api_key=key, base_url=url, http_client=http_client)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from batchnb.ledger.askings import CHUNK
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import UsageLine
-from batchnb.ledger.terms import HELD, LIVE, RUN, UNSENT
+from batchnb.ledger.terms import HELD, LIVE, RUN, UNSENT, WITHOUT_BATCH
 from batchnb.pricing import LARGE_PROMPT, Usage
 
 __all__ = ["Origin", "Results", "RowAnswer", "RowReader"]
@@ -148,10 +148,14 @@ class RowReader:
 
     def count_unsent(self, number: int) -> int:
         """Count the requests of a job that wait to be put into a batch."""
+        free = f"FROM job_runs AS u CROSS JOIN requests AS r INDEXED BY requests_batch ON r.batch IS NULL AND {RUN}"
         with self._store.read() as db:
             repeats = db.execute("SELECT repeats FROM jobs WHERE number = ?", (number,)).fetchone() or (0,)
-            counted = "COUNT(DISTINCT r.id)" if repeats[0] else "COUNT(*)"
-            return int(db.execute(f"SELECT {counted} {UNSENT}", {"job": number}).fetchone()[0])
+            if repeats[0]:
+                counted = f"SELECT COUNT(DISTINCT r.id) {UNSENT}"
+            else:  # so many are counted sooner than looked at
+                counted = f"SELECT (SELECT COUNT(*) {free} WHERE u.job = :job) - (SELECT COUNT(*) {WITHOUT_BATCH})"
+            return int(db.execute(counted, {"job": number}).fetchone()[0])
 
     def is_sending(self, number: int) -> bool:
         """Tell whether requests of a job wait to be put into a batch, or are in one that is being sent."""

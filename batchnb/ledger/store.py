@@ -23,6 +23,9 @@ BUSY_SECONDS = 30.0
 #: What is kept of the file in memory, in KiB: room for the index of a million questions, which is written all over.
 CACHE_KIB = 32_000
 
+#: The -wal file is cut to this when it is begun anew; else it would stay as large as the largest job.
+LOG_BYTES = 16_000_000
+
 SLOWLY = (
     "is on a network disk. It is kept with a rollback journal there, which is slower, and relies on that disk's locks. "
     "Set BATCHNB_HOME to a folder on a local disk if there is one that lasts. (This is said once.)"
@@ -158,6 +161,7 @@ class Store:
             # Off but where something is deleted: every row written would be looked up in the tables that it refers to.
             self._db.execute("PRAGMA foreign_keys = OFF")
             self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            self._db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
             self._db.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk there
         if on_network and self._is_new:
             warnings.warn(f"The ledger {self.path} {SLOWLY}", stacklevel=8)  # the line that used it, more or less

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import ATTACHED, HELD, POSITION
+from batchnb.ledger.terms import ATTACHED, HELD, POSITION, WITHOUT_BATCH
 from batchnb.pricing import LARGE_PROMPT, Usage
 from batchnb.results import UNPAID
 
@@ -118,13 +118,6 @@ _SHARES = f"""
     GROUP BY a.outcome, a.error, a.origin, {_PROMPT} > {LARGE_PROMPT}
 """
 
-#: A job's (:job) requests (r) that have an answer no batch gave.
-_WITHOUT_BATCH = """
-    FROM job_runs AS u CROSS JOIN answers AS f INDEXED BY answers_without_batch
-    ON f.batch IS NULL AND f.request BETWEEN u.request AND u.request + u.length - 1
-    CROSS JOIN requests AS r ON r.id = f.request WHERE u.job = :job
-"""
-
 #: What became of each row of a job with several samples (:samples): what the first sample that is pending, or else did
 #: not succeed, became. SQLite gives the columns of the row that has the least.
 _OF_SAMPLES = """
@@ -215,7 +208,7 @@ class Tallies:
         yield _Part(None, None, False, False, self._shares(number, None, repeats=True))
 
     def _shares(self, job: int, batch: int | None, *, repeats: bool) -> list[_Share]:
-        each = (_ONCE if repeats else _ASKED).format(position=POSITION, each=_WITHOUT_BATCH if batch is None else HELD)
+        each = (_ONCE if repeats else _ASKED).format(position=POSITION, each=WITHOUT_BATCH if batch is None else HELD)
         with self._store.read() as db:
             found = db.execute(_SHARES.format(asked=each), {"job": job, "batch": batch}).fetchall()
         return [_Share(*row) for row in found]

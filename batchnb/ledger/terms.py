@@ -17,6 +17,7 @@ __all__ = [
     "RUN",
     "UNPAID_ANSWER",
     "UNSENT",
+    "WITHOUT_BATCH",
     "unsent",
 ]
 
@@ -54,6 +55,13 @@ HELD = f"""
     CROSS JOIN requests AS r INDEXED BY requests_batch ON r.batch = :batch AND {RUN}
     WHERE u.job = :job AND u.request BETWEEN (SELECT MIN(id) FROM requests WHERE batch = :batch) - {LONGEST}
                            AND (SELECT MAX(id) FROM requests WHERE batch = :batch)
+"""
+
+#: A job's (:job) requests (r) that have an answer no batch gave.
+WITHOUT_BATCH = """
+    FROM job_runs AS u CROSS JOIN answers AS f INDEXED BY answers_without_batch
+    ON f.batch IS NULL AND f.request BETWEEN u.request AND u.request + u.length - 1
+    CROSS JOIN requests AS r ON r.id = f.request WHERE u.job = :job
 """
 
 #: Note which batches carry which jobs' requests; of those u (job_runs), r (requests) and b (batches) a WHERE picks.

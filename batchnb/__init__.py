@@ -27,6 +27,7 @@ from batchnb.errors import (
 from batchnb.series import register as _register
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from decimal import Decimal
 
     import pandas as pd
@@ -58,6 +59,7 @@ __all__ = [
     "files",
     "jobs",
     "prices",
+    "prune",
     "recover",
     "set_price",
     "simulate",
@@ -153,6 +155,38 @@ def files(workspace: Workspace | None = None) -> FileTable:
     from batchnb.serverfiles import FileTable
 
     return FileTable(_workspace(workspace))
+
+
+def prune(
+    older_than: str | timedelta | float, *, dry_run: bool = False, workspace: Workspace | None = None
+) -> pd.DataFrame:
+    """Remove jobs that ended long ago from the ledger, with the answers that no other job has, and give back the space.
+
+    Kept are jobs that are open, that were ended less long ago, and that have rows without an answer. To ask again what
+    was removed is to buy it again: `export` first what is still needed. Nothing on the server is touched.
+
+    Parameters
+    ----------
+    older_than : str, timedelta or number
+        How long ago a job must have ended: ``"90d"``, a timedelta, or days.
+    dry_run : bool
+        Only say what would be removed.
+    workspace : Workspace, optional
+        Default: the one of the environment, or of ``simulate()``.
+
+    Returns
+    -------
+    DataFrame
+        The jobs removed, as ``jobs().to_frame()`` lists them.
+
+    Raises
+    ------
+    InputError
+        That is no age.
+    """
+    from batchnb.pruning import prune as pruned
+
+    return pruned(_workspace(workspace), older_than, dry_run=dry_run)
 
 
 def recover(timeout: float | None = None, *, workspace: Workspace | None = None) -> pd.DataFrame:

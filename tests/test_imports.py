@@ -49,7 +49,7 @@ LAYERS: list[set[str]] = [
     {"workspace"},
     {"sim"},
     {"current"},
-    {"asking", "listings", "pilots", "previews", "serverfiles"},
+    {"asking", "listings", "pilots", "previews", "pruning", "serverfiles"},
     {"composer"},
     {"accessor"},
     {"series"},

@@ -20,8 +20,14 @@ __all__ = ["Store", "make_private_folder", "sync_names"]
 
 BUSY_SECONDS = 30.0
 
+#: Of a new file: four times SQLite's default, since texts and results leave less of larger pages empty.
+PAGE_BYTES = 16_384
+
 #: What is kept of the file in memory, in KiB: room for the index of a million questions, which is written all over.
 CACHE_KIB = 32_000
+
+#: Bytes that are worth writing the file anew for, and how many seconds to wait for others to let go of it.
+LEAST_BYTES, GIVE_BACK_PATIENCE = 1_000_000, 2.0
 
 #: The -wal file is cut to this when it is begun anew; else it would stay as large as the largest job.
 LOG_BYTES = 16_000_000
@@ -67,6 +73,7 @@ def _make(path: Path) -> None:
     draft.chmod(0o600)  # whatever the umask; SQLite gives its -wal and -shm files the mode of the database
     try:
         with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as db:
+            db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             db.execute("BEGIN")
             _migrate(db, 0)
             db.execute("COMMIT")
@@ -255,6 +262,27 @@ class Store:
     def revision(self) -> tuple[int, int]:
         """Give a value that differs whenever what became of rows may have changed since."""
         return self._changes, self.foreign_revision()
+
+    def give_back(self) -> None:
+        """Give the space of what was deleted back to the disk: where it is worth it, and nobody else is in the way.
+
+        The file is written anew, which takes as much room on the disk again until it is done. Whatever happens
+        meanwhile, it is either the old one or the new one. What is not given back is used again.
+        """
+        with self._lock, self._errors():
+            free, pages, size = (
+                self._db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("freelist_count", "page_count", "page_size")
+            )
+            if free * size < LEAST_BYTES or free * 5 < pages:
+                return
+            self._db.execute(f"PRAGMA busy_timeout = {GIVE_BACK_PATIENCE * 1000:.0f}")
+            try:
+                with contextlib.suppress(sqlite3.OperationalError):  # in use elsewhere, or no room: the next time
+                    self._db.execute("VACUUM")
+                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

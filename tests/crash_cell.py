@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import dataclasses
 import importlib
 import json
 import os
@@ -20,7 +19,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,10 +176,11 @@ def _misplace() -> None:
     """Give each row of a transaction its neighbour's answer."""
     record = Batches.record
 
-    def shifted(self: Batches, number: int, answers: Sequence[Any]) -> None:
+    def shifted(self: Batches, number: int, answers: Iterable[Any], requests: Any = None) -> None:
+        answers = list(answers)
         digests = [answer.digest for answer in answers]
         moved = zip(answers, digests[1:] + digests[:1], strict=True)
-        record(self, number, [dataclasses.replace(answer, digest=digest) for answer, digest in moved])
+        record(self, number, [answer._replace(digest=digest) for answer, digest in moved], requests)
 
     Batches.record = shifted  # type: ignore[method-assign]
 

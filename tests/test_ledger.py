@@ -578,24 +578,6 @@ def test_what_is_read_together_is_of_one_moment(home: Path, ledger: Ledger):
     other.close()
 
 
-def test_a_canceled_job_that_is_opened_again_by_another_ones_decision_sends_nothing(ledger: Ledger):
-    first, second = create(ledger, "a"), create(ledger, "a", id="job_2")
-    batch = send(ledger, first)
-    for job in (first, second):
-        ledger.batches.cancel(job)
-    ledger.batches.lose(batch, "gone")
-    for job in (first, second):
-        assert ledger.jobs.settle(job, 2.0)
-    assert ledger.batches.resolve(first, send=True) == 1
-    ledger.jobs.reopen(second)  # as attaching it does, while there is something to wait for
-    assert ledger.jobs.by_number(second).state == "canceling"
-    ledger.batches.cancel(first)
-    assert claim(ledger, second) is None
-    assert ledger.tallies.of_job(second).outcomes == {"canceled": 1}
-    assert ledger.jobs.release(second, "retry") == 1
-    assert ledger.jobs.by_number(second).state == "open", "its user wants it again"
-
-
 # Runs
 
 

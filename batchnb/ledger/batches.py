@@ -15,7 +15,7 @@ from batchnb.errors import JobStateError, LedgerError
 from batchnb.ledger.askings import marks
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
-from batchnb.ledger.terms import ATTACHED, HELD, LIVE, REOPENED, UNPAID_ANSWER, unsent
+from batchnb.ledger.terms import ATTACHED, HELD, LIVE, UNPAID_ANSWER, unsent
 from batchnb.requests import BODY_END, BODY_START, item_size
 from batchnb.results import PAID, Answer, refused_result
 from batchnb.schemas import Reply, reply_from_spec
@@ -345,7 +345,7 @@ class Batches:
         with self._store.transaction(durable=True) as db:
             # Whoever has rows in them waits again, also another job that had ended.
             db.execute(
-                f"UPDATE jobs SET state = {REOPENED}, ended_at = NULL WHERE state = 'ended' AND number IN"
+                f"UPDATE jobs SET state = 'open', ended_at = NULL WHERE state = 'ended' AND number IN"
                 f" (SELECT job FROM job_batches WHERE batch IN ({lost}))",
                 (job,),
             )
@@ -470,7 +470,7 @@ class Batches:
                 else:
                     self.collected(batch.id)
             if lost:
-                db.execute("UPDATE jobs SET state = 'open', canceled = 0, ended_at = NULL WHERE number = ?", (job,))
+                db.execute("UPDATE jobs SET state = 'open', ended_at = NULL WHERE number = ?", (job,))
             return sum(batch.requests for batch in lost)
 
     def _send_again(self, number: int, job: int) -> None:
@@ -502,7 +502,7 @@ class Batches:
     def cancel(self, job: int) -> None:
         """Cancel a job: nothing more of it is sent, and batches that no other open job needs are to be canceled."""
         with self._store.transaction(durable=True) as db:
-            db.execute("UPDATE jobs SET state = 'canceling', canceled = 1 WHERE number = ? AND state = 'open'", (job,))
+            db.execute("UPDATE jobs SET state = 'canceling' WHERE number = ? AND state = 'open'", (job,))
             self._cancel_unsent()
             mine = db.execute(
                 "SELECT b.id FROM job_batches JOIN batches AS b ON b.id = batch WHERE job = ?"

@@ -18,7 +18,7 @@ from batchnb.ledger.foreign import Foreign
 from batchnb.ledger.questions import Rows, write_rows
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
-from batchnb.ledger.terms import ATTACHED, HELD, LINK, LIVE, REOPENED, UNSENT
+from batchnb.ledger.terms import ATTACHED, HELD, LINK, LIVE, UNSENT
 from batchnb.requests import Envelope
 from batchnb.results import RETRYABLE_ERRORS
 
@@ -240,7 +240,7 @@ class Jobs:
         """Have an ended job go on: rows it shares with another job were let go to be asked again, and still wait."""
         with self._store.transaction(durable=True) as db:
             db.execute(
-                f"UPDATE jobs SET state = {REOPENED}, ended_at = NULL WHERE number = ? AND state = 'ended'", (number,)
+                "UPDATE jobs SET state = 'open', ended_at = NULL WHERE number = ? AND state = 'ended'", (number,)
             )
 
     def release(self, number: int, rule: str) -> int:
@@ -259,7 +259,7 @@ class Jobs:
                 attempts = "attempts + 1" if rule == "auto" else "attempts"
                 db.executemany(f"UPDATE requests SET batch = NULL, attempts = {attempts} WHERE id = ?", chosen)
                 db.execute(
-                    "UPDATE jobs SET state = 'open', canceled = 0, ended_at = NULL, note = NULL WHERE number = ?",
+                    "UPDATE jobs SET state = 'open', ended_at = NULL, note = NULL WHERE number = ?",
                     (number,),
                 )
             return len(chosen)

@@ -221,9 +221,7 @@ STEPS: tuple[str, ...] = (
         WHERE u.request IS NULL;
 
     -- repeats: 0  no two of its rows ask the same
-    -- canceled: 1  by its user, who has not asked it again since
     ALTER TABLE jobs ADD COLUMN repeats INTEGER NOT NULL DEFAULT 1;
-    ALTER TABLE jobs ADD COLUMN canceled INTEGER NOT NULL DEFAULT 0;
 
     -- The texts of requests, apart: what is looked for and claimed lies closer together, and is written in less time.
     CREATE TABLE contents (request INTEGER PRIMARY KEY, label TEXT NOT NULL, content BLOB NOT NULL);

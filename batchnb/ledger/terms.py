@@ -13,7 +13,6 @@ __all__ = [
     "LIVE",
     "LONGEST",
     "POSITION",
-    "REOPENED",
     "RUN",
     "UNPAID_ANSWER",
     "UNSENT",
@@ -72,6 +71,3 @@ LINK = f"""
 
 #: Write an answer that no model gave; a SELECT of these follows.
 UNPAID_ANSWER = "INSERT INTO answers (request, batch, outcome, error, result)"
-
-#: What becomes of an ended job that has something to wait for again: one that was canceled sends nothing of its own.
-REOPENED = "CASE WHEN canceled THEN 'canceling' ELSE 'open' END"

@@ -25,7 +25,7 @@ __all__ = ["text_digests", "text_rows"]
 
 _T = TypeVar("_T")
 
-#: Rows of the frame read at a time.
+#: Rows of the frame read at a time, each of their samples counted.
 CHUNK = 5_000
 
 
@@ -100,8 +100,9 @@ def _parts(
     new: Container[bytes] = (),
 ) -> Iterator[_Part]:  # fmt: skip
     """Read the frame part by part; with `digests`, only the texts of those rows that ask something of what is `new`."""
-    for start in range(0, len(frame), CHUNK):
-        part = frame.iloc[start : start + CHUNK]
+    size = max(1, CHUNK // recipe.samples)
+    for start in range(0, len(frame), size):
+        part = frame.iloc[start : start + size]
         try:
             cells = [column_values(part, column) for column in template.columns]
             notes = recipe.notes(part, template.columns, cells)

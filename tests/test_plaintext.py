@@ -107,3 +107,12 @@ def test_only_what_is_new_is_rendered(monkeypatch: pytest.MonkeyPatch):
     rows = rows_of(one, frame, digests, {digests[7]})
     assert encoded == ["Say: text 7"]
     assert [row.content is not None for row in rows] == [place == 7 for place in range(20)]
+
+
+def test_the_samples_of_rows_count_for_the_size_of_a_part(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(plaintext, "CHUNK", 20)
+    frame, one = pd.DataFrame({"text": [f"text {number}" for number in range(25)]}), recipe(template=None, samples=9)
+    digests = list(one.digests(frame))
+    sizes = [len(part.digests) for part in one.parts(frame, digests, set(digests))]
+    assert sum(sizes) == 225
+    assert max(sizes) == 18

@@ -178,6 +178,25 @@ STEPS: tuple[str, ...] = (
     ALTER TABLE batches ADD COLUMN cache TEXT;
     """,
     """
+    -- The texts of requests, apart: what is looked for and claimed lies closer together, and is written in less time.
+    -- (Tables are made anew, since SQLite drops no columns before 3.35.)
+    CREATE TABLE contents (request INTEGER PRIMARY KEY, label TEXT NOT NULL, content BLOB NOT NULL);
+    INSERT INTO contents SELECT id, label, content FROM requests;
+    CREATE TABLE questions (
+        id INTEGER PRIMARY KEY,
+        digest BLOB NOT NULL UNIQUE,
+        envelope INTEGER NOT NULL REFERENCES envelopes (id),
+        attempts INTEGER NOT NULL DEFAULT 0,
+        batch INTEGER REFERENCES batches (id),
+        question BLOB
+    );
+    INSERT INTO questions SELECT id, digest, envelope, attempts, batch, question FROM requests;
+    DROP TABLE requests;
+    ALTER TABLE questions RENAME TO requests;
+    CREATE INDEX requests_question ON requests (question) WHERE question IS NOT NULL;
+    -- With those that no batch holds: so that what waits to be sent is found without looking at the rest.
+    CREATE INDEX requests_batch ON requests (batch);
+
     -- The rows of a job, run by run: positions that follow each other and ask requests that follow each other. A frame
     -- of new questions is one run for every few thousand rows (LONGEST, in terms.py); one that repeats an earlier one,
     -- or is skipped, is a run of its own. request NULL: nothing to send, for the reason in note.
@@ -222,15 +241,6 @@ STEPS: tuple[str, ...] = (
 
     -- repeats: 0  no two of its rows ask the same
     ALTER TABLE jobs ADD COLUMN repeats INTEGER NOT NULL DEFAULT 1;
-
-    -- The texts of requests, apart: what is looked for and claimed lies closer together, and is written in less time.
-    CREATE TABLE contents (request INTEGER PRIMARY KEY, label TEXT NOT NULL, content BLOB NOT NULL);
-    INSERT INTO contents SELECT id, label, content FROM requests;
-    ALTER TABLE requests DROP COLUMN label;
-    ALTER TABLE requests DROP COLUMN content;
-    -- With those that no batch holds: so that what waits to be sent is found without looking at the rest.
-    DROP INDEX requests_batch;
-    CREATE INDEX requests_batch ON requests (batch);
 
     -- Which model answered, and where: the same few for thousands of answers.
     CREATE TABLE origins (id INTEGER PRIMARY KEY, model TEXT NOT NULL, geo TEXT);

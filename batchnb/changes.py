@@ -90,7 +90,7 @@ def _asked_under(spec: dict[str, Any], frame: pd.DataFrame, recipe: Recipe, ledg
     try:
         old = Recipe.from_spec(spec, frame, template, params=recipe.vary, fields=recipe.fields, reader=recipe.reader)
         old = dataclasses.replace(old, samples=1)
-        return ledger.askings.count_asked(row.digest for row in old.rows(frame) if row.digest is not None)
+        return ledger.askings.count_asked(digest for digest in old.digests(frame) if digest is not None)
     except InputError:
         return 0
 

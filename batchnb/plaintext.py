@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from batchnb.columns import column_values, unique_keys
 from batchnb.errors import InputError
-from batchnb.ledger import Rows
+from batchnb.ledger import CHUNK, Rows
 from batchnb.requests import encode, label_of
 
 if TYPE_CHECKING:
@@ -25,39 +25,23 @@ __all__ = ["text_digests", "text_rows"]
 
 _T = TypeVar("_T")
 
-#: Rows of the frame read at a time, each of their samples counted.
-CHUNK = 5_000
-
 
 class _Part(NamedTuple):
-    """Some rows that follow each other: where the first stands, why rows are skipped, and the texts of those that ask.
+    """Some rows that follow each other: where the first stands, why rows are skipped, and what rows ask, as JSON.
 
-    `notes` is None where none is skipped. The texts are JSON.
+    `texts` are None where a row is skipped, or asks nothing new.
     """
 
     start: int
-    rows: int
-    notes: list[str | None] | None
-    texts: list[bytes]
-
-    def spread(self, digests: Sequence[bytes | None], new: Container[bytes], samples: int) -> list[bytes | None]:
-        """Give the text of each row, or None."""
-        texts = iter(self.texts)
-        return [next(texts) if asks else None for asks in _asks_new(digests, new, samples)]
+    notes: list[str | None]
+    texts: Sequence[bytes | None]
 
 
 def text_digests(recipe: Recipe, frame: pd.DataFrame, template: Template) -> Iterator[bytes | None]:
     """Give the digest of what each sample of each row asks; None where a row asks nothing."""
     samples = [envelope.hasher() for envelope, _ in recipe.sampled()]
     for part in _parts(recipe, frame, template):
-        if part.notes is None and len(samples) == 1:
-            yield from map(samples[0], part.texts)
-            continue
-        texts = iter(part.texts)
-        for note in part.notes or [None] * part.rows:
-            text = None if note is not None else next(texts)
-            for digest in samples:
-                yield None if text is None else digest(text)
+        yield from (None if text is None else digest(text) for text in part.texts for digest in samples)
 
 
 def text_rows(
@@ -69,24 +53,20 @@ def text_rows(
     firsts = [None if first is asking else first.hasher() for asking, first in samples]
     keys = None if recipe.key is None else unique_keys(frame, recipe.key)
     for part in _parts(recipe, frame, template, digests, new):
-        many = part.rows * count
+        places = range(part.start, part.start + len(part.notes))
+        many = len(places) * count
         asked = digests[part.start * count : part.start * count + many]
-        places = range(part.start, part.start + part.rows)
-        named: list[str | None] = [None] * part.rows
-        labels = list(map(label_of, places))
-        if keys is not None:
-            named = [*keys[places.start : places.stop]]
-            labels = list(map(label_of, named))
-        notes = part.notes or [None] * part.rows
-        contents = [*part.texts] if len(part.texts) == part.rows else part.spread(asked, new, count)
+        named: list[str | None] = [None] * len(places) if keys is None else [*keys[places.start : places.stop]]
+        names: Sequence[object] = places if keys is None else named
+        labels = ["" if text is None else label_of(name) for name, text in zip(names, part.texts, strict=True)]
         questions: list[bytes | None] = [None] * many
         if firsts != [None] * count:
             questions = [
-                None if first is None or content is None else first(content) for content in contents for first in firsts
+                None if first is None or text is None else first(text) for text in part.texts for first in firsts
             ]
         yield Rows(
-            asked, _each(contents, count), [0] * many, _each(labels, count), _each(named, count), _each(notes, count),
-            questions, [()] * many,
+            asked, _each(part.texts, count), [0] * many, _each(labels, count), _each(named, count),
+            _each(part.notes, count), questions, [()] * many,
         )  # fmt: skip
 
 
@@ -112,12 +92,15 @@ def _parts(
                 asking = _asks_new(digests[first : first + count], new, recipe.samples)
             if not all(asking):
                 cells = [list(compress(values, asking)) for values in cells]
-            texts = list(map(encode, template.render_rows(cells)))
+            texts: Sequence[bytes | None] = list(map(encode, template.render_rows(cells)))
         except InputError:
             for _ in recipe.questions(frame):  # which names the row
                 pass
             raise
-        yield _Part(start, len(part), None if notes.count(None) == len(notes) else notes, texts)
+        if len(texts) < len(part):
+            rendered = iter(texts)
+            texts = [next(rendered) if asks else None for asks in asking]
+        yield _Part(start, notes, texts)
 
 
 def _asks_new(digests: Sequence[bytes | None], new: Container[bytes], samples: int) -> list[bool]:

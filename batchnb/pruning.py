@@ -30,8 +30,7 @@ def prune(workspace: Workspace, older_than: str | timedelta | float, *, dry_run:
         if job.state == "ended" and job.ended_at is not None and job.ended_at <= before
         and "pending" not in counted(ledger, job).outcomes
     ]  # fmt: skip
-    listed = job_frame(ledger, workspace.prices, simulated=workspace.simulated)
-    listed = listed[listed["id"].isin([job.id for job in chosen])].reset_index(drop=True)
+    listed = job_frame(ledger, chosen, workspace.prices, simulated=workspace.simulated)
     if chosen and not dry_run:
         ledger.jobs.delete(*(job.number for job in chosen))
     return listed

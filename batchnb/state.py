@@ -106,14 +106,14 @@ def counted(ledger: Ledger, job: JobRecord) -> Tally:
     return tally
 
 
-def job_frame(ledger: Ledger, prices: PriceTable, *, simulated: bool) -> pd.DataFrame:
-    """List the jobs of a ledger, newest first, as ``batchnb.jobs().to_frame()`` describes it.
+def job_frame(ledger: Ledger, jobs: Iterable[JobRecord], prices: PriceTable, *, simulated: bool) -> pd.DataFrame:
+    """List jobs of a ledger as ``batchnb.jobs().to_frame()`` describes it.
 
     The cost is in dollars, and missing where a price is unknown; times are UTC.
     """
     now = time.time()
     found: list[list[object]] = []
-    for job in ledger.jobs.all():
+    for job in jobs:
         tally = counted(ledger, job)
         cost = sum_of(costs_of(tally.lines, prices))
         # What has ended, with all its answers, has no batch that there is something to say of.

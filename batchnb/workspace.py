@@ -318,7 +318,7 @@ class Workspace:
 
     def jobs(self) -> pd.DataFrame:
         """List the jobs of this ledger, newest first. Touches no network."""
-        return job_frame(self.ledger, self.prices, simulated=self.simulated)
+        return job_frame(self.ledger, self.ledger.jobs.all(), self.prices, simulated=self.simulated)
 
     def batches(self, limit: int = 100) -> pd.DataFrame:
         """List the workspace's batches on the server, newest first, whoever made them. Touches the network; blocks.

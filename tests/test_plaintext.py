@@ -35,7 +35,9 @@ RECIPES = st.fixed_dictionaries({
 
 def recipe(**fields: Any) -> Recipe:
     shared = {"model": "claude-haiku-4-5", "max_tokens": 64, "system": "Be brief."}
-    return Recipe(column="text", shared=shared, betas=(), reply=TextReply(), into="reply", **fields)
+    return Recipe(
+        column="text", shared=shared, reply=TextReply(), into="reply", **{"betas": (), "template": None} | fields
+    )
 
 
 def frame_of(cells: list[tuple[Any, Any]]) -> pd.DataFrame:
@@ -116,3 +118,32 @@ def test_the_samples_of_rows_count_for_the_size_of_a_part(monkeypatch: pytest.Mo
     sizes = [len(part.digests) for part in one.parts(frame, digests, set(digests))]
     assert sum(sizes) == 225
     assert max(sizes) == 18
+
+
+def test_digests_are_those_of_earlier_releases():
+    texts, prices = ["Great!", 'né "q"\n', None, "7"], [1.0, 2.5, 3.0, math.nan]
+    frame = pd.DataFrame({"text": pd.Series(texts, dtype=object), "price": prices})
+    first, second, last = (
+        "b5e172a31e11eb2aa53882bded60184c", "ff0f87a1fad90bda7b9d2841cce7c034", "3b2b1a821a1fbe4da1e13e24ba1fbf93"
+    )  # fmt: skip
+    expected = [
+        (recipe(), [first, second, None, last]),
+        (
+            recipe(betas=("b", "a"), replicate="again"),
+            ["29abf54ee3dd643009370c0f4721c839", "9fc9bbed78ff269bfaac65e8e0612030", None,
+             "7b8b50ff3bfaa1f5411eb8d96faaa3e8"],
+        ),
+        (
+            recipe(template="Of {text}: {price:.2f} {{x}}", missing="send"),
+            ["bf8c61256cd0bfe452f10e6eb64f13ad", "a86b78736731b6beb13737c44d0a4f6d",
+             "842c0c063645675a11ad0981b66ec3fc", "7332ec40f2d2e884539f30ffd91b5f94"],
+        ),
+        (
+            recipe(samples=2),
+            [first, "5d7ddb48c663c2a42f52dd0366dbb4f1", second, "d4203b2b3c2011bb303f8d8827e57857", None, None,
+             last, "439fb2e24128a6d0b0223d1480556ee1"],
+        ),
+    ]  # fmt: skip
+    for one, written in expected:
+        assert [digest and digest.hex() for digest in one.digests(frame)] == written
+        assert [row.digest and row.digest.hex() for row in one.rows(frame)] == written

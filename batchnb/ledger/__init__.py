@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from batchnb.ledger.askings import CHUNK, Askings
-from batchnb.ledger.batches import Batches, BatchRecord, Fits
+from batchnb.ledger.batches import Batches, BatchRecord
+from batchnb.ledger.claims import Fits
 from batchnb.ledger.copies import COPIED, hold_back_copied
 from batchnb.ledger.files import FileRecord, Files, KnownFile
 from batchnb.ledger.foreign import Foreign, ForeignBatch

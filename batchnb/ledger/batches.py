@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -12,31 +10,16 @@ import msgspec
 
 from batchnb.delivery import MARK_BYTES
 from batchnb.errors import JobStateError, LedgerError
-from batchnb.ledger.askings import marks
+from batchnb.ledger.claims import Fits, filled, ranges, wanted
+from batchnb.ledger.outcomes import RECORD, asked, written
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
-from batchnb.ledger.terms import ATTACHED, HELD, LIVE, UNPAID_ANSWER, unsent
-from batchnb.requests import BODY_END, BODY_START, item_size
-from batchnb.results import PAID, Answer, refused_result
+from batchnb.ledger.terms import ATTACHED, LIVE, UNPAID_ANSWER, held
+from batchnb.results import Answer, refused_result
 from batchnb.schemas import Reply, reply_from_spec
 from batchnb.snapshot import COUNTS
 
-__all__ = ["BatchRecord", "Batches", "Fits", "Held"]
-
-#: Tells whether so many requests, of so many characters and bytes, may be sent.
-Fits = Callable[[int, int, int], bool]
-
-_ANSWER = (
-    "request", "batch", "outcome", "error", "origin", "input_tokens", "output_tokens", "cache_read", "cache_write_5m",
-    "cache_write_1h", "result",
-)  # fmt: skip
-
-#: Write one answer, unless a paid one stands there.
-RECORD = f"""
-    INSERT INTO answers ({", ".join(_ANSWER)}) VALUES ({", ".join("?" * len(_ANSWER))})
-    ON CONFLICT (request) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _ANSWER[1:])}
-    WHERE answers.outcome NOT IN {PAID}
-"""
+__all__ = ["BatchRecord", "Batches", "Held"]
 
 #: Answer what waits to be sent, and only canceled jobs wanted.
 _CANCEL_UNSENT = f"""
@@ -217,8 +200,9 @@ class Batches:
         whose requests may not: see :class:`batchnb.ledger.warming.Warming`.
         """
         with self._store.transaction(durable=True) as db:
-            with contextlib.closing(self._wanted(job, only, without, characters=fits is not None)) as wanted:
-                taken, size = _filled(wanted, max_requests, max_bytes, MARK_BYTES if cache else 0, fits)
+            waiting = wanted(db, job, only, without, characters=fits is not None)
+            taken, size = filled(waiting, max_requests, max_bytes, MARK_BYTES if cache else 0, fits)
+            waiting.close()  # what it reads is about to be written
             if not taken:
                 return None
             number = db.execute(
@@ -230,44 +214,21 @@ class Batches:
             self.hold(number, taken)
         return self.get(number)
 
-    def _wanted(
-        self, job: int, only: Sequence[int], without: Sequence[int], *, characters: bool
-    ) -> Generator[tuple[int, int, int, int, int]]:
-        """Give a job's unsent requests in their order: id; length of the label, the params, the row's part in bytes.
-
-        And in characters, where those are asked for.
-        """
-        chosen = f" AND r.id IN ({', '.join(map(str, only))})" if only else ""
-        chosen += f" AND r.envelope NOT IN ({', '.join(map(str, without))})" if without else ""
-        counted = "length(CAST(c.content AS TEXT))" if characters else "0"
-        joined = "CROSS JOIN contents AS c ON c.request = r.id"
-        with self._store.read() as db:
-            shared = dict(db.execute("SELECT id, length(head) + length(tail) FROM envelopes").fetchall())
-            seen: set[int] = set()
-            for request, envelope, label, content, said in db.execute(
-                f"SELECT r.id, r.envelope, length(c.label), length(c.content), {counted} {unsent(joined)} {chosen}"
-                " ORDER BY u.position, r.id",
-                {"job": job},
-            ):
-                if request not in seen:  # asked by several rows
-                    seen.add(request)
-                    yield request, label, shared[envelope] + content, content, said
-
     def hold(self, number: int, requests: Sequence[int]) -> None:
         """Have a batch that is being made hold requests that none holds, and note for which jobs."""
         with self._store.transaction(durable=True) as db:
-            held = sum(
+            taken = sum(
                 db.execute(
                     "UPDATE requests SET batch = ? WHERE id BETWEEN ? AND ? AND batch IS NULL", (number, first, last)
                 ).rowcount
-                for first, last in _ranges(requests)
+                for first, last in ranges(requests)
             )
-            if held != len(requests):
+            if taken != len(requests):
                 raise LedgerError(f"The ledger {self._store.path} changed inside a transaction. Nothing was sent.")
             db.execute(
                 # Of all jobs: another one that asks the same, be it open or ended, has this batch from now on, too.
                 "INSERT OR IGNORE INTO job_batches (job, batch) SELECT k.number, :batch FROM jobs AS k WHERE EXISTS"
-                f" (SELECT 1 {HELD.replace(':job', 'k.number')})",
+                f" (SELECT 1 {held(job='k.number')})",
                 {"batch": number},
             )
 
@@ -397,35 +358,8 @@ class Batches:
             holds = db.execute("SELECT COUNT(*) FROM requests WHERE batch = ?", (number,)).fetchone()[0]
             if requests is None or len(requests) != holds:
                 answers = list(answers)
-                requests = self._asked(number, answers)
-            db.executemany(RECORD, self._written(number, answers, requests))
-
-    def _written(
-        self, number: int, answers: Iterable[Answer], requests: Mapping[bytes, int]
-    ) -> Iterator[tuple[object, ...]]:
-        """Give answers as the ledger keeps them."""
-        origins: dict[tuple[str, str | None], int | None] = {}
-        for answer in answers:
-            request, named = requests.get(answer.digest), (answer.model, answer.geo)
-            if request is not None:
-                if named not in origins:
-                    origins[named] = self._origin(*named)
-                yield request, number, answer.outcome, answer.error, origins[named], *answer[5:]
-
-    def _asked(self, number: int, answers: Sequence[Answer]) -> dict[bytes, int]:
-        """Look up which requests of a batch these are the answers to."""
-        query = f"SELECT digest, id FROM requests WHERE digest IN ({marks(len(answers))}) AND batch = {number:d}"
-        with self._store.read() as db:
-            return dict(db.execute(query, [answer.digest for answer in answers]).fetchall())
-
-    def _origin(self, model: str, geo: str | None) -> int | None:
-        """Give the number of a model and where it answered; None where no model did."""
-        if not model:
-            return None
-        with self._store.transaction() as db:
-            db.execute("INSERT OR IGNORE INTO origins (model, geo) VALUES (?, ?)", (model, geo))
-            found = db.execute("SELECT id FROM origins WHERE model = ? AND geo IS ?", (model, geo)).fetchone()
-            return int(found[0])
+                requests = asked(db, number, answers)
+            db.executemany(RECORD, written(db, number, answers, requests))
 
     def collected(self, number: int) -> None:
         """Close a batch whose results have all been read, or are given up; requests without one are ``missing``."""
@@ -511,7 +445,7 @@ class Batches:
             ).fetchall()
             open_too = (
                 "SELECT 1 FROM job_batches JOIN jobs AS k ON k.number = job AND k.state = 'open'"
-                f" WHERE batch = :batch AND EXISTS (SELECT 1 {HELD.replace(':job', 'k.number')})"
+                f" WHERE batch = :batch AND EXISTS (SELECT 1 {held(job='k.number')})"
             )
             for (batch,) in mine:
                 if db.execute(open_too, {"batch": batch}).fetchone() is None:
@@ -522,35 +456,3 @@ class Batches:
         with self._store.transaction(durable=True) as db:
             if db.execute("SELECT 1 FROM jobs WHERE state = 'canceling' LIMIT 1").fetchone() is not None:
                 db.execute(_CANCEL_UNSENT)
-
-
-def _filled(
-    wanted: Iterable[tuple[int, int, int, int, int]], max_requests: int, max_bytes: int, mark: int, fits: Fits | None
-) -> tuple[list[int], int]:
-    """Take requests for a batch as long as it has room for them, at least one; give them, and the body's bytes."""
-    size = len(BODY_START) + len(BODY_END)
-    taken: list[int] = []
-    said = bytes_said = 0
-    for request, label, params, content, characters in itertools.islice(wanted, max_requests):
-        added = item_size(label, params + mark)
-        if taken and size + added > max_bytes:
-            break
-        said, bytes_said = said + characters, bytes_said + content
-        if fits is not None and not fits(len(taken) + 1, said, bytes_said):
-            break
-        taken.append(request)
-        size += added
-    return taken, size
-
-
-def _ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Put numbers that follow each other together: give the first and the last of each range."""
-    first = last = None
-    for number in numbers:
-        if first is None or last is None or number != last + 1:
-            if first is not None and last is not None:
-                yield first, last
-            first = number
-        last = number
-    if first is not None and last is not None:
-        yield first, last

@@ -18,7 +18,7 @@ from batchnb.ledger.foreign import Foreign
 from batchnb.ledger.questions import Rows, write_rows
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
-from batchnb.ledger.terms import ATTACHED, HELD, LINK, LIVE, UNSENT
+from batchnb.ledger.terms import ATTACHED, LINK, LIVE, UNSENT, held
 from batchnb.requests import Envelope
 from batchnb.results import RETRYABLE_ERRORS
 
@@ -177,7 +177,6 @@ class Jobs:
                 tag = int(job.recipe["replicate"].removeprefix("#"))
                 db.execute("INSERT INTO fresh VALUES (?, ?, ?)", (job.asking, tag, number))
             envelopes = [self._envelope(*envelope) for envelope in job.envelopes]
-            known = db.execute("SELECT COALESCE(MAX(id), 0) FROM requests").fetchone()[0]
             samples = int(job.recipe.get("samples", 1))
             written = write_rows(self._store, self._files, number, rows, envelopes, samples=samples)
             # The row that is the first to ask something new is not reused; an equal one after it is.
@@ -186,7 +185,7 @@ class Jobs:
                 new = db.execute(
                     "SELECT COUNT(DISTINCT first) FROM (SELECT MIN(position) / ? AS first FROM job_requests"
                     " WHERE job = ? AND request > ? AND request NOT IN (SELECT request FROM answers) GROUP BY request)",
-                    (samples, number, known),
+                    (samples, number, written.known),
                 ).fetchone()[0]
             db.execute(
                 "UPDATE jobs SET rows = ?, reused = ?, repeats = ? WHERE number = ?",
@@ -221,7 +220,7 @@ class Jobs:
         live = f"""
             SELECT b.id FROM job_batches AS k JOIN batches AS b ON b.id = k.batch
             WHERE k.job = :job AND b.state IN {LIVE} AND (EXISTS (
-                SELECT 1 {HELD.replace(":batch", "b.id")} AND NOT EXISTS
+                SELECT 1 {held(batch="b.id")} AND NOT EXISTS
                 (SELECT 1 FROM answers AS a WHERE a.request = r.id)
             ) OR b.owner = '{ATTACHED}' AND b.server_id = (SELECT id FROM jobs WHERE number = :job)) LIMIT 1
         """

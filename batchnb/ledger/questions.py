@@ -93,6 +93,8 @@ class Written:
         Those of them that ask something.
     fresh : int
         Rows of the frame that are the first to ask something.
+    known : int
+        The number of the last question that was there before.
     old : bool
         Whether some ask what was known before.
     repeats : bool
@@ -102,6 +104,7 @@ class Written:
     rows: int = 0
     asked: int = 0
     fresh: int = 0
+    known: int = 0
     old: bool = False
     repeats: bool = False
 
@@ -132,7 +135,7 @@ def write_rows(
     written = Written()
     highest, last_fresh = 0, -1
     with store.transaction() as db:
-        start = last = db.execute("SELECT COALESCE(MAX(id), 0) FROM requests").fetchone()[0]
+        last = written.known = db.execute("SELECT COALESCE(MAX(id), 0) FROM requests").fetchone()[0]
         for chunk in parts:
             ids, new = _write_new(store, files, chunk, envelopes, last)
             if new:
@@ -150,7 +153,7 @@ def write_rows(
             written.asked += len(requests) - requests.count(None)
             for _, length, request, _ in runs:
                 if request is not None:
-                    written.old |= request <= start
+                    written.old |= request <= written.known
                     written.repeats |= request <= highest
                     highest = max(highest, request + length - 1)
     return written

@@ -17,6 +17,7 @@ __all__ = [
     "UNPAID_ANSWER",
     "UNSENT",
     "WITHOUT_BATCH",
+    "held",
     "unsent",
 ]
 
@@ -48,13 +49,21 @@ def unsent(joined: str = "") -> str:
 
 UNSENT = unsent()
 
-#: A job's (:job) requests (r) that a batch (:batch) holds, by the runs near them.
-HELD = f"""
-    FROM job_runs AS u INDEXED BY job_runs_request
-    CROSS JOIN requests AS r INDEXED BY requests_batch ON r.batch = :batch AND {RUN}
-    WHERE u.job = :job AND u.request BETWEEN (SELECT MIN(id) FROM requests WHERE batch = :batch) - {LONGEST}
-                           AND (SELECT MAX(id) FROM requests WHERE batch = :batch)
-"""
+
+def held(job: str = ":job", batch: str = ":batch") -> str:
+    """Give the FROM and WHERE of a job's requests (r) that a batch holds, by the runs near them.
+
+    `job` and `batch` are what SQL calls their numbers.
+    """
+    return f"""
+        FROM job_runs AS u INDEXED BY job_runs_request
+        CROSS JOIN requests AS r INDEXED BY requests_batch ON r.batch = {batch} AND {RUN}
+        WHERE u.job = {job} AND u.request BETWEEN (SELECT MIN(id) FROM requests WHERE batch = {batch}) - {LONGEST}
+                                          AND (SELECT MAX(id) FROM requests WHERE batch = {batch})
+    """
+
+
+HELD = held()
 
 #: A job's (:job) requests (r) that have an answer no batch gave.
 WITHOUT_BATCH = """

@@ -41,7 +41,6 @@ DIGEST_BYTES = 16
 #: A custom_id is ``^[a-zA-Z0-9_-]{1,64}$`` (anthropic 2.12.0): a label of at most 31 characters, "-" and 32 hex digits.
 LABEL_LENGTH = 31
 _NOT_IN_CUSTOM_ID = re.compile(r"[^a-zA-Z0-9_-]")
-_OURS = re.compile(r"-([0-9a-f]{32})\Z")
 
 BODY_START, BODY_END = b'{"requests":[', b"]}"
 
@@ -285,8 +284,12 @@ def custom_id(label: str, digest: bytes) -> str:
 
 def digest_in(identifier: str) -> bytes | None:
     """Read the digest out of a custom_id; None for one that batchnb did not write."""
-    found = _OURS.search(identifier)
-    return bytes.fromhex(found[1]) if found else None
+    try:
+        digest = bytes.fromhex(identifier[-2 * DIGEST_BYTES :])
+    except ValueError:
+        return None
+    # There and back: only as it was written is it ours.
+    return digest if identifier[-2 * DIGEST_BYTES - 1 :] == f"-{digest.hex()}" else None
 
 
 def attached_digest(batch_id: str, custom_id: str) -> bytes:

@@ -1,17 +1,31 @@
 """From result lines to outcomes, and from outcomes to values. Pure.
 
 A result line is ``{"custom_id": ..., "result": {"type": "succeeded" | "errored" | "canceled" | "expired", ...}}``
-(anthropic 2.12.0). The ledger keeps the ``result`` as it came; everything else here is read from it.
+(anthropic 2.12.0; see :mod:`batchnb.forms`). The ledger keeps the ``result`` as it came; everything else here is read
+from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Annotated, Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
-from batchnb.pricing import MOST_TOKENS, Usage
+from batchnb.forms import (
+    UNREADABLE,
+    Error,
+    Result,
+    Said,
+    SaidMessage,
+    TokensUsed,
+    calls_in,
+    line_of,
+    plain_line,
+    result_of,
+    said_in,
+)
+from batchnb.pricing import Usage
 from batchnb.requests import digest_in
 from batchnb.schemas import MisfitError, Reply, ToolCall
 
@@ -20,7 +34,6 @@ __all__ = [
     "PAID",
     "RETRYABLE_ERRORS",
     "UNPAID",
-    "UNREADABLE",
     "Answer",
     "answers_in",
     "error_of",
@@ -52,132 +65,7 @@ UNFINISHED = {
 }
 
 
-_R = TypeVar("_R")
-
-
-class _Line(msgspec.Struct, gc=False):
-    custom_id: str
-    result: msgspec.Raw
-
-
-class _Block(msgspec.Struct, gc=False):
-    type: str = ""
-    text: str | None = None
-
-
-#: A count of tokens, as :meth:`Usage.from_message` takes it as it is.
-_Tokens = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
-
-
-class _Written(msgspec.Struct, gc=False):
-    ephemeral_5m_input_tokens: _Tokens = 0
-    ephemeral_1h_input_tokens: _Tokens = 0
-
-
-class _Usage(msgspec.Struct, gc=False):
-    input_tokens: _Tokens = 0
-    output_tokens: _Tokens = 0
-    cache_read_input_tokens: _Tokens | None = 0
-    cache_creation_input_tokens: _Tokens | None = 0
-    cache_creation: _Written | None = None
-    inference_geo: str | None = None
-
-
-class _Message(msgspec.Struct, gc=False):
-    content: list[_Block] = []
-    model: str = ""
-    stop_reason: str | None = None
-    usage: Any = None
-
-
-class _PlainMessage(_Message, gc=False):
-    usage: _Usage | None = None
-
-
-class _Error(msgspec.Struct, gc=False):
-    type: str = "unknown_error"
-    message: str = ""
-
-
-class _ErrorEnvelope(msgspec.Struct, gc=False):
-    error: _Error | None = None
-
-
-class _Result(msgspec.Struct, gc=False):
-    type: str
-    message: _Message | None = None
-    error: _ErrorEnvelope | None = None
-
-
-class _PlainResult(_Result, gc=False):
-    message: _PlainMessage | None = None
-
-
-class _SaidMessage(msgspec.Struct, gc=False):
-    content: list[_Block] = []
-    model: str = ""
-    stop_reason: str | None = None
-
-
-class _Said(msgspec.Struct, gc=False):
-    type: str
-    message: _SaidMessage | None = None
-    error: _ErrorEnvelope | None = None
-
-
-class _Kind(msgspec.Struct, gc=False):
-    type: str
-
-
-class _CallBlock(msgspec.Struct, gc=False):
-    type: str = ""
-    name: str = ""
-    input: Any = None
-
-
-class _CallMessage(msgspec.Struct, gc=False):
-    content: list[_CallBlock]
-
-
-class _CallResult(msgspec.Struct, gc=False):
-    message: _CallMessage
-
-
-#: What msgspec raises for a line that was cut or is no result.
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-_decode_line = msgspec.json.Decoder(_Line).decode
-_decode_result = msgspec.json.Decoder(_Result).decode
-
-#: As nearly all results are: their usage is read faster by its fields.
-_decode_plain = msgspec.json.Decoder(_PlainResult).decode
-
-#: What a frame shows of a result, and nothing else.
-_decode_said = msgspec.json.Decoder(_Said).decode
-
-_decode_kind = msgspec.json.Decoder(_Kind).decode
-
-#: Read only where there are calls, so that text costs nothing more.
-_decode_calls = msgspec.json.Decoder(_CallResult).decode
-
-
-def _read(raw: bytes, decode: Callable[[bytes], _R]) -> _R | _Result:
-    """Read a result; one that is not of the form the API documents costs its own row, not those after it."""
-    try:
-        return decode(raw)
-    except msgspec.DecodeError:
-        pass
-    try:
-        return _decode_result(raw)
-    except msgspec.DecodeError:
-        pass
-    try:
-        return _Result(_decode_kind(raw).type)
-    except msgspec.DecodeError:
-        return _Result("succeeded")  # it may have been paid for
-
-
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """One request's outcome, as the ledger keeps it.
 
     Parameters
@@ -268,27 +156,20 @@ def parse_line(line: bytes, replies: Mapping[bytes, Reply]) -> Answer | None:
     msgspec.DecodeError
         The line is not a result line: it was cut, or is not JSON, or has no custom_id.
     """
-    custom_id, raw = identified(line)
+    custom_id, raw, result = plain_line(line) or (*line_of(line), None)
     digest = digest_in(custom_id)
     reply = None if digest is None else replies.get(digest)
-    return None if digest is None or reply is None else answer_of(digest, raw, reply)
-
-
-def identified(line: bytes) -> tuple[str, bytes]:
-    """Read a result line as far as its custom_id; give that, and the result as it came.
-
-    Raises
-    ------
-    msgspec.DecodeError
-        The line is not a result line: it was cut, or is not JSON, or has no custom_id.
-    """
-    parsed = _decode_line(line)
-    return parsed.custom_id, bytes(parsed.result)
+    if digest is None or reply is None:
+        return None
+    return _answer(digest, raw, result or result_of(raw), reply)
 
 
 def answer_of(digest: bytes, raw: bytes, reply: Reply) -> Answer:
     """Judge a result by the reply that was asked for; `digest` is that of the request."""
-    result = _read(raw, _decode_plain)
+    return _answer(digest, raw, result_of(raw), reply)
+
+
+def _answer(digest: bytes, raw: bytes, result: Result, reply: Reply) -> Answer:
     outcome, error, _, _ = _judge(raw, result, reply)
     message = result.message
     if message is None:
@@ -298,7 +179,7 @@ def answer_of(digest: bytes, raw: bytes, reply: Reply) -> Answer:
 
 def _used(usage: Any) -> tuple[str | None, int, int, int, int, int]:
     """Give where an answer was computed, and the tokens it used."""
-    if type(usage) is _Usage:
+    if type(usage) is TokensUsed:
         split = usage.cache_creation
         write_5m, write_1h = (0, 0) if split is None else (
             split.ephemeral_5m_input_tokens, split.ephemeral_1h_input_tokens
@@ -318,7 +199,7 @@ def _used(usage: Any) -> tuple[str | None, int, int, int, int, int]:
 
 def is_paid(raw: bytes) -> bool:
     """Tell whether a result was paid for: only what succeeded on the server is."""
-    return _read(raw, _decode_said).type == "succeeded"
+    return said_in(raw).type == "succeeded"
 
 
 def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | None]:
@@ -329,7 +210,7 @@ def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | N
     tuple
         Outcome; value (None where there is none); what went wrong, in words, or None; the reply's text or None.
     """
-    result = _read(raw, _decode_said)
+    result = said_in(raw)
     outcome, error, value, said = _judge(raw, result, reply)
     text = _text_of(result.message) if result.message else None
     return outcome, value, said if error else None, text
@@ -338,16 +219,16 @@ def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | N
 def read_values(results: Iterable[bytes | None], reply: Reply) -> Iterator[tuple[str, Any, str | None]]:
     """Read kept results for a column: of each its outcome, its value, and what went wrong; as `read_result` does."""
     for raw in filter(None, results):
-        outcome, error, value, said = _judge(raw, _read(raw, _decode_said), reply)
+        outcome, error, value, said = _judge(raw, said_in(raw), reply)
         yield outcome, value, said if error else None
 
 
 def error_of(raw: bytes, reply: Reply) -> str | None:
     """Give the kind of failure of a kept result, as :class:`Answer` has it; None for a good one."""
-    return _judge(raw, _read(raw, _decode_said), reply)[1]
+    return _judge(raw, said_in(raw), reply)[1]
 
 
-def _judge(raw: bytes, result: _Result | _Said, reply: Reply) -> tuple[str, str | None, Any, str | None]:
+def _judge(raw: bytes, result: Said, reply: Reply) -> tuple[str, str | None, Any, str | None]:
     """Give outcome, kind of failure, value, and the failure in words."""
     message = result.message
     if result.type == "succeeded" and message is not None:
@@ -361,7 +242,7 @@ def _judge(raw: bytes, result: _Result | _Said, reply: Reply) -> tuple[str, str 
                     return "invalid", misfit.kind, None, str(misfit)
         return _judge_message(raw, message, reply)
     if result.type == "errored":
-        error = (result.error and result.error.error) or _Error()
+        error = (result.error and result.error.error) or Error()
         return "errored", error.type, None, f"{error.type}: {error.message}" if error.message else error.type
     if result.type in ("canceled", "expired", "missing"):
         return result.type, result.type, None, WORDS[result.type]
@@ -377,9 +258,7 @@ WORDS = {
 }
 
 
-def _judge_message(
-    raw: bytes, message: _Message | _SaidMessage, reply: Reply
-) -> tuple[str, str | None, Any, str | None]:
+def _judge_message(raw: bytes, message: SaidMessage, reply: Reply) -> tuple[str, str | None, Any, str | None]:
     text = _text_of(message)
     unfinished = UNFINISHED.get(message.stop_reason or "")
     if unfinished:
@@ -400,13 +279,13 @@ def _judge_message(
 def _calls_of(raw: bytes) -> list[ToolCall]:
     """Give the calls of the user's own tools; those that the server runs itself have other types of block."""
     try:
-        content = _decode_calls(raw).message.content
+        content = calls_in(raw)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise MisfitError(f"a call of a tool cannot be read: {error}") from error
     return [ToolCall(block.name, block.input) for block in content if block.type == "tool_use"]
 
 
-def _text_of(message: _Message | _SaidMessage) -> str | None:
+def _text_of(message: SaidMessage) -> str | None:
     """Join the text blocks; thinking and tool blocks may stand before, between and after them."""
     if len(message.content) == 1:  # as of most
         block = message.content[0]

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from batchnb import requests, results
+from batchnb import requests
 from batchnb.api import Api, BatchInfo
 from batchnb.errors import AmbiguousError, ApiError
+from batchnb.forms import UNREADABLE, line_of
 from batchnb.ledger import BatchRecord, Ledger
+from batchnb.results import lines
 
 __all__ = ["DECIDE", "READ_AGAIN", "STRANGERS", "Settlement", "Settling", "result_in", "times_of"]
 
@@ -169,7 +171,7 @@ class Settling:
         strangers = 0
         with self._api.results(batch_id) as chunks:
             try:
-                for custom_id, _ in filter(None, map(result_in, results.lines(chunks))):
+                for custom_id, _ in filter(None, map(result_in, lines(chunks))):
                     digest = requests.digest_in(custom_id)
                     if digest in ours:
                         found.add(digest)
@@ -220,6 +222,6 @@ def times_of(info: BatchInfo) -> dict[str, float | None]:
 def result_in(line: bytes) -> tuple[str, bytes] | None:
     """Read the custom_id and the result in a line; None where the line was cut or is none."""
     try:
-        return results.identified(line)
-    except results.UNREADABLE:
+        return line_of(line)
+    except UNREADABLE:
         return None

@@ -126,7 +126,8 @@ class Workspace:
     @property
     def api(self) -> Api:
         """The connection to the API."""
-        return self._part("api", lambda: Api(self._client, simulator=self._simulator))
+        simulator = self._simulator
+        return self._part("api", lambda: Api(self._client, simulator=simulator))
 
     @property
     def ledger(self) -> Ledger:
@@ -163,11 +164,13 @@ class Workspace:
 
     @functools.cached_property
     def _found_scope(self) -> tuple[str, str | None]:
-        base_url = Api(self._client).base_url
-        found, simulator = scope_of(base_url)
-        if simulator is None and self._scope is not None:
+        with self._making:
+            # The SDK's clients take long to make, so the one that tells the address is the one that is used.
+            api = self._parts["api"] = Api(self._client)
+            found, api.simulator = scope_of(api.base_url)
+        if api.simulator is None and self._scope is not None:
             found = self._scope
-        return found, simulator
+        return found, api.simulator
 
     @property
     def scope(self) -> str:

@@ -35,7 +35,8 @@ LAYERS: list[set[str]] = [
         "thinking",
         "waiting",
     },
-    {"api", "arrays", "delivery", "params", "pricelist", "projection", "results", "templates", "tokens", "details"},
+    {"api", "arrays", "delivery", "forms", "params", "pricelist", "projection", "templates", "tokens", "details"},
+    {"results"},
     {"budget", "caching", "costing"},
     {"columns", "conversations", "ledger"},
     {"history", "plaintext"},
@@ -62,7 +63,7 @@ LAYERS: list[set[str]] = [
 PURE = {"errors", "media", "snapshot", "arrays", "budget", "caching", "cells", "costing", "delivery", "outputs",
         "pricing", "requests", "sampling", "schedule", "schemas", "params", "results", "templates", "tokens", "frames",
         "recipes", "changes", "flatfiles", "sqlvalues", "display.draft", "thinking", "columns", "conversations",
-        "capabilities", "examples", "details", "projection", "plaintext"}  # fmt: skip
+        "capabilities", "examples", "details", "projection", "plaintext", "forms"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

@@ -34,13 +34,30 @@ def errored(kind: str, message: str) -> dict[str, Any]:
 
 
 def line(result: Any, identifier: str = f"row-{DIGEST.hex()}") -> bytes:
-    return json.dumps({"custom_id": identifier, "result": result}).encode()
+    """Write a line as the API does, without spaces."""
+    return json.dumps({"custom_id": identifier, "result": result}, separators=(",", ":")).encode()
+
+
+def written_otherwise(result: Any, identifier: str = f"row-{DIGEST.hex()}") -> list[bytes]:
+    """Write the same line in other ways that JSON allows."""
+    escaped = line(result, "ID").replace(b"ID", rf"\u{ord(identifier[0]):04x}{identifier[1:]}".encode())
+    return [
+        json.dumps({"custom_id": identifier, "result": result}).encode(),
+        json.dumps({"result": result, "custom_id": identifier}, separators=(",", ":")).encode(),
+        json.dumps({"custom_id": identifier, "result": result, "more": 1}, separators=(",", ":")).encode(),
+        escaped,
+    ]
 
 
 def read(result: Any, reply: Reply = TEXT) -> tuple[str, Any, str | None, str | None]:
     """Read a result as the ledger's reader and as the frame's, which must agree; give the frame's."""
     answer = parse_line(line(result), {DIGEST: reply})
     assert answer is not None
+    for other in written_otherwise(result):
+        same = parse_line(other, {DIGEST: reply})
+        assert same is not None
+        assert json.loads(same.result) == json.loads(answer.result) == result
+        assert msgspec.structs.replace(same, result=answer.result) == answer
     outcome, value, message, text = read_result(answer.result, reply)
     assert list(read_values([answer.result], reply)) == [(outcome, value, message)]
     assert (answer.outcome, answer.error) == (outcome, error_of(answer.result, reply))

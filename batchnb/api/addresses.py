@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 if TYPE_CHECKING:
     import anthropic
+    import httpx2
 
 __all__ = ["SIMULATOR_HEADER", "plain_url", "scope_of", "simulator_client"]
 
@@ -36,39 +37,39 @@ def scope_of(base_url: str) -> tuple[str, str | None]:
     tuple of str and (str or None)
         ``("simulator:<id>", "<id>")`` or ``(base_url, None)``.
     """
-    import anthropic
     import httpx2
 
     plain = plain_url(base_url)
     if not _is_loopback(urlsplit(plain).hostname or ""):
         return plain, None
-    with _local_client(plain, "probe").with_options(max_retries=0, timeout=10.0) as probe:
+    # Without the SDK, whose clients take longer to make than such a server to answer.
+    with httpx2.Client(transport=_local_transport(plain), trust_env=False, timeout=10.0) as probe:
         try:
-            options: Any = {"params": {"limit": 1}, "follow_redirects": False}
-            headers = probe.get("/v1/models", cast_to=httpx2.Response, options=options).headers
-        except anthropic.APIStatusError as error:
-            headers = error.response.headers
-        except anthropic.APIConnectionError:
+            answer = probe.get(f"{plain}/v1/models", params={"limit": 1}, headers={"x-api-key": "probe"})
+        except (httpx2.HTTPError, httpx2.InvalidURL):
             return plain, None
-    simulator = headers.get(SIMULATOR_HEADER)
+    simulator = answer.headers.get(SIMULATOR_HEADER)
     return (f"simulator:{simulator}", simulator) if simulator else (plain, None)
 
 
 def simulator_client(url: str) -> anthropic.Anthropic:
     """Make a client for the simulator: with a dummy key, so that no real one can reach it."""
-    return _local_client(url, "simulated")
-
-
-def _local_client(url: str, key: str) -> anthropic.Anthropic:
     import anthropic
+
+    http_client = anthropic.DefaultHttpxClient(transport=_local_transport(url), verify=_verify(url), trust_env=False)
+    return anthropic.Anthropic(api_key="simulated", base_url=url, http_client=http_client)
+
+
+def _local_transport(url: str) -> httpx2.HTTPTransport:
+    """Make a transport of its own: the environment's proxies are for other machines."""
     import httpx2
 
-    # Certificates take longer to load than such a server takes to answer, and plain HTTP needs none.
-    verify = True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # A transport of its own: the environment's proxies are for other machines.
-    transport = httpx2.HTTPTransport(verify=verify, trust_env=False)
-    http_client = anthropic.DefaultHttpxClient(transport=transport, verify=verify, trust_env=False)
-    return anthropic.Anthropic(api_key=key, base_url=url, http_client=http_client)
+    return httpx2.HTTPTransport(verify=_verify(url), trust_env=False)
+
+
+def _verify(url: str) -> bool | ssl.SSLContext:
+    """Certificates take longer to load than a server on this machine takes to answer, and plain HTTP needs none."""
+    return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _is_loopback(host: str) -> bool:

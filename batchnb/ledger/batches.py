@@ -11,7 +11,7 @@ import msgspec
 from batchnb.delivery import MARK_BYTES
 from batchnb.errors import JobStateError, LedgerError
 from batchnb.ledger.claims import Fits, filled, ranges, wanted
-from batchnb.ledger.outcomes import RECORD, asked, written
+from batchnb.ledger.outcomes import asked, write_answers
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
 from batchnb.ledger.terms import ATTACHED, LIVE, UNPAID_ANSWER, held
@@ -359,7 +359,7 @@ class Batches:
             if requests is None or len(requests) != holds:
                 answers = list(answers)
                 requests = asked(db, number, answers)
-            db.executemany(RECORD, written(db, number, answers, requests))
+            write_answers(db, number, answers, requests)
 
     def collected(self, number: int) -> None:
         """Close a batch whose results have all been read, or are given up; requests without one are ``missing``."""

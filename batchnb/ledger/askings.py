@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from batchnb.ledger.store import Store
+from batchnb.ledger.terms import EACH_DIGEST, given
 from batchnb.results import PAID
 
-__all__ = ["CHUNK", "Askings", "chunks", "marks"]
+__all__ = ["CHUNK", "Askings", "chunks"]
 
 #: Rows (several of them for a row of many samples) written or read at a time, so that no step holds them all.
 CHUNK = 5_000
@@ -44,11 +45,14 @@ class Askings:
             return
         for chunk in chunks(digests):
             firsts = list({digest for digest in chunk if digest is not None})
-            query = f"SELECT DISTINCT question FROM requests WHERE question IN ({marks(len(firsts))})"
+            query = f"""
+                {EACH_DIGEST} SELECT DISTINCT r.question FROM given CROSS JOIN requests AS r
+                ON r.question = given.digest
+            """
             with self._store.read() as db:
                 newest = {
                     first: db.execute(_ASKINGS, {"first": first}).fetchone()[0]
-                    for (first,) in db.execute(query, firsts).fetchall()
+                    for (first,) in db.execute(query, given(firsts)).fetchall()
                 }
             yield from (newest.get(digest, digest) for digest in chunk)
 
@@ -88,8 +92,3 @@ def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
     items = iter(items)
     while chunk := list(itertools.islice(items, size)):
         yield chunk
-
-
-def marks(many: int) -> str:
-    """Give the places of so many values in a statement, which may come twice in it."""
-    return ", ".join(f"?{number}" for number in range(1, many + 1))

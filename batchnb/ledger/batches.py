@@ -10,7 +10,7 @@ import msgspec
 
 from batchnb.delivery import MARK_BYTES
 from batchnb.errors import JobStateError, LedgerError
-from batchnb.ledger.claims import Fits, filled, ranges, wanted
+from batchnb.ledger.claims import Fits, Wish, taken
 from batchnb.ledger.outcomes import asked, write_answers
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
@@ -161,19 +161,15 @@ class Batches:
 
     def held(self, number: int) -> Held:
         """Give what a batch holds."""
-        requests: dict[bytes, int] = {}
-        envelopes: dict[bytes, int] = {}
+        used = "id IN (SELECT envelope FROM requests WHERE batch = ?)"
         with self._store.read() as db:
-            for digest, request, envelope in db.execute(
-                "SELECT digest, id, envelope FROM requests WHERE batch = ?", (number,)
-            ):
-                requests[digest] = request
-                envelopes[digest] = envelope
-            specs = dict(db.execute("SELECT id, reply FROM envelopes").fetchall())
-        replies = {one: reply_from_spec(msgspec.json.decode(specs[one])) for one in set(envelopes.values())}
-        if len(replies) == 1:
-            return Held(requests, dict.fromkeys(requests, *replies.values()))
-        return Held(requests, {digest: replies[envelope] for digest, envelope in envelopes.items()})
+            requests = dict(db.execute("SELECT digest, id FROM requests WHERE batch = ?", (number,)))
+            specs = db.execute(f"SELECT id, reply FROM envelopes WHERE {used}", (number,)).fetchall()
+            replies = {envelope: reply_from_spec(msgspec.json.decode(spec)) for envelope, spec in specs}
+            if len(replies) == 1:  # as mostly
+                return Held(requests, dict.fromkeys(requests, *replies.values()))
+            envelopes = db.execute("SELECT digest, envelope FROM requests WHERE batch = ?", (number,))
+            return Held(requests, {digest: replies[envelope] for digest, envelope in envelopes})
 
     def unanswered(self, number: int) -> int:
         """Count the requests of a batch that have no answer."""
@@ -182,6 +178,12 @@ class Batches:
             AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
         """
         with self._store.read() as db:
+            first, last, requests = db.execute(
+                "SELECT MIN(id), MAX(id), COUNT(*) FROM requests WHERE batch = ?", (number,)
+            ).fetchone()
+            if requests and last - first + 1 == requests:  # what lies together is counted sooner than looked at
+                answered = "SELECT COUNT(*) FROM answers WHERE request BETWEEN ? AND ?"
+                return int(requests - db.execute(answered, (first, last)).fetchone()[0])
             return int(db.execute(query, (number,)).fetchone()[0])
 
     # Writing
@@ -200,30 +202,29 @@ class Batches:
         whose requests may not: see :class:`batchnb.ledger.warming.Warming`.
         """
         with self._store.transaction(durable=True) as db:
-            waiting = wanted(db, job, only, without, characters=fits is not None)
-            taken, size = filled(waiting, max_requests, max_bytes, MARK_BYTES if cache else 0, fits)
-            waiting.close()  # what it reads is about to be written
-            if not taken:
+            wish = Wish(max_requests, max_bytes, MARK_BYTES if cache else 0, only, without, fits)
+            ranges, requests, size = taken(db, job, wish)
+            if not requests:
                 return None
             number = db.execute(
                 "INSERT INTO batches (state, owner, requests, bytes, intended_at, processing, cache)"
                 " VALUES ('submitting', ?, ?, ?, ?, ?, ?)",
-                (owner, len(taken), size, now, len(taken), cache),
+                (owner, requests, size, now, requests, cache),
             ).lastrowid
             assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
-            self.hold(number, taken)
+            self.hold(number, ranges)
         return self.get(number)
 
-    def hold(self, number: int, requests: Sequence[int]) -> None:
-        """Have a batch that is being made hold requests that none holds, and note for which jobs."""
+    def hold(self, number: int, ranges: Sequence[tuple[int, int]]) -> None:
+        """Have a batch that is being made hold requests that none does, first to last each; note for which jobs."""
         with self._store.transaction(durable=True) as db:
-            taken = sum(
+            held_now = sum(
                 db.execute(
                     "UPDATE requests SET batch = ? WHERE id BETWEEN ? AND ? AND batch IS NULL", (number, first, last)
                 ).rowcount
-                for first, last in ranges(requests)
+                for first, last in ranges
             )
-            if taken != len(requests):
+            if held_now != sum(last - first + 1 for first, last in ranges):
                 raise LedgerError(f"The ledger {self._store.path} changed inside a transaction. Nothing was sent.")
             db.execute(
                 # Of all jobs: another one that asks the same, be it open or ended, has this batch from now on, too.
@@ -370,11 +371,12 @@ class Batches:
                 (number,),
             )
             if done.rowcount == 1:
-                db.execute(
-                    f"{UNPAID_ANSWER} SELECT id, batch, 'missing', 'missing', ? FROM requests"
-                    " WHERE batch = ? AND id NOT IN (SELECT request FROM answers)",
-                    (b'{"type":"missing"}', number),
-                )
+                if self.unanswered(number):
+                    db.execute(
+                        f"{UNPAID_ANSWER} SELECT id, batch, 'missing', 'missing', ? FROM requests"
+                        " WHERE batch = ? AND id NOT IN (SELECT request FROM answers)",
+                        (b'{"type":"missing"}', number),
+                    )
                 self._tallies.keep(number)
 
     def resolve(self, job: int, *, send: bool) -> int:

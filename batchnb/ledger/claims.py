@@ -4,68 +4,118 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from batchnb.ledger.terms import unsent
 from batchnb.requests import BODY_END, BODY_START, item_size
 
-__all__ = ["Fits", "filled", "ranges", "wanted"]
+__all__ = ["Fits", "Taken", "Wish", "ranges", "taken"]
 
 #: Tells whether so many requests, of so many characters and bytes, may be sent.
 Fits = Callable[[int, int, int], bool]
 
+_EMPTY = len(BODY_START) + len(BODY_END)
 
-class Wanted(NamedTuple):
-    """A request that waits to be sent: the lengths of its label, its params, and the row's part of those, in bytes.
+_CONTENTS = "CROSS JOIN contents AS c ON c.request = r.id"
 
-    The row's part in characters, too, where that was asked for; else 0.
+
+class Wish(NamedTuple):
+    """What a batch may take: requests and bytes at most, of `only` these, and of no envelope in `without`.
+
+    `mark` are the bytes that each request may grow by when it is sent.
     """
 
-    request: int
-    label: int
-    params: int
-    content: int
-    characters: int
+    max_requests: int
+    max_bytes: int
+    mark: int = 0
+    only: Sequence[int] = ()
+    without: Sequence[int] = ()
+    fits: Fits | None = None
 
 
-def wanted(
-    db: sqlite3.Connection, job: int, only: Sequence[int], without: Sequence[int], *, characters: bool
-) -> Generator[Wanted, None, None]:
-    """Give a job's unsent requests in their order: of `only` these, and of no envelope in `without`."""
-    chosen = f" AND r.id IN ({', '.join(map(str, only))})" if only else ""
-    chosen += f" AND r.envelope NOT IN ({', '.join(map(str, without))})" if without else ""
-    counted = "length(CAST(c.content AS TEXT))" if characters else "0"
-    joined = "CROSS JOIN contents AS c ON c.request = r.id"
-    shared = dict(db.execute("SELECT id, length(head) + length(tail) FROM envelopes").fetchall())
-    seen: set[int] = set()
-    for request, envelope, label, content, said in db.execute(
-        f"SELECT r.id, r.envelope, length(c.label), length(c.content), {counted} {unsent(joined)} {chosen}"
-        " ORDER BY u.position, r.id",
-        {"job": job},
-    ):
-        if request not in seen:  # asked by several rows
-            seen.add(request)
-            yield Wanted(request, label, shared[envelope] + content, content, said)
+class Taken(NamedTuple):
+    """What a batch takes, be it nothing: first and last number of requests that follow each other; how many; bytes."""
+
+    ranges: list[tuple[int, int]]
+    requests: int
+    size: int
 
 
-def filled(
-    waiting: Iterable[Wanted], max_requests: int, max_bytes: int, mark: int, fits: Fits | None
-) -> tuple[list[int], int]:
-    """Take requests as long as there is room for them, at least one; give them, and the body's bytes."""
-    size = len(BODY_START) + len(BODY_END)
-    taken: list[int] = []
-    said = bytes_said = 0
-    for request, label, params, content, characters in itertools.islice(waiting, max_requests):
-        added = item_size(label, params + mark)
-        if taken and size + added > max_bytes:
+def taken(db: sqlite3.Connection, job: int, wish: Wish) -> Taken:
+    """Take of a job's unsent requests what there is room for: at least one, unless `wish.fits` allows none."""
+    found = None if wish.only or wish.fits else _together(db, job, wish)
+    return _one_by_one(db, job, wish) if found is None else found
+
+
+def _together(db: sqlite3.Connection, job: int, wish: Wish) -> Taken | None:
+    """Take as many as there may be where those follow each other and have room: then none need be looked at by itself.
+
+    As of most jobs. None where it is otherwise, several rows ask the same, or rows share different things.
+    """
+    query = f"""
+        SELECT MIN(id), MAX(id), COUNT(*), SUM(own), MIN(envelope), MAX(envelope) FROM (
+            SELECT r.id AS id, r.envelope AS envelope, length(c.label) + length(c.content) AS own
+            {unsent(_CONTENTS)} {_without(wish)} ORDER BY u.position, r.id LIMIT :most)
+    """
+    if db.execute("SELECT repeats FROM jobs WHERE number = ?", (job,)).fetchone() != (0,):
+        return None
+    values = {"job": job, "most": wish.max_requests}
+    first, last, requests, own, envelope, other = db.execute(query, values).fetchone()
+    if not requests:
+        return Taken([], 0, 0)
+    size = _EMPTY + item_size(0, _shared(db)[envelope] + wish.mark) * requests + own
+    if last - first + 1 > requests or envelope != other or size > wish.max_bytes:
+        return None
+    return Taken([(first, last)], requests, size)
+
+
+def _one_by_one(db: sqlite3.Connection, job: int, wish: Wish) -> Taken:
+    size, said, bytes_said = _EMPTY, 0, 0
+    requests: list[int] = []
+    waiting = itertools.islice(_waiting(db, job, wish), wish.max_requests)
+    for request, label, params, content, characters in waiting:
+        added = item_size(label, params + wish.mark)
+        if requests and size + added > wish.max_bytes:
             break
         said, bytes_said = said + characters, bytes_said + content
-        if fits is not None and not fits(len(taken) + 1, said, bytes_said):
+        if wish.fits is not None and not wish.fits(len(requests) + 1, said, bytes_said):
             break
-        taken.append(request)
+        requests.append(request)
         size += added
-    return taken, size
+    return Taken(list(ranges(requests)), len(requests), size)
+
+
+def _waiting(db: sqlite3.Connection, job: int, wish: Wish) -> Iterator[tuple[int, int, int, int, int]]:
+    """Give the requests that wait, in their order, with the lengths of their labels, params, and contents, in bytes.
+
+    That of the contents in characters, too, where it is asked for; else 0.
+    """
+    chosen = f" AND r.id IN ({', '.join(map(str, wish.only))})" if wish.only else ""
+    counted = "length(CAST(c.content AS TEXT))" if wish.fits else "0"
+    shared = _shared(db)
+    seen: set[int] = set()
+    found = db.execute(
+        f"SELECT r.id, r.envelope, length(c.label), length(c.content), {counted} {unsent(_CONTENTS)}"
+        f" {_without(wish)} {chosen} ORDER BY u.position, r.id",
+        {"job": job},
+    )
+    try:
+        for request, envelope, label, content, characters in found:
+            if request not in seen:  # asked by several rows
+                seen.add(request)
+                yield request, label, shared[envelope] + content, content, characters
+    finally:
+        found.close()  # what it reads is about to be written
+
+
+def _shared(db: sqlite3.Connection) -> dict[int, int]:
+    """Give the bytes that rows share, by the envelope."""
+    return dict(db.execute("SELECT id, length(head) + length(tail) FROM envelopes").fetchall())
+
+
+def _without(wish: Wish) -> str:
+    return f" AND r.envelope NOT IN ({', '.join(map(str, wish.without))})" if wish.without else ""
 
 
 def ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from batchnb.ledger.batches import Batches
+from batchnb.ledger.claims import ranges
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import UNSENT
 
@@ -47,7 +48,7 @@ def hold_back_copied(store: Store, batches: Batches) -> int:
                     " VALUES ('submitting', '', ?, 0, ?)",
                     (len(waiting), created_at),
                 )
-                batches.hold(int(put.lastrowid or 0), waiting)
+                batches.hold(int(put.lastrowid or 0), list(ranges(waiting)))
         held = db.execute("SELECT id, requests FROM batches WHERE state IN ('submitting', 'uncertain')").fetchall()
         for batch, _ in held:
             batches.lose(batch, COPIED, final=True)

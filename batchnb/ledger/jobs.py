@@ -12,13 +12,13 @@ import msgspec
 
 from batchnb.delivery import Delivery
 from batchnb.errors import JobNotFoundError, JobStateError
-from batchnb.ledger.askings import chunks, marks
+from batchnb.ledger.askings import chunks
 from batchnb.ledger.files import Files
 from batchnb.ledger.foreign import Foreign
 from batchnb.ledger.questions import Rows, write_rows
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
-from batchnb.ledger.terms import ATTACHED, LINK, LIVE, UNSENT, held
+from batchnb.ledger.terms import ATTACHED, EACH_DIGEST, LINK, LIVE, UNSENT, given, held
 from batchnb.requests import Envelope
 from batchnb.results import RETRYABLE_ERRORS
 
@@ -129,17 +129,17 @@ class Jobs:
     def unsent(self, digests: Iterable[bytes], rule: str = "new") -> Iterator[bytes]:
         """Pick the questions that would be sent: nobody has asked them, or `rule` lets them be asked again."""
         known = f"""
-            SELECT r.digest FROM requests AS r LEFT JOIN answers AS a ON a.request = r.id WHERE r.digest IN ({{}})
-            AND (r.batch IS NOT NULL OR a.request IS NOT NULL) AND (a.request IS NULL OR NOT ({RELEASES[rule]}))
+            {EACH_DIGEST} SELECT r.digest FROM given CROSS JOIN requests AS r ON r.digest = given.digest
+            LEFT JOIN answers AS a ON a.request = r.id
+            WHERE (r.batch IS NOT NULL OR a.request IS NOT NULL) AND (a.request IS NULL OR NOT ({RELEASES[rule]}))
         """
         with self._store.read() as db:
             if db.execute("SELECT 1 FROM recovered LIMIT 1").fetchone() is not None:
-                known += " UNION ALL SELECT digest FROM recovered WHERE digest IN ({})"
+                known += " UNION ALL SELECT r.digest FROM given CROSS JOIN recovered AS r ON r.digest = given.digest"
         for chunk in chunks(digests):
-            wanted = marks(len(chunk))
             with self._store.read() as db:
-                asked = {digest for (digest,) in db.execute(known.format(wanted, wanted), chunk)}
-            yield from (digest for digest in chunk if digest not in asked)
+                asked = {digest for (digest,) in db.execute(known, given(chunk))}
+            yield from (digest for digest in chunk if digest not in asked) if asked else chunk
 
     def for_column(self, column: str, into: str, most: int = 10) -> list[JobRecord]:
         """Give the newest jobs about a column that gave the same new column, newest first."""

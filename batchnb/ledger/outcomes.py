@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from batchnb.ledger.askings import marks
+from batchnb.ledger.terms import EACH_DIGEST, given
 from batchnb.results import PAID, Answer
 
 __all__ = ["asked", "write_answers"]
@@ -74,8 +74,11 @@ def _any(
 
 def asked(db: sqlite3.Connection, batch: int, answers: Sequence[Answer]) -> dict[bytes, int]:
     """Look up which requests of a batch these are the answers to."""
-    query = f"SELECT digest, id FROM requests WHERE digest IN ({marks(len(answers))}) AND batch = {batch:d}"
-    return dict(db.execute(query, [answer.digest for answer in answers]).fetchall())
+    query = f"""
+        {EACH_DIGEST} SELECT r.digest, r.id FROM given CROSS JOIN requests AS r ON r.digest = given.digest
+        WHERE r.batch = {batch:d}
+    """
+    return dict(db.execute(query, given([answer.digest for answer in answers])).fetchall())
 
 
 def _origin(db: sqlite3.Connection, model: str, geo: str | None) -> int | None:

@@ -88,7 +88,7 @@ class Pilots:
                     (self._owner.name, now),
                 ).lastrowid
                 assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
-                self._batches.hold(number, [request])
+                self._batches.hold(number, [(request, request)])
                 claims.append(number)
         return claims
 

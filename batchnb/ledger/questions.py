@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from batchnb.ledger.askings import chunks, marks
+from batchnb.ledger.askings import chunks
 from batchnb.ledger.files import Files
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import LONGEST
+from batchnb.ledger.terms import EACH_DIGEST, LONGEST, given
 from batchnb.media import Medium
 from batchnb.requests import Content
 
@@ -197,10 +197,9 @@ def _write_new(
 
 
 #: As `executemany` would, from the digests one after the other: at half the cost.
-_WRITE_ALIKE = """
+_WRITE_ALIKE = f"""
     INSERT INTO requests (id, digest, envelope)
-    WITH RECURSIVE place (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM place WHERE n + 1 < :many)
-    SELECT :first + n, substr(:digests, 16 * n + 1, 16), :envelope FROM place WHERE TRUE
+    {EACH_DIGEST} SELECT :first + n, digest, :envelope FROM given WHERE TRUE
     ON CONFLICT (digest) DO NOTHING
 """
 
@@ -211,9 +210,7 @@ def _write_requests(store: Store, rows: Rows, places: Sequence[int], envelopes: 
     digests = [rows.digests[place] or b"" for place in places]
     with store.transaction() as db:
         if len(slots) == 1 and {len(digest) for digest in digests} == {16}:
-            values = {
-                "first": first, "many": len(places), "digests": b"".join(digests), "envelope": envelopes[slots.pop()]
-            }  # fmt: skip
+            values = given(digests) | {"first": first, "envelope": envelopes[slots.pop()]}
             return db.execute(_WRITE_ALIKE, values).rowcount
         return db.executemany(
             "INSERT INTO requests (id, digest, envelope) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING",
@@ -224,8 +221,8 @@ def _write_requests(store: Store, rows: Rows, places: Sequence[int], envelopes: 
 def _known(store: Store, digests: Set[bytes]) -> dict[bytes | None, int]:
     """Look up under which numbers the ledger has questions."""
     with store.read() as db:
-        query = f"SELECT digest, id FROM requests WHERE digest IN ({marks(len(digests))})"
-        found: dict[bytes | None, int] = dict(db.execute(query, list(digests)))
+        query = f"{EACH_DIGEST} SELECT r.digest, r.id FROM given CROSS JOIN requests AS r ON r.digest = given.digest"
+        found: dict[bytes | None, int] = dict(db.execute(query, given(list(digests))))
     if len(found) < len(digests):
         raise ForgottenError
     return found

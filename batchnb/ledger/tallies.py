@@ -118,6 +118,24 @@ _SHARES = f"""
     GROUP BY a.outcome, a.error, a.origin, {_PROMPT} > {LARGE_PROMPT}
 """
 
+#: The same where rows that ask different requests all became alike, as mostly: in one group, which is sooner counted.
+#: The first column tells whether they did.
+_ALIKE = f"""
+    WITH summed AS (
+        SELECT COUNT(*) AS requests, MIN(outcome) AS outcome, MAX(origin) AS origin, MIN(position) AS first,
+               MIN(outcome) = MAX(outcome) AND COUNT(error) = 0 AND COUNT(origin) = COUNT(*)
+               AND MIN(origin) = MAX(origin) AND (MAX(prompt) <= {LARGE_PROMPT} OR MIN(prompt) > {LARGE_PROMPT})
+               AS alike,
+               MAX(prompt) AS prompt, SUM(input_tokens) AS input_tokens, SUM(output_tokens) AS output_tokens,
+               SUM(cache_read) AS cache_read, SUM(cache_write_5m) AS write_5m, SUM(cache_write_1h) AS write_1h
+        FROM (SELECT a.*, j.first AS position, {_PROMPT} AS prompt
+              FROM ({_ASKED.format(position=POSITION, each=HELD)}) AS j
+              CROSS JOIN answers AS a ON a.request = j.request))
+    SELECT s.alike, s.outcome, NULL, o.model, o.geo, s.requests, s.first, s.requests, s.prompt, s.input_tokens,
+           s.output_tokens, s.cache_read, s.write_5m, s.write_1h
+    FROM summed AS s LEFT JOIN origins AS o ON o.id = s.origin
+"""
+
 #: What became of each row of a job with several samples (:samples): what the first sample that is pending, or else did
 #: not succeed, became. SQLite gives the columns of the row that has the least.
 _OF_SAMPLES = """
@@ -208,6 +226,11 @@ class Tallies:
         yield _Part(None, None, False, False, self._shares(number, None, repeats=True))
 
     def _shares(self, job: int, batch: int | None, *, repeats: bool) -> list[_Share]:
+        if batch is not None and not repeats:
+            with self._store.read() as db:
+                alike = db.execute(_ALIKE, {"job": job, "batch": batch}).fetchone()
+            if alike[0]:
+                return [_Share(*alike[1:])]
         each = (_ONCE if repeats else _ASKED).format(position=POSITION, each=WITHOUT_BATCH if batch is None else HELD)
         with self._store.read() as db:
             found = db.execute(_SHARES.format(asked=each), {"job": job, "batch": batch}).fetchall()

@@ -88,10 +88,10 @@ class Columns:
     ) -> None:
         """Add rows, or samples of them: their kept results; why there are none; what they ask, None for nothing."""
         if None not in results:  # as mostly
-            for outcome, value, error in read_values(results, self.reply):
-                self.values.append(value)
-                self.statuses.append(outcome)
-                self.errors.append(error)
+            outcomes, values, errors = read_values(results, self.reply)
+            self.values += values
+            self.statuses += outcomes
+            self.errors += errors
             return
         for result, note, digest in zip(results, notes, digests, strict=True):
             self.add(result, note, asked=digest is not None)

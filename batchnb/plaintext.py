@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from batchnb.columns import column_values, unique_keys
 from batchnb.errors import InputError
 from batchnb.ledger import CHUNK, Rows
-from batchnb.requests import encode, label_of
+from batchnb.requests import encode_texts, label_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,9 +56,11 @@ def text_rows(
         places = range(part.start, part.start + len(part.notes))
         many = len(places) * count
         asked = digests[part.start * count : part.start * count + many]
-        named: list[str | None] = [None] * len(places) if keys is None else [*keys[places.start : places.stop]]
-        names: Sequence[object] = places if keys is None else named
-        labels = ["" if text is None else label_of(name) for name, text in zip(names, part.texts, strict=True)]
+        named: list[str | None] = [None] * len(places)
+        labels = list(map(str, places))  # as label_of makes them of positions
+        if keys is not None:
+            named[:] = keys[places.start : places.stop]
+            labels = list(map(label_of, named))
         questions: list[bytes | None] = [None] * many
         if firsts != [None] * count:
             questions = [
@@ -92,7 +94,7 @@ def _parts(
                 asking = _asks_new(digests[first : first + count], new, recipe.samples)
             if not all(asking):
                 cells = [list(compress(values, asking)) for values in cells]
-            texts: Sequence[bytes | None] = list(map(encode, template.render_rows(cells)))
+            texts: Sequence[bytes | None] = encode_texts(template.render_rows(cells))
         except InputError:
             for _ in recipe.questions(frame):  # which names the row
                 pass

@@ -193,8 +193,7 @@ def _delivery(api: Api, ledger: Ledger, prices: PriceTable, asked: _Asked, wishe
 def _job_id(recipe: Recipe, digests: Iterable[bytes | None], keys: Iterable[str] | None) -> str:
     """Name a job by what it asks, row by row, and under which keys: the same cell run again is the same job."""
     digest = hashlib.blake2b(msgspec.json.encode(recipe.spec(), order="sorted"), digest_size=8)
-    for row in digests:
-        digest.update(row or b"skipped")
+    digest.update(b"".join(row or b"skipped" for row in digests))
     if keys is not None:
         digest.update(msgspec.json.encode(list(keys)))
     return f"job_{digest.hexdigest()}"

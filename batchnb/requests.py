@@ -31,6 +31,7 @@ __all__ = [
     "custom_id",
     "digest_in",
     "encode",
+    "encode_texts",
     "item_size",
     "join_items",
     "label_of",
@@ -268,6 +269,20 @@ def encode(value: Any) -> bytes:
         It cannot be written as JSON.
     """
     return _json(value)
+
+
+def encode_texts(texts: Iterable[str]) -> list[bytes]:
+    """Encode texts as `encode` does, faster.
+
+    Raises
+    ------
+    InputError
+        One of them holds half a character.
+    """
+    try:
+        return list(map(_encode, texts))
+    except ValueError as error:
+        raise InputError(f"it cannot be written as JSON ({error})") from error
 
 
 def label_of(key: object) -> str:

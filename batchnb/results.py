@@ -110,9 +110,9 @@ def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         if not newline:
             rest += chunk
             continue
-        yield from filter(None, [(rest + first).strip()])
-        *whole, rest = remainder.split(b"\n")
-        yield from filter(None, (line.strip() for line in whole))
+        whole = [rest + first, *remainder.split(b"\n")]
+        rest = whole.pop()
+        yield from filter(None, map(bytes.strip, whole))
     if rest.strip():
         yield rest.strip()
 
@@ -187,7 +187,7 @@ def _used(usage: Any) -> tuple[str | None, int, int, int, int, int]:
         written = usage.cache_creation_input_tokens or 0
         return (
             usage.inference_geo, usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens or 0,
-            max(write_5m, written - write_1h), write_1h,
+            write_5m if write_5m >= written - write_1h else written - write_1h, write_1h,
         )  # fmt: skip
     usage = usage if isinstance(usage, dict) else {}
     geo, used = usage.get("inference_geo"), Usage.from_message(usage)
@@ -216,11 +216,17 @@ def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | N
     return outcome, value, said if error else None, text
 
 
-def read_values(results: Iterable[bytes | None], reply: Reply) -> Iterator[tuple[str, Any, str | None]]:
-    """Read kept results for a column: of each its outcome, its value, and what went wrong; as `read_result` does."""
+def read_values(results: Iterable[bytes | None], reply: Reply) -> tuple[list[str], list[Any], list[str | None]]:
+    """Read kept results for a column: their outcomes, their values, and what went wrong; each as `read_result` does."""
+    outcomes: list[str] = []
+    values: list[Any] = []
+    errors: list[str | None] = []
     for raw in filter(None, results):
         outcome, error, value, said = _judge(raw, said_in(raw), reply)
-        yield outcome, value, said if error else None
+        outcomes.append(outcome)
+        values.append(value)
+        errors.append(said if error else None)
+    return outcomes, values, errors
 
 
 def error_of(raw: bytes, reply: Reply) -> str | None:

@@ -135,7 +135,7 @@ class Template:
         copies = [iter(tee(values, count)) for values, count in zip(columns_values, uses, strict=True)]
         texts = [map(one.renderer(), next(copies[place])) for place, one in self._fields]
         # A generator ends at its first error, where bare iterators would go on, out of step with each other.
-        yield from starmap(self._pattern.format, zip(*texts, strict=True))
+        yield from texts[0] if self._pattern == "{0}" else starmap(self._pattern.format, zip(*texts, strict=True))
 
     def pieces(self, values: Sequence[Any]) -> list[tuple[str, bool]]:
         """Return one row's prompt in pieces, for a preview: each text, and whether a column filled it.

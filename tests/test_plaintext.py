@@ -105,7 +105,7 @@ def test_only_what_is_new_is_rendered(monkeypatch: pytest.MonkeyPatch):
     one = recipe(template="Say: {text}")
     digests = list(one.digests(frame))
     encoded: list[Any] = []
-    monkeypatch.setattr(plaintext, "encode", lambda value: encoded.append(value) or b'""')
+    monkeypatch.setattr(plaintext, "encode_texts", lambda texts: [encoded.append(text) or b'""' for text in texts])
     rows = rows_of(one, frame, digests, {digests[7]})
     assert encoded == ["Say: text 7"]
     assert [row.content is not None for row in rows] == [place == 7 for place in range(20)]

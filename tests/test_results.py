@@ -59,7 +59,7 @@ def read(result: Any, reply: Reply = TEXT) -> tuple[str, Any, str | None, str | 
         assert json.loads(same.result) == json.loads(answer.result) == result
         assert msgspec.structs.replace(same, result=answer.result) == answer
     outcome, value, message, text = read_result(answer.result, reply)
-    assert list(read_values([answer.result], reply)) == [(outcome, value, message)]
+    assert read_values([answer.result], reply) == ([outcome], [value], [message])
     assert (answer.outcome, answer.error) == (outcome, error_of(answer.result, reply))
     assert outcome in OUTCOMES
     assert (message is None) == (answer.error is None) == (outcome == "succeeded")

@@ -17,45 +17,41 @@ _ANSWER = (
     "cache_write_1h", "result",
 )  # fmt: skip
 
+_INSERT = f"INSERT INTO answers ({', '.join(_ANSWER)}) VALUES"
+
 #: Write one answer, unless a paid one stands there.
-_WRITE = f"""
-    INSERT INTO answers ({", ".join(_ANSWER)}) VALUES ({{}})
+_ANY = f"""
+    {_INSERT} ({", ".join("?" * len(_ANSWER))})
     ON CONFLICT (request) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _ANSWER[1:])}
     WHERE answers.outcome NOT IN {PAID}
 """
-_ANY = _WRITE.format(", ".join("?" * len(_ANSWER)))
 
-#: One that succeeded, and of whose prompt nothing was cached: what all of those have in common is not bound each time.
-_PLAIN = _WRITE.format("?, {batch:d}, 'succeeded', NULL, {origin:d}, ?, ?, 0, 0, 0, ?")
+#: Write one that succeeded, and of whose prompt nothing was cached, where none stands yet: what all of those have in
+#: common is not bound each time.
+_PLAIN = f"""
+    {_INSERT} (?, {{batch:d}}, 'succeeded', NULL, {{origin:d}}, ?, ?, 0, 0, 0, ?)
+    ON CONFLICT (request) DO NOTHING
+"""
 
 
 def write_answers(db: sqlite3.Connection, batch: int, answers: Iterable[Answer], requests: Mapping[bytes, int]) -> None:
-    """Write answers of a batch, those to none of its `requests` left out; they are read one by one."""
+    """Write answers of a batch; those to none of its `requests` are left out."""
+    plain: list[Answer] = []
     others: list[Answer] = []
-    answers = iter(answers)
-    first = next((answer for answer in answers if answer.digest in requests), None)
-    if first is None:
-        return
-    others.append(first)
-    origin = _origin(db, first.model, first.geo)
-    if origin is not None:
-        alike = _alike(answers, first, requests, others)
-        db.executemany(_PLAIN.format(batch=batch, origin=origin), alike)
-    db.executemany(_ANY, _any(db, batch, [*others, *answers], requests))
-
-
-def _alike(
-    answers: Iterable[Answer], first: Answer, requests: Mapping[bytes, int], others: list[Answer]
-) -> Iterator[tuple[int, int, int, bytes]]:
-    """Give the values of ``_PLAIN`` for answers of the model, and the place, that gave the first; put by the others."""
     for answer in answers:
-        cached = answer.cache_read or answer.cache_write_5m or answer.cache_write_1h
-        if cached or answer.outcome != "succeeded" or answer.model != first.model or answer.geo != first.geo:
-            others.append(answer)
+        if answer.digest not in requests:
             continue
-        request = requests.get(answer.digest)
-        if request is not None:
-            yield request, answer.input_tokens, answer.output_tokens, answer.result
+        cached = answer.cache_read or answer.cache_write_5m or answer.cache_write_1h
+        alike = not plain or (answer.model == plain[0].model and answer.geo == plain[0].geo)
+        (plain if answer.outcome == "succeeded" and alike and not cached and answer.model else others).append(answer)
+    if plain:
+        statement = _PLAIN.format(batch=batch, origin=_origin(db, plain[0].model, plain[0].geo))
+        written = db.executemany(
+            statement, ((requests[one.digest], one.input_tokens, one.output_tokens, one.result) for one in plain)
+        ).rowcount
+        if written < len(plain):  # some were there before, and whether they stay is to be looked at
+            others += plain
+    db.executemany(_ANY, _any(db, batch, others, requests))
 
 
 def _any(
@@ -64,12 +60,11 @@ def _any(
     """Give the values of ``_ANY``."""
     origins: dict[tuple[str, str | None], int | None] = {}
     for answer in answers:
-        request, named = requests.get(answer.digest), (answer.model, answer.geo)
-        if request is not None:
-            if named not in origins:
-                origins[named] = _origin(db, *named)
-            _, outcome, error, _, _, *rest = msgspec.structs.astuple(answer)
-            yield request, batch, outcome, error, origins[named], *rest
+        named = answer.model, answer.geo
+        if named not in origins:
+            origins[named] = _origin(db, *named)
+        _, outcome, error, _, _, *rest = msgspec.structs.astuple(answer)
+        yield requests[answer.digest], batch, outcome, error, origins[named], *rest
 
 
 def asked(db: sqlite3.Connection, batch: int, answers: Sequence[Answer]) -> dict[bytes, int]:

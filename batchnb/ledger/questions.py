@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from batchnb.ledger.askings import chunks
 from batchnb.ledger.files import Files
@@ -15,6 +16,8 @@ from batchnb.requests import Content
 
 __all__ = ["FEW", "ForgottenError", "Row", "Rows", "Written", "in_parts", "runs_of", "write_rows"]
 
+
+_T = TypeVar("_T")
 
 #: Rows written at a time where each may hold files of a quarter of a megabyte.
 FEW = 100
@@ -170,11 +173,14 @@ def _write_new(
         The number of each question of the rows; and the places of the rows that are the first to ask a new one, in
         their order.
     """
-    offered: dict[bytes | None, int] = {}
-    for place, (digest, content) in enumerate(zip(rows.digests, rows.contents, strict=True)):
-        if content is not None:
-            offered.setdefault(digest, place)
-    places: Sequence[int] = list(offered.values())
+    every = range(len(rows.digests))
+    offered: dict[bytes | None, int] = dict(zip(rows.digests, every, strict=True))
+    if len(offered) < len(every) or None in rows.contents:
+        offered = {}
+        for place, (digest, content) in enumerate(zip(rows.digests, rows.contents, strict=True)):
+            if content is not None:
+                offered.setdefault(digest, place)
+    places: Sequence[int] = every if len(offered) == len(every) else list(offered.values())
     ids = dict(zip(offered, range(last + 1, last + 1 + len(places)), strict=True))
     with store.transaction() as db:
         # Mostly all of them are new. Writing them finds that out: it looks into the same index as a question would.
@@ -183,17 +189,20 @@ def _write_new(
             known = _known(store, {digest for digest in rows.digests if digest is not None})
             places = [place for place in places if known[rows.digests[place]] == ids[rows.digests[place]]]
             ids = known
-        db.executemany(
-            "INSERT INTO contents VALUES (?, ?, ?)",
-            ((ids[rows.digests[place]], rows.labels[place], rows.contents[place]) for place in places),
-        )
-        later = [(question, digest) for question, digest in zip(rows.questions, rows.digests, strict=True) if question]
-        if later:
+        numbers = map(ids.__getitem__, _at(places, rows.digests))
+        contents = zip(numbers, _at(places, rows.labels), _at(places, rows.contents), strict=True)
+        db.executemany("INSERT INTO contents VALUES (?, ?, ?)", contents)
+        if any(rows.questions):
+            later = [each for each in zip(rows.questions, rows.digests, strict=True) if each[0]]
             db.executemany("UPDATE requests SET question = ? WHERE digest = ? AND question IS NULL", later)
-    named = [(ids[rows.digests[place]], rows.files[place]) for place in places if rows.files[place]]
-    if named:
-        files.link(named)
+    if any(rows.files):
+        files.link([(ids[rows.digests[place]], rows.files[place]) for place in places if rows.files[place]])
     return ids, places
+
+
+def _at(places: Sequence[int], values: Sequence[_T]) -> Sequence[_T]:
+    """Give the values at places that ascend."""
+    return values if len(places) == len(values) else [values[place] for place in places]
 
 
 #: As `executemany` would, from the digests one after the other: at half the cost.
@@ -206,15 +215,14 @@ _WRITE_ALIKE = f"""
 
 def _write_requests(store: Store, rows: Rows, places: Sequence[int], envelopes: Sequence[int], first: int) -> int:
     """Write requests under the numbers from `first`, but for those that are there; count them."""
-    slots = {rows.slots[place] for place in places}
-    digests = [rows.digests[place] or b"" for place in places]
+    digests, slots = _at(places, rows.digests), _at(places, rows.slots)
     with store.transaction() as db:
-        if len(slots) == 1 and {len(digest) for digest in digests} == {16}:
-            values = given(digests) | {"first": first, "envelope": envelopes[slots.pop()]}
+        if len(set(slots)) == 1:
+            values = given(list(filter(None, digests))) | {"first": first, "envelope": envelopes[slots[0]]}
             return db.execute(_WRITE_ALIKE, values).rowcount
         return db.executemany(
             "INSERT INTO requests (id, digest, envelope) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING",
-            ((first + n, rows.digests[place], envelopes[rows.slots[place]]) for n, place in enumerate(places)),
+            zip(itertools.count(first), digests, (envelopes[slot] for slot in slots), strict=False),
         ).rowcount
 
 

@@ -94,5 +94,5 @@ UNPAID_ANSWER = "INSERT INTO answers (request, batch, outcome, error, result)"
 
 
 def given(digests: Sequence[bytes]) -> dict[str, object]:
-    """Give the values of ``EACH_DIGEST``."""
+    """Give the values of ``EACH_DIGEST``; all digests are of 16 bytes."""
     return {"digests": b"".join(digests), "many": len(digests)}

@@ -68,7 +68,7 @@ class Answered:
         recipe, extra = self._record.recipe, self._details(wanted=details)
         if self._frame is not None:
             # What `submit` was told, it has checked.
-            parts = self._workspace.ledger.rows.results(self._number)
+            parts = self._workspace.ledger.rows.results(self._number, digests=extra is not None)
             frame = answers.beside(self._frame, parts, recipe, extra, overwrite=self.details)
             return self._marked(frame)
         return self._marked(answers.by_row(self._answers(), recipe, extra))

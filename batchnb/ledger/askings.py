@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from batchnb.ledger.bulk import EACH_DIGEST, given
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import EACH_DIGEST, given
 from batchnb.results import PAID
 
 __all__ = ["CHUNK", "Askings", "chunks"]

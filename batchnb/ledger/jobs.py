@@ -13,12 +13,13 @@ import msgspec
 from batchnb.delivery import Delivery
 from batchnb.errors import JobNotFoundError, JobStateError
 from batchnb.ledger.askings import chunks
+from batchnb.ledger.bulk import EACH_DIGEST, given
 from batchnb.ledger.files import Files
 from batchnb.ledger.foreign import Foreign
 from batchnb.ledger.questions import Rows, write_rows
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
-from batchnb.ledger.terms import ATTACHED, EACH_DIGEST, LINK, LIVE, UNSENT, given, held
+from batchnb.ledger.terms import ATTACHED, LINK, LIVE, UNSENT, held
 from batchnb.requests import Envelope
 from batchnb.results import RETRYABLE_ERRORS
 

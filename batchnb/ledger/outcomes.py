@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from batchnb.ledger.terms import EACH_DIGEST, given
+from batchnb.ledger.bulk import EACH_DIGEST, given, insert
 from batchnb.results import PAID, Answer
 
 __all__ = ["asked", "write_answers"]
@@ -26,12 +26,10 @@ _ANY = f"""
     WHERE answers.outcome NOT IN {PAID}
 """
 
-#: Write one that succeeded, and of whose prompt nothing was cached, where none stands yet: what all of those have in
-#: common is not bound each time.
-_PLAIN = f"""
-    {_INSERT} (?, {{batch:d}}, 'succeeded', NULL, {{origin:d}}, ?, ?, 0, 0, 0, ?)
-    ON CONFLICT (request) DO NOTHING
-"""
+#: Write those that succeeded, and of whose prompts nothing was cached, where none stand yet: what all of those have in
+#: common is not given for each.
+_PLAIN = f"{_INSERT} {{rows}} ON CONFLICT (request) DO NOTHING"
+_PLAIN_ROW = "(?, {batch:d}, 'succeeded', NULL, {origin:d}, ?, ?, 0, 0, 0, ?)"
 
 
 def write_answers(db: sqlite3.Connection, batch: int, answers: Iterable[Answer], requests: Mapping[bytes, int]) -> None:
@@ -45,11 +43,11 @@ def write_answers(db: sqlite3.Connection, batch: int, answers: Iterable[Answer],
         alike = not plain or (answer.model == plain[0].model and answer.geo == plain[0].geo)
         (plain if answer.outcome == "succeeded" and alike and not cached and answer.model else others).append(answer)
     if plain:
-        statement = _PLAIN.format(batch=batch, origin=_origin(db, plain[0].model, plain[0].geo))
-        written = db.executemany(
-            statement, ((requests[one.digest], one.input_tokens, one.output_tokens, one.result) for one in plain)
-        ).rowcount
-        if written < len(plain):  # some were there before, and whether they stay is to be looked at
+        row = _PLAIN_ROW.format(batch=batch, origin=_origin(db, plain[0].model, plain[0].geo))
+        values = ((requests[one.digest], one.input_tokens, one.output_tokens, one.result) for one in plain)
+        if insert(db, _PLAIN, row, values) < len(
+            plain
+        ):  # some were there before, and whether they stay is to be looked at
             others += plain
     db.executemany(_ANY, _any(db, batch, others, requests))
 

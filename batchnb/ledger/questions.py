@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from batchnb.ledger.askings import chunks
+from batchnb.ledger.bulk import EACH_DIGEST, given, insert
 from batchnb.ledger.files import Files
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import EACH_DIGEST, LONGEST, given
+from batchnb.ledger.terms import LONGEST
 from batchnb.media import Medium
 from batchnb.requests import Content
 
@@ -191,7 +192,7 @@ def _write_new(
             ids = known
         numbers = map(ids.__getitem__, _at(places, rows.digests))
         contents = zip(numbers, _at(places, rows.labels), _at(places, rows.contents), strict=True)
-        db.executemany("INSERT INTO contents VALUES (?, ?, ?)", contents)
+        insert(db, "INSERT INTO contents VALUES {rows}", "(?, ?, ?)", contents)
         if any(rows.questions):
             later = [each for each in zip(rows.questions, rows.digests, strict=True) if each[0]]
             db.executemany("UPDATE requests SET question = ? WHERE digest = ? AND question IS NULL", later)

@@ -6,11 +6,8 @@ always here, ``CROSS JOIN`` has SQLite keep it, and ``INDEXED BY`` names what is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 __all__ = [
     "ATTACHED",
-    "EACH_DIGEST",
     "HELD",
     "LINK",
     "LIVE",
@@ -20,17 +17,9 @@ __all__ = [
     "UNPAID_ANSWER",
     "UNSENT",
     "WITHOUT_BATCH",
-    "given",
     "held",
     "unsent",
 ]
-
-#: Digests of 16 bytes, given one after the other (:digests), as rows, in their order (n, from 0): at half the cost of a
-#: value for each.
-EACH_DIGEST = """
-    WITH RECURSIVE place (n) AS (SELECT 0 WHERE :many > 0 UNION ALL SELECT n + 1 FROM place WHERE n + 1 < :many),
-    given (n, digest) AS (SELECT n, substr(:digests, 16 * n + 1, 16) FROM place)
-"""
 
 #: States in which a batch may still bring answers, or may turn out to.
 LIVE = ("submitting", "uncertain", "in_progress", "canceling", "ended")
@@ -91,8 +80,3 @@ LINK = f"""
 
 #: Write an answer that no model gave; a SELECT of these follows.
 UNPAID_ANSWER = "INSERT INTO answers (request, batch, outcome, error, result)"
-
-
-def given(digests: Sequence[bytes]) -> dict[str, object]:
-    """Give the values of ``EACH_DIGEST``; all digests are of 16 bytes."""
-    return {"digests": b"".join(digests), "many": len(digests)}

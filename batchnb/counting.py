@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from batchnb.api import Api
-    from batchnb.ledger import Ledger, Row
+    from batchnb.ledger import JobRecord, Ledger, Row
     from batchnb.recipes import Recipe
 
 __all__ = ["Counted", "Plan", "check_sample", "count", "plan_of"]
@@ -76,8 +76,9 @@ class Plan:
 
 
 def plan_of(
-    ledger: Ledger, frame: pd.DataFrame, recipe: Recipe, rows: Iterable[Row] | None = None, *, rule: str = "new"
-) -> Plan:
+    ledger: Ledger, frame: pd.DataFrame, recipe: Recipe, rows: Iterable[Row] | None = None, *,
+    job: JobRecord | None = None,
+) -> Plan:  # fmt: skip
     """Find what would be sent, without holding what the rows say. Touches no network.
 
     Parameters
@@ -90,8 +91,8 @@ def plan_of(
         What each of them asks.
     rows : iterable of Row, optional
         What they ask, where that was read already.
-    rule : str
-        What may be asked again, see ``ledger.jobs.RELEASES``.
+    job : JobRecord, optional
+        Where the same was submitted before: see ``ledger.jobs.unsent``.
     """
     shared = _limits(recipe.shared)
     firsts: list[bytes | None] = []
@@ -118,7 +119,7 @@ def plan_of(
             again.append(digest)
         else:
             asked[digest], places[digest] = ask, place // recipe.samples
-    unsent = list(ledger.jobs.unsent(asked, rule))
+    unsent = list(ledger.jobs.unsent(asked, job))
     marked = max(marks, key=("", "5m", "1h").index) or None
     return Plan(asked, unsent, again, places, digests, len(frame), firsts.count(None) // recipe.samples, marked)
 

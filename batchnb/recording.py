@@ -162,7 +162,7 @@ def _read(ledger: Ledger, frame: pd.DataFrame, recipe: Recipe, rows: list[Row] |
     job_id = _job_id(recipe, digests, None if recipe.key is None else unique_keys(frame, recipe.key))
     known = ledger.jobs.find(job_id)
     asked = (digest for digest in digests if digest is not None)
-    unsent = dict.fromkeys(ledger.jobs.unsent(asked, "new" if known is None else "rerun"))
+    unsent = dict.fromkeys(ledger.jobs.unsent(asked, known))
     missed = list[bytes]()
     if shipment:
         missed = shipment.plan(digests, unsent, time.time())

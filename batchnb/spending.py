@@ -102,7 +102,7 @@ def limited(
         There is no key, or the server refuses it.
     """
     delivery = msgspec.structs.replace(delivery, max_cost=str(limit.max_cost))
-    plan = plan_of(ledger, frame, recipe, rows, rule="new" if job is None else "rerun")
+    plan = plan_of(ledger, frame, recipe, rows, job=job)
     if job is None:
         if not plan.unsent:
             return delivery

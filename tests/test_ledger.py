@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import random
 import sqlite3
 import stat
 import threading
@@ -21,7 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb import JobNotFoundError, LedgerError, Workspace
-from batchnb.ledger import ForgottenError, Ledger, NewJob, Row, in_parts
+from batchnb.ledger import ForgottenError, Ledger, NewJob, Row, claims, in_parts
+from batchnb.ledger.claims import Wish
 from batchnb.ledger.jobs import RELEASES
 from batchnb.ledger.migrations import STEPS
 from batchnb.ledger.questions import runs_of
@@ -430,6 +432,51 @@ def test_each_rule_releases_what_it_should_of_a_collected_batch(ledger, rule, ou
     assert ledger.jobs.release(job, rule) == released
     assert ledger.rows.count_unsent(job) == released
     assert ledger.jobs.by_number(job).state == ("open" if released else "ended")
+
+
+def test_what_would_be_sent_is_found_whatever_stands_beside_it(ledger):
+    job = create(ledger, *"abcdefghij")
+    send(ledger, create(ledger, *"abcde", id="job_sent"))
+    ledger.batches.record(1, [answer("a"), answer("b", "errored", "api_error")])
+    refused = create(ledger, *"fg", id="job_refused")
+    ledger.batches.refuse(claim(ledger, refused).id, error_type="billing_error", message="No.")
+    wrong = create(ledger, "h", id="job_wrong")
+    ledger.batches.refuse(claim(ledger, wrong).id, error_type="invalid_request_error", message="No.")
+    for record in (None, ledger.jobs.by_number(job)):
+        unsent = {text for text in "abcdefghijkl" if list(ledger.jobs.unsent([digest_of(text)], record))}
+        assert unsent >= set("fgijkl")
+        assert not unsent & set("abcdeh")
+        chosen = random.Random(7)
+        for _ in range(200):
+            texts = chosen.sample("abcdefghijkl", chosen.randint(0, 12))
+            found = list(ledger.jobs.unsent([digest_of(text) for text in texts], record))
+            assert found == [digest_of(text) for text in texts if text in unsent]
+        assert list(ledger.jobs.unsent(map(digest_of, "abcdefghij"), record)) == list(map(digest_of, "fgij"))
+
+
+def test_of_a_job_that_has_all_its_answers_nothing_is_unsent(ledger):
+    job = create(ledger, *"abc")
+    batch = send(ledger, job)
+    ledger.batches.record(batch, [answer(text) for text in "abc"])
+    ledger.batches.collected(batch)
+    record = ledger.jobs.by_number(job)
+    assert list(ledger.jobs.unsent(map(digest_of, "abc"), record)) == []
+    ledger.jobs.release(job, "all")
+    assert list(ledger.jobs.unsent(map(digest_of, "abc"), record)) == []
+
+
+@pytest.mark.parametrize("mark", [0, 96])
+@pytest.mark.parametrize("texts", ["abcdefgh", "abca", "ab"], ids=["distinct", "repeated", "few"])
+def test_a_batch_takes_the_same_be_it_looked_at_as_a_whole_or_row_by_row(ledger, texts, mark):
+    job = create(ledger, *texts)
+    for most in (1, 3, len(set(texts)), 100):
+        with ledger._store.read() as db:
+            wish = Wish(most, BYTES, mark)
+            whole = claims.taken(db, job, wish)
+            assert whole == claims.taken(db, job, wish._replace(fits=lambda *_: True))
+            assert claims.taken(db, job, wish._replace(max_bytes=whole.size)) == whole
+            assert claims.taken(db, job, wish._replace(max_bytes=whole.size - 1)).requests == max(1, whole.requests - 1)
+            assert claims.taken(db, job, wish._replace(without=(1,))).requests == 0
 
 
 @pytest.mark.parametrize(

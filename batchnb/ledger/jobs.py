@@ -16,7 +16,7 @@ from batchnb.ledger.askings import chunks
 from batchnb.ledger.bulk import EACH_DIGEST, given
 from batchnb.ledger.files import Files
 from batchnb.ledger.foreign import Foreign
-from batchnb.ledger.questions import Rows, write_rows
+from batchnb.ledger.questions import Rows, following, write_rows
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
 from batchnb.ledger.terms import ATTACHED, LINK, LIVE, UNSENT, held
@@ -127,20 +127,47 @@ class Jobs:
             how = msgspec.json.decode(delivery, type=Delivery)
             yield JobRecord(number, job_id, name, state, msgspec.json.decode(recipe), how, *rest)
 
-    def unsent(self, digests: Iterable[bytes], rule: str = "new") -> Iterator[bytes]:
-        """Pick the questions that would be sent: nobody has asked them, or `rule` lets them be asked again."""
-        known = f"""
-            {EACH_DIGEST} SELECT r.digest FROM given CROSS JOIN requests AS r ON r.digest = given.digest
-            LEFT JOIN answers AS a ON a.request = r.id
-            WHERE (r.batch IS NOT NULL OR a.request IS NOT NULL) AND (a.request IS NULL OR NOT ({RELEASES[rule]}))
+    def unsent(self, digests: Iterable[bytes], job: JobRecord | None = None) -> Iterator[bytes]:
+        """Pick the questions that would be sent: nobody has asked them, or they may be asked again by running a cell.
+
+        Parameters
+        ----------
+        digests : iterable of bytes
+            The questions.
+        job : JobRecord, optional
+            The one that these are all of, where the same cell ran before; else they would be those of a new one.
         """
+        if job is not None and self._has_all(job.number):
+            return
+        again = RELEASES["new" if job is None else "rerun"]
+        is_asked = f"""
+            CASE WHEN r.batch IS NULL
+                 THEN EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id AND NOT ({again}))
+                 -- What a batch holds is asked again only for an answer that none gave.
+                 ELSE NOT EXISTS (SELECT 1 FROM answers AS a INDEXED BY answers_without_batch
+                                  WHERE a.batch IS NULL AND a.request = r.id AND ({again})) END
+        """
+        known = f"{EACH_DIGEST} SELECT r.digest FROM given CROSS JOIN requests AS r ON r.digest = given.digest"
+        searched = f"{known} WHERE {is_asked}"
         with self._store.read() as db:
-            if db.execute("SELECT 1 FROM recovered LIMIT 1").fetchone() is not None:
-                known += " UNION ALL SELECT r.digest FROM given CROSS JOIN recovered AS r ON r.digest = given.digest"
+            recovered = db.execute("SELECT 1 FROM recovered LIMIT 1").fetchone() is not None
+        if recovered:
+            searched += " UNION ALL SELECT r.digest FROM given CROSS JOIN recovered AS r ON r.digest = given.digest"
+        near = f"SELECT r.digest FROM requests AS r WHERE r.id BETWEEN ? AND ? AND NOT {is_asked} ORDER BY r.id"
         for chunk in chunks(digests):
             with self._store.read() as db:
-                asked = {digest for (digest,) in db.execute(known, given(chunk))}
-            yield from (digest for digest in chunk if digest not in asked) if asked else chunk
+                together = range(0) if recovered else following(db, chunk)
+                waiting = db.execute(near, (together.start, together.stop - 1)).fetchall()
+                rest = chunk[len(together) :]
+                asked = {digest for (digest,) in db.execute(searched, given(rest))}
+            yield from (digest for (digest,) in waiting)
+            yield from (digest for digest in rest if digest not in asked) if asked else rest
+
+    def _has_all(self, number: int) -> bool:
+        """Tell whether all that a job asks is asked, and nothing failed: then there is no need to look at each row."""
+        with self._store.read() as db:
+            waits = db.execute(f"SELECT 1 {UNSENT} LIMIT 1", {"job": number}).fetchone() is not None
+        return not waits and not self._tallies.has_failed(number)
 
     def for_column(self, column: str, into: str, most: int = 10) -> list[JobRecord]:
         """Give the newest jobs about a column that gave the same new column, newest first."""
@@ -194,6 +221,7 @@ class Jobs:
             )
             if written.old or new < written.fresh:
                 db.execute(f"{LINK} WHERE u.job = ?", (number,))
+                self._tallies.keep_all(number)
         return self.by_number(number)
 
     def _envelope(self, envelope: Envelope, betas: tuple[str, ...], reply: dict[str, Any]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence, Set
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -15,7 +16,7 @@ from batchnb.ledger.terms import LONGEST
 from batchnb.media import Medium
 from batchnb.requests import Content
 
-__all__ = ["FEW", "ForgottenError", "Row", "Rows", "Written", "in_parts", "runs_of", "write_rows"]
+__all__ = ["FEW", "ForgottenError", "Row", "Rows", "Written", "following", "in_parts", "runs_of", "write_rows"]
 
 
 _T = TypeVar("_T")
@@ -187,7 +188,7 @@ def _write_new(
         # Mostly all of them are new. Writing them finds that out: it looks into the same index as a question would.
         taken = _write_requests(store, rows, places, envelopes, last + 1)
         if taken < len(places) or len(places) < len(rows.digests):
-            known = _known(store, {digest for digest in rows.digests if digest is not None})
+            known = _known(store, list(filter(None, dict.fromkeys(rows.digests))))
             places = [place for place in places if known[rows.digests[place]] == ids[rows.digests[place]]]
             ids = known
         numbers = map(ids.__getitem__, _at(places, rows.digests))
@@ -227,14 +228,32 @@ def _write_requests(store: Store, rows: Rows, places: Sequence[int], envelopes: 
         ).rowcount
 
 
-def _known(store: Store, digests: Set[bytes]) -> dict[bytes | None, int]:
+def _known(store: Store, digests: Sequence[bytes]) -> dict[bytes | None, int]:
     """Look up under which numbers the ledger has questions."""
     with store.read() as db:
-        query = f"{EACH_DIGEST} SELECT r.digest, r.id FROM given CROSS JOIN requests AS r ON r.digest = given.digest"
-        found: dict[bytes | None, int] = dict(db.execute(query, given(list(digests))))
+        found = list(following(db, digests))
+        query = f"{EACH_DIGEST} SELECT r.id FROM given CROSS JOIN requests AS r ON r.digest = given.digest ORDER BY n"
+        found += [number for (number,) in db.execute(query, given(digests[len(found) :]))]
     if len(found) < len(digests):
         raise ForgottenError
-    return found
+    return dict(zip(digests, found, strict=True))
+
+
+def following(db: sqlite3.Connection, digests: Sequence[bytes]) -> range:
+    """Give the numbers of the first questions of these: as many as the ledger has one after the other in this order.
+
+    So it has those of a frame that was asked before; then none but the first needs to be searched for.
+    """
+    found = db.execute("SELECT id FROM requests WHERE digest = ?", (digests[0],)).fetchone() if digests else None
+    if found is None:
+        return range(0)
+    first, many = int(found[0]), 0
+    query = "SELECT id, digest FROM requests WHERE id BETWEEN ? AND ? ORDER BY id"
+    for number, digest in db.execute(query, (first, first + len(digests) - 1)):
+        if number != first + many or digest != digests[many]:
+            break
+        many += 1
+    return range(first, first + many)
 
 
 def runs_of(

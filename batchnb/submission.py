@@ -93,6 +93,8 @@ class Submission:
         Seconds after which a batch that no listing shows counts as never made.
     prices : callable
         Gives the prices in use.
+    rest : callable
+        Called now and then while results are read: see :class:`batchnb.pacing.Pace`.
 
     Attributes
     ----------
@@ -104,13 +106,14 @@ class Submission:
 
     def __init__(
         self, api: Api, ledger: Ledger, clock: Callable[[], float], *, max_requests: int, grace: float,
-        prices: Callable[[], PriceTable] = load_prices,
+        prices: Callable[[], PriceTable] = load_prices, rest: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
         self.api = api
         self._ledger = ledger
         self._clock = clock
         self._max_requests = max_requests
         self._prices = prices
+        self._rest = rest
         self.settling = Settling(api, ledger, clock, grace=grace)
         self.uploads = Uploads(api, ledger, clock)
 
@@ -253,6 +256,7 @@ class Submission:
                     if len(lines) >= CHUNK or size >= CHUNK_BYTES:
                         write(lines)
                         lines, size = [], 0
+                        self._rest()
             except AmbiguousError as error:
                 broken = str(error)
         if lines:

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from batchnb.pacing import FOREGROUND
+
 __all__ = ["async_wait", "explained", "wait"]
 
 #: Seconds between two looks at the event: small enough to feel immediate, large enough to cost nothing.
@@ -52,6 +54,11 @@ def wait(event: threading.Event, timeout: float | None = None) -> bool:
     """
     if event.is_set():
         return True
+    with FOREGROUND.waiting():
+        return _wait(event, timeout)
+
+
+def _wait(event: threading.Event, timeout: float | None) -> bool:
     deadline = None if timeout is None else time.monotonic() + timeout
     loop = _kernel_loop()
     if loop is not None:
@@ -80,7 +87,8 @@ async def async_wait(event: threading.Event, timeout: float | None = None) -> bo
     bool
         Whether the event is set.
     """
-    await _until(event.is_set, timeout)
+    with FOREGROUND.waiting():
+        await _until(event.is_set, timeout)
     return event.is_set()
 
 

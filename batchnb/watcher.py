@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from batchnb.errors import BatchnbError, JobNotFoundError, LedgerError
 from batchnb.ledger import BatchRecord, JobRecord, Ledger
+from batchnb.pacing import FOREGROUND
 from batchnb.schedule import backoff
 from batchnb.submission import Submission
 from batchnb.turns import Turns
@@ -60,14 +61,18 @@ class Watcher:
         Longest time between two status checks of a batch, in seconds.
     clock : callable
         Gives the time in seconds since the epoch.
+    rest : callable
+        Called between two things that are done: see :class:`batchnb.pacing.Pace`.
     """
 
     def __init__(
-        self, submission: Submission, ledger: Ledger, *, max_poll: float, clock: Callable[[], float] = time.time
-    ) -> None:
+        self, submission: Submission, ledger: Ledger, *, max_poll: float, clock: Callable[[], float] = time.time,
+        rest: Callable[[], object] = lambda: None,
+    ) -> None:  # fmt: skip
         self._submission = submission
         self._ledger = ledger
         self._clock = clock
+        self._rest = rest
         self._watches: dict[int, _Watch] = {}
         self._callbacks: dict[int | None, list[Callback]] = {}
         self._told_at = 0.0
@@ -136,7 +141,8 @@ class Watcher:
         self._wake.set()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            with FOREGROUND.waiting():
+                thread.join()
 
     def unsent(self) -> tuple[int, float]:
         """Count the requests still to be sent, and tell how many seconds the server has sending held up, all in all."""
@@ -238,11 +244,13 @@ class Watcher:
             if job is not None:
                 open_jobs.append(job)
                 self._send(job, watch, now)
+                self._rest()
         if self._stopping:
             return 0.0
         batches = {batch.id: batch for job in open_jobs for batch in self._ledger.batches.of_job(job.number)}
         for batch in self._turns.due(batches.values()):
             self._turn_to(batch)
+            self._rest()
         self._settle_jobs()
         self.failure = None
         return self._pause(batches)

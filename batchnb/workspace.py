@@ -22,6 +22,7 @@ from batchnb.errors import InputError
 from batchnb.foreign import attach_batch, is_batch_id, recover
 from batchnb.job import Job
 from batchnb.ledger import COPIED, Ledger
+from batchnb.pacing import FOREGROUND, Pace
 from batchnb.preflight import stacklevel_of_user
 from batchnb.pricelist import prices_in_use
 from batchnb.pricing import PriceTable
@@ -106,6 +107,7 @@ class Workspace:
             raise InputError(f"max_poll is a number of seconds above 0, not {max_poll!r}.")
         self._max_requests = max_batch_requests
         self._max_bytes = max_batch_bytes
+        FOREGROUND.listen()
         self._making = threading.RLock()
         self._parts: dict[str, Any] = {}
         #: The live views of jobs, by job id; see ``batchnb.display.show``.
@@ -151,6 +153,7 @@ class Workspace:
         return self._part("watcher", self._new_watcher)
 
     def _new_watcher(self) -> Watcher:
+        rest = Pace().rest
         submission = Submission(
             self.api,
             self.ledger,
@@ -158,9 +161,10 @@ class Workspace:
             max_requests=self._max_requests,
             grace=_number_from("BATCHNB_RECONCILE_GRACE", 120.0),
             prices=prices_in_use,
+            rest=rest,
         )
         atexit.register(self._at_exit)
-        return Watcher(submission, self.ledger, max_poll=self._max_poll)
+        return Watcher(submission, self.ledger, max_poll=self._max_poll, rest=rest)
 
     @functools.cached_property
     def _found_scope(self) -> tuple[str, str | None]:
@@ -375,9 +379,10 @@ class Workspace:
             self.watcher.hurry()
             if count and self.watcher.running:
                 print(f"batchnb: sending the last {count:,} requests before leaving ...", file=sys.stderr)  # noqa: T201
-            while count and held_up < EXIT_PATIENCE and self.watcher.running:
-                time.sleep(0.05)
-                count, held_up = self.watcher.unsent()
+            with FOREGROUND.waiting():
+                while count and held_up < EXIT_PATIENCE and self.watcher.running:
+                    time.sleep(0.05)
+                    count, held_up = self.watcher.unsent()
             if count:
                 print(  # noqa: T201
                     f"batchnb: {count:,} requests are recorded but not sent yet; run the cell again to go on.",

@@ -143,3 +143,33 @@ def test_a_kernel_that_is_restarted_finds_the_job_that_was_waited_for(tmp_path: 
             assert len(interrupted(started_anew, "result").of_type("error")) == 1
             seen.append(started_anew.value("(job.id, batchnb.attach(job.id).id, list(job.batches['id']))"))
     assert seen[0] == seen[1]
+
+
+SPARES = "batchnb.pacing.FOREGROUND.spares(0)"
+LOOKS = """\
+import batchnb.pacing
+between = threading.Event()
+looks = lambda: batchnb.pacing.FOREGROUND.spares(60) and between.set()
+threading.Thread(target=looks).start()
+"""
+
+
+def test_a_kernel_that_is_idle_lets_background_work_have_all_of_the_time(running, button):
+    assert running.value(SPARES) == "False", "a cell runs"
+    assert running.run(LOOKS).reply["status"] == "ok"
+    # Told between that cell and this one, or the thread would still wait, since a cell runs again.
+    assert running.value("between.wait(60)") == "True"
+    assert running.value(SPARES) == "False", "a cell runs"
+
+
+@pytest.mark.parametrize("how", WAITS)
+def test_a_cell_that_waits_lets_background_work_have_all_of_the_time(running, button, how):
+    assert running.run("import batchnb.pacing\nbetween = threading.Event()").reply["status"] == "ok"
+    looks = "threading.Thread(target=lambda: batchnb.pacing.FOREGROUND.spares(60) and between.set()).start()\n"
+    cell = running.send(looks + WAITS[how])
+    running.until_said(cell, "waits")
+    running.click(button)
+    running.until_widget(button, description="Really cancel?")
+    running.click(button)
+    assert running.end_of(cell).reply["status"] == "ok"
+    assert running.value("between.wait(60)") == "True"

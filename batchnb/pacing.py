@@ -1,0 +1,106 @@
+"""How fast background work goes on: at full speed while somebody waits for it, or no cell runs; else part of the time.
+
+In a process, Python runs one thread at a time. Work that goes on beside a cell that computes takes time from it, so it
+keeps to a fifth of it; less where it is held up itself. In plain Python there are no cells: there, whoever does not
+wait computes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+__all__ = ["FOREGROUND", "Foreground", "Pace"]
+
+#: The part of the time that background work takes at most while a cell computes.
+SHARE = 0.2
+
+
+class Foreground:
+    """What the user's own code does, as far as that is known: whether it runs, and whether it waits for ours."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listens = False
+        self._runs = not hasattr(sys, "ps1")  # at a prompt of plain Python, nobody tells when something runs
+        self._waits = 0
+        self._spares = threading.Event()
+        self._tell()
+
+    def listen(self) -> None:
+        """Be told by IPython when cells begin and end, where this is IPython. Called within a cell, as a rule."""
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        if shell is None or self._listens:
+            return
+        self._listens = self._runs = True
+        shell.events.register("pre_run_cell", lambda *_: self.run(runs=True))
+        shell.events.register("post_run_cell", lambda *_: self.run(runs=False))
+        self._tell()
+
+    def run(self, *, runs: bool) -> None:
+        """Note that a cell begins, or ends."""
+        self._runs = runs
+        self._tell()
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Within the block, the foreground waits for background work."""
+        with self._lock:
+            self._waits += 1
+        self._tell()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waits -= 1
+            self._tell()
+
+    def spares(self, timeout: float) -> bool:
+        """Wait until the processor can be spared, so many seconds at most; tell whether it can."""
+        return self._spares.wait(timeout)
+
+    def _tell(self) -> None:
+        with self._lock:
+            if self._waits or not self._runs:
+                self._spares.set()
+            else:
+                self._spares.clear()
+
+
+#: That of this process.
+FOREGROUND = Foreground()
+
+
+class Pace:
+    """The pace of one background thread, which rests now and then.
+
+    Parameters
+    ----------
+    spares : callable
+        As :meth:`Foreground.spares`.
+    clock, cpu : callable
+        Give seconds: of time, and of what the calling thread has computed.
+    """
+
+    def __init__(
+        self, spares: Callable[[float], bool] = FOREGROUND.spares, *, clock: Callable[[], float] = time.perf_counter,
+        cpu: Callable[[], float] = time.thread_time,
+    ) -> None:  # fmt: skip
+        self._spares = spares
+        self._clock = clock
+        self._cpu = cpu
+        self._since = clock(), cpu()
+
+    def rest(self) -> None:
+        """Rest as long as what was done since the last rest asks for; not at all, or no longer, once there is no need.
+
+        No lock may be held that the foreground may want.
+        """
+        clock, cpu = self._since
+        # The CPU time of another thread than the last one is no measure: then this is the first rest of a new one.
+        owed = max(0.0, self._cpu() - cpu) / SHARE - (self._clock() - clock)
+        self._spares(max(0.0, owed))
+        self._since = self._clock(), self._cpu()

@@ -150,8 +150,8 @@ _decode_said = msgspec.json.Decoder(Said).decode
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 _decode_calls = msgspec.json.Decoder(_CallResult).decode
 
-#: A line as the API writes it: this, the custom_id, that, the result, and a brace.
-_START, _MIDDLE = b'{"custom_id":"', b'","result":'
+#: A line as it is written without spaces, and with them: this, the custom_id, that, the result, and a brace.
+_WAYS = ((b'{"custom_id":"', b'","result":'), (b'{"custom_id": "', b'", "result": '))
 
 
 def plain_line(line: bytes) -> tuple[str, bytes, Result] | None:
@@ -164,11 +164,11 @@ def plain_line(line: bytes) -> tuple[str, bytes, Result] | None:
     except UNREADABLE:
         return None
     custom_id = parsed.custom_id
-    middle = len(_START) + len(custom_id)
-    start = middle + len(_MIDDLE)
-    if line[middle:start] != _MIDDLE or not line.startswith(_START):  # another order, spaces, escapes
-        return None
-    return custom_id, line[start:-1], parsed.result
+    for start, middle in _WAYS:
+        end = len(start) + len(custom_id)
+        if line[end : end + len(middle)] == middle and line.startswith(start):
+            return custom_id, line[end + len(middle) : -1], parsed.result
+    return None  # in another order, or with escapes
 
 
 def line_of(line: bytes) -> tuple[str, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import importlib.util
 import json
 import os
 import platform
@@ -17,6 +18,11 @@ README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
 
 SUBJECTS = {"batchnb": "run_batchnb", "SDK's loop": "run_sdk", "floor": "run_floor"}
+
+#: A peer, which is measured once, since it takes its time; left out where it is not installed.
+PEER = "chatlas"
+
+MILLION = 1_000_000
 
 
 def run(module: str, *arguments: object) -> dict[str, float]:
@@ -46,6 +52,8 @@ def compared(rows: int, times: int) -> list[str]:
     for _ in range(times):
         for name, module in SUBJECTS.items():
             runs[name].append(run(module, rows))
+    if importlib.util.find_spec(PEER):
+        runs[f"{PEER} {version(PEER)}"] = [run(f"run_{PEER}", rows)]
     found = {name: medians(figures) for name, figures in runs.items()}
     base = found["SDK's loop"]
     lines = [
@@ -61,9 +69,30 @@ def compared(rows: int, times: int) -> list[str]:
     return [
         *lines, "",
         f"- batchnb until `submit` returns: {submit:.1f} us of CPU a row.",
-        f"- The finished cell of {rows:,} rows run again: {ours['again']:.2f} s, nothing sent.",
+        f"- The finished cell run again: {ours['again']:.2f} s, nothing sent. With 100 more: {ours['more']:.2f} s.",
         f"- The ledger's bytes for each byte of rows' prompts and results: {ours['ledger']:.2f}.",
     ]  # fmt: skip
+
+
+def million(rows: int) -> list[str]:
+    """Measure a million rows once, and as many as before, for the ratio: one after the other, since machines drift."""
+    few, many = run("run_batchnb", rows), run("run_batchnb", MILLION)
+    costs = [1e6 * figures["cpu"] / of for figures, of in ((few, rows), (many, MILLION))]
+    return [
+        f"- {MILLION:,} rows: {costs[1]:.1f} us of CPU a row, {costs[1] / costs[0]:.2f} times that of {rows:,}.",
+        f"- Their peak above the frame: {many['peak']:.0f} MiB.",
+        f"- Their finished cell run again: {many['again']:.1f} s, nothing sent. With 100 more: {many['more']:.1f} s.",
+    ]
+
+
+def beside(rows: int) -> list[str]:
+    """Measure what a job takes from what runs beside it."""
+    found = run("run_beside", rows)
+    return [
+        f"- A cell that computes beside {rows:,} rows loses {100 * found['python']:.0f}% of its speed in plain Python.",
+        f"- In NumPy, on all cores: {100 * found['numpy']:.0f}%.",
+        f"- The longest stall of an event loop that awaits them: {1e3 * found['stall']:.0f} ms.",
+    ]
 
 
 def imports(times: int) -> str:
@@ -106,6 +135,10 @@ def main() -> None:
         options.rows, options.runs, options.jobs = 10_000, 1, 100
     lines = [machine(), "", *compared(options.rows, options.runs)]
     lines.append(f"- `batchnb.jobs()` with {options.jobs:,} jobs: {1e3 * run('run_jobs', options.jobs)['cpu']:.0f} ms.")
+    if not options.short:
+        lines += million(options.rows)
+    lines += beside(options.rows)
+    lines.append(f"- The first widget of a kernel: {1e3 * run('run_widget')['took']:.0f} ms.")
     lines.append(imports(options.runs))
     print("\n".join(lines))
     if options.write:

@@ -33,11 +33,12 @@ class Foreground:
     def listen(self) -> None:
         """Be told by IPython when cells begin and end, where this is IPython. Called within a cell, as a rule."""
         shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-        if shell is None or self._listens:
+        events = getattr(shell, "events", None)
+        if events is None or self._listens:
             return
         self._listens = self._runs = True
-        shell.events.register("pre_run_cell", lambda *_: self.run(runs=True))
-        shell.events.register("post_run_cell", lambda *_: self.run(runs=False))
+        events.register("pre_run_cell", lambda *_: self.run(runs=True))
+        events.register("post_run_cell", lambda *_: self.run(runs=False))
         self._tell()
 
     def run(self, *, runs: bool) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import pandas as pd
 
 import batchnb
@@ -180,7 +181,7 @@ def _misplace() -> None:
         answers = list(answers)
         digests = [answer.digest for answer in answers]
         moved = zip(answers, digests[1:] + digests[:1], strict=True)
-        record(self, number, [answer._replace(digest=digest) for answer, digest in moved], requests)
+        record(self, number, [msgspec.structs.replace(answer, digest=digest) for answer, digest in moved], requests)
 
     Batches.record = shifted  # type: ignore[method-assign]
 

@@ -77,11 +77,18 @@ def _make(path: Path) -> None:
             db.execute("BEGIN")
             _migrate(db, 0)
             db.execute("COMMIT")
+            # Here, where nobody else can be: for a change of this SQLite does not wait until others let go of the file.
+            db.execute(f"PRAGMA journal_mode = {_journal(path)}")
         with contextlib.suppress(FileExistsError):
             _name(draft, path)
     finally:
         draft.unlink(missing_ok=True)
     sync_names(path.parent)
+
+
+def _journal(path: Path) -> str:
+    """Tell which kind of journal a ledger keeps: a write-ahead log needs memory that all its users share."""
+    return "DELETE" if on_network_disk(path) else "WAL"
 
 
 def _name(draft: Path, path: Path) -> None:
@@ -163,14 +170,14 @@ class Store:
                 f"{len(STEPS)}). Nothing was changed. Upgrade: pip install --upgrade batchnb"
             )
         with self._errors():
-            on_network = on_network_disk(self.path)
-            self._db.execute(f"PRAGMA journal_mode = {'DELETE' if on_network else 'WAL'}")
+            journal = _journal(self.path)
+            self._db.execute(f"PRAGMA journal_mode = {journal}")
             # Off but where something is deleted: every row written would be looked up in the tables that it refers to.
             self._db.execute("PRAGMA foreign_keys = OFF")
             self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             self._db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
             self._db.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk there
-        if on_network and self._is_new:
+        if journal == "DELETE" and self._is_new:
             warnings.warn(f"The ledger {self.path} {SLOWLY}", stacklevel=8)  # the line that used it, more or less
         with self.transaction(durable=True):
             # Read again inside the transaction: another process may have migrated in the meantime.

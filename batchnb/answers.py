@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ from batchnb.frames import (
     with_columns,
     without_details,
 )
-from batchnb.ledger import TELLING, Results, Row, RowAnswer
+from batchnb.ledger import TELLING, Results, RowAnswer
 from batchnb.recipes import Recipe
 from batchnb.requests import custom_id, label_of
 from batchnb.results import error_of, read_result
@@ -82,7 +83,7 @@ def merge(
         The frame has a column of its own where the new ones go.
     """
     _keep_free(frame, recipe.reply, recipe.into, recipe.samples, overwrite=overwrite, details=details, earlier=earlier)
-    arrays = columns_for(recipe.rows(frame), rows, recipe.spec(), details)
+    arrays = _columns_for(frame, recipe, rows, details)
     return with_columns(without_details(frame, recipe.into), arrays)
 
 
@@ -131,16 +132,18 @@ def _keep_free(
             raise InputError(taken)
 
 
-def columns_for(
-    wanted: Iterable[Row], rows: Iterable[RowAnswer], recipe: dict[str, Any], details: Details | None = None
+def _columns_for(
+    frame: pd.DataFrame, recipe: Recipe, rows: Iterable[RowAnswer], details: Details | None
 ) -> dict[str, Any]:
     """Give a job's columns for the rows of any frame, matched by what they ask, whichever time the job asked it."""
     asked = {row.question: row for row in rows if row.question is not None}
-    out = _columns(recipe)
-    for row in wanted:
-        answer = None if row.digest is None else asked.get(row.digest)
-        if row.digest is None:
-            out.add(None, row.note, asked=False)
+    digests = list(recipe.digests(frame))
+    notes = itertools.chain.from_iterable(part.notes for part in recipe.parts(frame, digests))
+    out = _columns(recipe.spec())
+    for digest, note in zip(digests, notes, strict=True):
+        answer = None if digest is None else asked.get(digest)
+        if digest is None:
+            out.add(None, note, asked=False)
         elif answer is None:
             out.add_unknown()
         else:

@@ -150,8 +150,12 @@ _decode_said = msgspec.json.Decoder(Said).decode
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 _decode_calls = msgspec.json.Decoder(_CallResult).decode
 
-#: A line as it is written without spaces, and with them: this, the custom_id, that, the result, and a brace.
-_WAYS = ((b'{"custom_id":"', b'","result":'), (b'{"custom_id": "', b'", "result": '))
+#: A line as it is written without spaces, and with them: this, the custom_id, that, the result, and a brace; and the
+#: lengths of what stands before that, and before the result, but for the custom_id.
+_WAYS = tuple(
+    (start, middle, len(start), len(start + middle))
+    for start, middle in ((b'{"custom_id":"', b'","result":'), (b'{"custom_id": "', b'", "result": '))
+)
 
 
 def plain_line(line: bytes) -> tuple[str, bytes, Result] | None:
@@ -164,10 +168,9 @@ def plain_line(line: bytes) -> tuple[str, bytes, Result] | None:
     except UNREADABLE:
         return None
     custom_id = parsed.custom_id
-    for start, middle in _WAYS:
-        end = len(start) + len(custom_id)
-        if line[end : end + len(middle)] == middle and line.startswith(start):
-            return custom_id, line[end + len(middle) : -1], parsed.result
+    for start, middle, first, further in _WAYS:
+        if line.startswith(middle, first + len(custom_id)) and line.startswith(start):
+            return custom_id, line[further + len(custom_id) : -1], parsed.result
     return None  # in another order, or with escapes
 
 

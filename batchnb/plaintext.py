@@ -41,7 +41,10 @@ def text_digests(recipe: Recipe, frame: pd.DataFrame, template: Template) -> Ite
     """Give the digest of what each sample of each row asks; None where a row asks nothing."""
     samples = [envelope.hasher() for envelope, _ in recipe.sampled()]
     for part in _parts(recipe, frame, template):
-        yield from (None if text is None else digest(text) for text in part.texts for digest in samples)
+        if len(samples) == 1 and None not in part.texts:  # as mostly
+            yield from map(samples[0], part.texts)  # type: ignore[arg-type]
+        else:
+            yield from (None if text is None else digest(text) for text in part.texts for digest in samples)
 
 
 def text_rows(
@@ -87,7 +90,9 @@ def _parts(
         part = frame.iloc[start : start + size]
         try:
             cells = [column_values(part, column) for column in template.columns]
-            notes = recipe.notes(part, template.columns, cells)
+            notes: list[str | None] = [None] * len(part)
+            if digests is None or None in digests[start * recipe.samples : (start + size) * recipe.samples]:
+                notes = recipe.notes(part, template.columns, cells)
             asking = [note is None for note in notes]
             if digests is not None:
                 first, count = start * recipe.samples, len(part) * recipe.samples

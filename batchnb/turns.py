@@ -200,7 +200,7 @@ class Turns:
         due.reads += 1
         due.whole_reads += reading.broken is None  # one that broke off says nothing of what it did not come to
         if reading.left == 0 or due.whole_reads > READ_AGAIN:
-            self._ledger.batches.collected(batch.id)
+            self._ledger.batches.collected(batch.id, whole=reading.left == 0)
             self._ledger.files.forget_missed(batch.id)
             del self._due[batch.id]
             return Turned(changed=True)

@@ -99,7 +99,7 @@ def imports(times: int) -> str:
     """Measure what ``import batchnb`` adds to ``import pandas``."""
     clock = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
     found: dict[str, list[float]] = {"pandas": [], "pandas, batchnb": []}
-    for _ in range(times + 1):  # the first fills the caches
+    for _ in range(3 * times + 1):  # the first fills the caches; the others cost little
         for names, taken in found.items():
             done = subprocess.run(
                 [sys.executable, "-c", clock.format(names)], capture_output=True, check=True, env=environment()

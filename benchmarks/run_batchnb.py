@@ -34,12 +34,12 @@ def main(rows: int) -> None:
         answers = job.result(3_600)
         used = meter.read()
         assert (answers["answer"] == ANSWER).all()
-        sent = len(batchnb.batches(workspace=workspace).to_frame())
+        sent = len(batchnb.batches(1_000, workspace=workspace).to_frame())
         del job, answers
         started = time.perf_counter()
         assert (cell(frame).result(60)["answer"] == ANSWER).all()
         again = time.perf_counter() - started
-        assert len(batchnb.batches(workspace=workspace).to_frame()) == sent, "the second run has sent something"
+        assert len(batchnb.batches(1_000, workspace=workspace).to_frame()) == sent, "the second run has sent something"
         workspace.close()
         size = sum(path.stat().st_size for path in Path(home).rglob("*") if path.is_file())
         workspace = batchnb.Workspace(home=home)
@@ -48,7 +48,7 @@ def main(rows: int) -> None:
         job = cell(longer)
         more = time.perf_counter() - started
         assert (job.result(600)["answer"] == ANSWER).all()
-        assert len(batchnb.batches(workspace=workspace).to_frame()) == sent + 2, "more than 100 rows were sent"
+        assert len(batchnb.batches(1_000, workspace=workspace).to_frame()) == sent + 2, "more than 100 rows were sent"
         workspace.close()
         texts = sum(len(msgspec.json.encode(text)) for text in frame["review"])
         report(**used, submit=submitted["cpu"], again=again, more=more, ledger=size / (texts + rows * len(RESULT)))

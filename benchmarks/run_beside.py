@@ -20,8 +20,8 @@ import batchnb
 from benchmarks.measure import SYSTEM, frame_of, report, served
 from benchmarks.stub import MODEL
 
-#: Seconds of one look at how fast it goes.
-LOOK = 0.25
+#: Seconds of one look at how fast it goes, and how many of them tell how fast it goes alone, before and after.
+LOOK, LOOKS = 0.25, 16
 
 _MATRIX = np.random.default_rng(1).random((400, 400))
 
@@ -92,7 +92,7 @@ def main(rows: int) -> None:
         workspace = batchnb.Workspace(home=home)
         found = {}
         for times, work in enumerate((python, numpy), 1):
-            before = [speed(work) for _ in range(8)]
+            before = [speed(work) for _ in range(LOOKS)]
             found[work.__name__] = lost(work, submit(times), before)
         found["stall"] = asyncio.run(stall(submit(3)))
         workspace.close()

@@ -131,6 +131,10 @@ class _Connection(socketserver.BaseRequestHandler):
         elif path == "/v1/messages/batches":
             data = [_batch(name, len(ids), ended=True) for name, ids in reversed(self.server.batches.items())]
             self._send({"data": data, "has_more": False, "first_id": None, "last_id": None})
+        elif path.startswith("/v1/models/"):
+            self._send(
+                {"type": "model", "id": path.rpartition("/")[2], "display_name": "A model", "created_at": _now()}
+            )
         elif path == "/v1/messages/count_tokens":
             self._send({"input_tokens": 96})
         elif path == "/v1/messages":
@@ -156,8 +160,12 @@ def _head(kind: str, size: int, status: int) -> bytes:
     return f"HTTP/1.1 {status} -\r\ncontent-type: {kind}\r\ncontent-length: {size}\r\n\r\n".encode()
 
 
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat()
+
+
 def _batch(batch_id: str, many: int, *, ended: bool) -> dict[str, object]:
-    now = dt.datetime.now(dt.UTC)
+    now, expires_at = _now(), (dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).isoformat()
     return {
         "id": batch_id,
         "type": "message_batch",
@@ -169,9 +177,9 @@ def _batch(batch_id: str, many: int, *, ended: bool) -> dict[str, object]:
             "canceled": 0,
             "expired": 0,
         },
-        "created_at": now.isoformat(),
-        "expires_at": (now + dt.timedelta(days=1)).isoformat(),
-        "ended_at": now.isoformat() if ended else None,
+        "created_at": now,
+        "expires_at": expires_at,
+        "ended_at": now if ended else None,
         "cancel_initiated_at": None,
         "archived_at": None,
         "results_url": f"/v1/messages/batches/{batch_id}/results" if ended else None,

@@ -362,8 +362,11 @@ class Batches:
                 requests = asked(db, number, answers)
             write_answers(db, number, answers, requests)
 
-    def collected(self, number: int) -> None:
-        """Close a batch whose results have all been read, or are given up; requests without one are ``missing``."""
+    def collected(self, number: int, *, whole: bool = False) -> None:
+        """Close a batch whose results have all been read, or are given up; requests without one are ``missing``.
+
+        `whole` tells that there are none such, as `unanswered` has found: so that they are not looked for again.
+        """
         with self._store.transaction(durable=True) as db:
             done = db.execute(
                 "UPDATE batches SET state = 'collected', note = NULL"
@@ -371,7 +374,7 @@ class Batches:
                 (number,),
             )
             if done.rowcount == 1:
-                if self.unanswered(number):
+                if not whole and self.unanswered(number):
                     db.execute(
                         f"{UNPAID_ANSWER} SELECT id, batch, 'missing', 'missing', ? FROM requests"
                         " WHERE batch = ? AND id NOT IN (SELECT request FROM answers)",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import chain, islice
+from itertools import islice
 
 __all__ = ["EACH_DIGEST", "given", "insert"]
 
@@ -23,7 +23,7 @@ def given(digests: Sequence[bytes]) -> dict[str, object]:
     return {"digests": b"".join(digests), "many": len(digests)}
 
 
-def insert(db: sqlite3.Connection, statement: str, row: str, values: Iterable[Sequence[object]]) -> int:
+def insert(db: sqlite3.Connection, statement: str, row: str, values: Iterable[object]) -> int:
     """Insert rows, as ``executemany`` would; count those that were.
 
     Parameters
@@ -34,12 +34,12 @@ def insert(db: sqlite3.Connection, statement: str, row: str, values: Iterable[Se
         With ``{rows}`` where the rows go.
     row : str
         One row of it, with a ``?`` for each of its values.
-    values : iterable of sequences
-        The values of each row.
+    values : iterable
+        The values, row by row, one after the other.
     """
     width, inserted = row.count("?"), 0
-    flat = chain.from_iterable(values)
-    while some := list(islice(flat, TOGETHER * width)):
+    values = iter(values)
+    while some := list(islice(values, TOGETHER * width)):
         rows = ", ".join([row] * (len(some) // width))
         inserted += db.execute(statement.format(rows=rows), some).rowcount
     return inserted

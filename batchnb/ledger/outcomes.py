@@ -36,18 +36,21 @@ def write_answers(db: sqlite3.Connection, batch: int, answers: Iterable[Answer],
     """Write answers of a batch; those to none of its `requests` are left out."""
     plain: list[Answer] = []
     others: list[Answer] = []
+    values: list[object] = []
     for answer in answers:
-        if answer.digest not in requests:
+        request = requests.get(answer.digest)
+        if request is None:
             continue
         cached = answer.cache_read or answer.cache_write_5m or answer.cache_write_1h
         alike = not plain or (answer.model == plain[0].model and answer.geo == plain[0].geo)
-        (plain if answer.outcome == "succeeded" and alike and not cached and answer.model else others).append(answer)
+        if answer.outcome == "succeeded" and alike and not cached and answer.model:
+            plain.append(answer)
+            values += (request, answer.input_tokens, answer.output_tokens, answer.result)
+        else:
+            others.append(answer)
     if plain:
         row = _PLAIN_ROW.format(batch=batch, origin=_origin(db, plain[0].model, plain[0].geo))
-        values = ((requests[one.digest], one.input_tokens, one.output_tokens, one.result) for one in plain)
-        if insert(db, _PLAIN, row, values) < len(
-            plain
-        ):  # some were there before, and whether they stay is to be looked at
+        if insert(db, _PLAIN, row, values) < len(plain):  # some stood there: whether they stay is to be looked at
             others += plain
     db.executemany(_ANY, _any(db, batch, others, requests))
 

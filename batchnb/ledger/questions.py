@@ -193,7 +193,7 @@ def _write_new(
             ids = known
         numbers = map(ids.__getitem__, _at(places, rows.digests))
         contents = zip(numbers, _at(places, rows.labels), _at(places, rows.contents), strict=True)
-        insert(db, "INSERT INTO contents VALUES {rows}", "(?, ?, ?)", contents)
+        insert(db, "INSERT INTO contents VALUES {rows}", "(?, ?, ?)", itertools.chain.from_iterable(contents))
         if any(rows.questions):
             later = [each for each in zip(rows.questions, rows.digests, strict=True) if each[0]]
             db.executemany("UPDATE requests SET question = ? WHERE digest = ? AND question IS NULL", later)

@@ -62,6 +62,13 @@ class TokensUsed(msgspec.Struct, gc=False):
     cache_creation: CacheWritten | None = None
     inference_geo: str | None = None
 
+    def cached(self) -> bool:
+        """Tell whether any of the prompt was read from the cache, or written to it."""
+        if self.cache_read_input_tokens or self.cache_creation_input_tokens:
+            return True
+        split = self.cache_creation
+        return split is not None and bool(split.ephemeral_5m_input_tokens or split.ephemeral_1h_input_tokens)
+
 
 class SaidMessage(msgspec.Struct, gc=False):
     """A message, without what it used."""

@@ -238,9 +238,12 @@ class Submission:
             )
             return Reading(self._ledger.foreign.absent(batch), broken)
         held = batches.held(batch.id)
-        broken = self._read(
-            batch, lambda lines: batches.record(batch.id, results.answers_in(lines, held.replies), held.requests)
-        )
+
+        def write(lines: list[bytes]) -> None:
+            alike, others = results.read_lines(lines, held.replies)
+            batches.record(batch.id, others, held.requests, alike)
+
+        broken = self._read(batch, write)
         return Reading(batches.unanswered(batch.id), broken)
 
     def _read(self, batch: BatchRecord, write: Callable[[list[bytes]], object]) -> str | None:

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +177,8 @@ def _misplace() -> None:
     """Give each row of a transaction its neighbour's answer."""
     record = Batches.record
 
-    def shifted(self: Batches, number: int, answers: Iterable[Any], requests: Any = None) -> None:
-        answers = list(answers)
+    def shifted(self: Batches, number: int, answers: Sequence[Any], requests: Any = None, alike: Any = None) -> None:
+        answers = [*answers, *(alike.one_by_one() if alike else ())]
         digests = [answer.digest for answer in answers]
         moved = zip(answers, digests[1:] + digests[:1], strict=True)
         record(self, number, [msgspec.structs.replace(answer, digest=digest) for answer, digest in moved], requests)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from batchnb.ledger.outcomes import asked, write_answers
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
 from batchnb.ledger.terms import ATTACHED, LIVE, UNPAID_ANSWER, held
-from batchnb.results import Answer, refused_result
+from batchnb.results import Alike, Answer, refused_result
 from batchnb.schemas import Reply, reply_from_spec
 from batchnb.snapshot import COUNTS
 
@@ -338,17 +338,22 @@ class Batches:
         with self._store.transaction(rows=False) as db:
             db.execute("UPDATE batches SET note = ? WHERE id = ?", (note, number))
 
-    def record(self, number: int, answers: Iterable[Answer], requests: Mapping[bytes, int] | None = None) -> None:
+    def record(
+        self, number: int, answers: Sequence[Answer], requests: Mapping[bytes, int] | None = None,
+        alike: Alike | None = None,
+    ) -> None:  # fmt: skip
         """Write answers of a batch. Writing them again changes nothing; a paid answer is never overwritten.
 
         Parameters
         ----------
         number : int
             The batch.
-        answers : iterable of Answer
-            What it brought; an answer to none of its requests is left out. Read within the transaction, one by one.
+        answers : sequence of Answer
+            What it brought; an answer to none of its requests is left out.
         requests : mapping, optional
             All requests that it held a moment ago, as `held` gave them, so that they need not be looked for.
+        alike : Alike, optional
+            More that it brought.
         """
         with self._store.transaction() as db:
             # It has ended, or there were no answers; when rows are counted, only such batches are looked at for them.
@@ -357,10 +362,10 @@ class Batches:
             )
             # A batch loses requests, such as by a decision in another kernel, but gets no others.
             holds = db.execute("SELECT COUNT(*) FROM requests WHERE batch = ?", (number,)).fetchone()[0]
+            alike = alike or Alike()
             if requests is None or len(requests) != holds:
-                answers = list(answers)
-                requests = asked(db, number, answers)
-            write_answers(db, number, answers, requests)
+                requests = asked(db, number, [*alike.digests, *(answer.digest for answer in answers)])
+            write_answers(db, number, alike, answers, requests)
 
     def collected(self, number: int, *, whole: bool = False) -> None:
         """Close a batch whose results have all been read, or are given up; requests without one are ``missing``.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from batchnb.ledger.bulk import EACH_DIGEST, given, insert
-from batchnb.results import PAID, Answer
+from batchnb.results import PAID, Alike, Answer
 
 __all__ = ["asked", "write_answers"]
 
@@ -32,27 +33,19 @@ _PLAIN = f"{_INSERT} {{rows}} ON CONFLICT (request) DO NOTHING"
 _PLAIN_ROW = "(?, {batch:d}, 'succeeded', NULL, {origin:d}, ?, ?, 0, 0, 0, ?)"
 
 
-def write_answers(db: sqlite3.Connection, batch: int, answers: Iterable[Answer], requests: Mapping[bytes, int]) -> None:
+def write_answers(
+    db: sqlite3.Connection, batch: int, alike: Alike, answers: Iterable[Answer], requests: Mapping[bytes, int]
+) -> None:
     """Write answers of a batch; those to none of its `requests` are left out."""
-    plain: list[Answer] = []
-    others: list[Answer] = []
-    values: list[object] = []
-    for answer in answers:
-        request = requests.get(answer.digest)
-        if request is None:
-            continue
-        cached = answer.cache_read or answer.cache_write_5m or answer.cache_write_1h
-        alike = not plain or (answer.model == plain[0].model and answer.geo == plain[0].geo)
-        if answer.outcome == "succeeded" and alike and not cached and answer.model:
-            plain.append(answer)
-            values += (request, answer.input_tokens, answer.output_tokens, answer.result)
-        else:
-            others.append(answer)
-    if plain:
-        row = _PLAIN_ROW.format(batch=batch, origin=_origin(db, plain[0].model, plain[0].geo))
-        if insert(db, _PLAIN, row, values) < len(plain):  # some stood there: whether they stay is to be looked at
-            others += plain
-    db.executemany(_ANY, _any(db, batch, others, requests))
+    numbers = list(map(requests.get, alike.digests))
+    fields = zip(numbers, alike.input_tokens, alike.output_tokens, alike.results, strict=True)
+    values = [value for one in fields if one[0] is not None for value in one]
+    if values:
+        row = _PLAIN_ROW.format(batch=batch, origin=_origin(db, alike.model, alike.geo))
+        if insert(db, _PLAIN, row, values) < len(values) // row.count("?"):
+            # Some stood there: whether they stay is to be looked at.
+            answers = itertools.chain(alike.one_by_one(), answers)
+    db.executemany(_ANY, _any(db, batch, answers, requests))
 
 
 def _any(
@@ -61,6 +54,8 @@ def _any(
     """Give the values of ``_ANY``."""
     origins: dict[tuple[str, str | None], int | None] = {}
     for answer in answers:
+        if answer.digest not in requests:
+            continue
         named = answer.model, answer.geo
         if named not in origins:
             origins[named] = _origin(db, *named)
@@ -68,13 +63,13 @@ def _any(
         yield requests[answer.digest], batch, outcome, error, origins[named], *rest
 
 
-def asked(db: sqlite3.Connection, batch: int, answers: Sequence[Answer]) -> dict[bytes, int]:
-    """Look up which requests of a batch these are the answers to."""
+def asked(db: sqlite3.Connection, batch: int, digests: Sequence[bytes]) -> dict[bytes, int]:
+    """Look up which of these requests a batch holds."""
     query = f"""
         {EACH_DIGEST} SELECT r.digest, r.id FROM given CROSS JOIN requests AS r ON r.digest = given.digest
         WHERE r.batch = {batch:d}
     """
-    return dict(db.execute(query, given([answer.digest for answer in answers])).fetchall())
+    return dict(db.execute(query, given(digests)).fetchall())
 
 
 def _origin(db: sqlite3.Connection, model: str, geo: str | None) -> int | None:

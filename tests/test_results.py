@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchnb.results import OUTCOMES, PAID, error_of, lines, parse_line, read_result, read_values, refused_result
+from batchnb.results import (
+    OUTCOMES,
+    PAID,
+    Answer,
+    error_of,
+    lines,
+    parse_line,
+    read_lines,
+    read_result,
+    read_values,
+    refused_result,
+)
 from batchnb.schemas import LabelReply, Reply, TextReply, ToolReply
 
 DIGEST = bytes.fromhex("00112233445566778899aabbccddeeff")
@@ -109,6 +120,34 @@ def test_a_line_is_matched_by_its_digest_whatever_leads_it():
     answer = parse_line(line(succeeded(text_block("Hi")), f"another-key-{DIGEST.hex()}"), {DIGEST: TEXT})
     assert answer is not None
     assert answer.digest == DIGEST
+
+
+@given(st.permutations(range(12)), st.integers(0, 12), st.booleans())
+def test_lines_that_are_read_together_say_what_each_of_them_says(order, many, labelled):
+    digests = [bytes([number]) * 16 for number in range(12)]
+    reply: Reply = LABELS if labelled else TEXT
+    plain = {"input_tokens": 10, "output_tokens": 5, "cache_creation": {"ephemeral_5m_input_tokens": 0}}
+    cached = {**plain, "cache_creation": {"ephemeral_1h_input_tokens": 7}}
+    made = [
+        succeeded(text_block("good"), usage=plain), succeeded(text_block("bad"), usage=plain),
+        succeeded(text_block("good"), usage=plain, model="another"), succeeded(text_block("no label"), usage=plain),
+        succeeded(text_block("good"), usage={**plain, "inference_geo": "us"}),
+        succeeded(text_block("bad"), usage=cached),
+        succeeded(text_block("good"), usage={**plain, "cache_read_input_tokens": 3}),
+        succeeded(text_block("good"), usage={"input_tokens": -1}), succeeded(text_block("go"), stop_reason="refusal"),
+        errored("api_error", "No."), {"type": "expired"}, succeeded(usage=plain),
+    ]  # fmt: skip
+    written = [line(result, f"{number}-{digests[number].hex()}") for number, result in enumerate(made)]
+    written = [written[number] for number in order][:many]
+    replies = dict.fromkeys(digests, reply)
+    alike, others = read_lines([b"{", *written, line(made[0], "row-1")], replies)
+    expected = [parse_line(one, replies) for one in written]
+    assert sorted([*alike.one_by_one(), *others], key=digest_of) == sorted(expected, key=digest_of)
+    assert all(answer.outcome == "succeeded" and answer.model == alike.model for answer in alike.one_by_one())
+
+
+def digest_of(answer: Answer) -> bytes:
+    return answer.digest
 
 
 @pytest.mark.parametrize(

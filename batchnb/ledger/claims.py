@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from batchnb.ledger.terms import unsent
@@ -73,20 +74,20 @@ def _together(db: sqlite3.Connection, job: int, wish: Wish) -> Taken | None:
 def _one_by_one(db: sqlite3.Connection, job: int, wish: Wish) -> Taken:
     size, said, bytes_said = _EMPTY, 0, 0
     requests: list[int] = []
-    waiting = itertools.islice(_waiting(db, job, wish), wish.max_requests)
-    for request, label, params, content, characters in waiting:
-        added = item_size(label, params + wish.mark)
-        if requests and size + added > wish.max_bytes:
-            break
-        said, bytes_said = said + characters, bytes_said + content
-        if wish.fits is not None and not wish.fits(len(requests) + 1, said, bytes_said):
-            break
-        requests.append(request)
-        size += added
+    with contextlib.closing(_waiting(db, job, wish)) as waiting:  # what it reads is about to be written
+        for request, label, params, content, characters in itertools.islice(waiting, wish.max_requests):
+            added = item_size(label, params + wish.mark)
+            if requests and size + added > wish.max_bytes:
+                break
+            said, bytes_said = said + characters, bytes_said + content
+            if wish.fits is not None and not wish.fits(len(requests) + 1, said, bytes_said):
+                break
+            requests.append(request)
+            size += added
     return Taken(list(ranges(requests)), len(requests), size)
 
 
-def _waiting(db: sqlite3.Connection, job: int, wish: Wish) -> Iterator[tuple[int, int, int, int, int]]:
+def _waiting(db: sqlite3.Connection, job: int, wish: Wish) -> Generator[tuple[int, int, int, int, int], None, None]:
     """Give the requests that wait, in their order, with the lengths of their labels, params, and contents, in bytes.
 
     That of the contents in characters, too, where it is asked for; else 0.
@@ -100,13 +101,10 @@ def _waiting(db: sqlite3.Connection, job: int, wish: Wish) -> Iterator[tuple[int
         f" {_without(wish)} {chosen} ORDER BY u.position, r.id",
         {"job": job},
     )
-    try:
-        for request, envelope, label, content, characters in found:
-            if request not in seen:  # asked by several rows
-                seen.add(request)
-                yield request, label, shared[envelope] + content, content, characters
-    finally:
-        found.close()  # what it reads is about to be written
+    for request, envelope, label, content, characters in found:
+        if request not in seen:  # asked by several rows
+            seen.add(request)
+            yield request, label, shared[envelope] + content, content, characters
 
 
 def _shared(db: sqlite3.Connection) -> dict[int, int]:

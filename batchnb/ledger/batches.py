@@ -370,9 +370,10 @@ class Batches:
     def collected(self, number: int, *, whole: bool = False) -> None:
         """Close a batch whose results have all been read, or are given up; requests without one are ``missing``.
 
-        `whole` tells that there are none such, as `unanswered` has found: so that they are not looked for again.
+        `whole` tells that there are none such, as `unanswered` has found: so that they are not looked for again. Not
+        durable by itself, since what a power cut forgets of it is read again; the end of its job is.
         """
-        with self._store.transaction(durable=True) as db:
+        with self._store.transaction() as db:
             done = db.execute(
                 "UPDATE batches SET state = 'collected', note = NULL"
                 " WHERE id = ? AND state IN ('in_progress', 'canceling', 'ended', 'lost')",

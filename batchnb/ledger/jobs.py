@@ -253,9 +253,17 @@ class Jobs:
                 (SELECT 1 FROM answers AS a WHERE a.request = r.id)
             ) OR b.owner = '{ATTACHED}' AND b.server_id = (SELECT id FROM jobs WHERE number = :job)) LIMIT 1
         """
-        with self._store.transaction() as db:
-            values = {"job": number, "held_back": held_back}
-            if db.execute(live, values).fetchone() or db.execute(unsent, values).fetchone():
+        values = {"job": number, "held_back": held_back}
+
+        def waits(db: sqlite3.Connection) -> bool:
+            return any(db.execute(query, values).fetchone() for query in (live, unsent))
+
+        with self._store.read() as db:
+            if waits(db):  # as mostly
+                return False
+        # Durable, so that all that a job has brought is on the disk when it shows as ended.
+        with self._store.transaction(durable=True) as db:
+            if waits(db):
                 return False
             ended = db.execute(
                 "UPDATE jobs SET state = 'ended', ended_at = ? WHERE number = ? AND state <> 'ended'", (now, number)

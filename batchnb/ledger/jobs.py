@@ -287,6 +287,8 @@ class Jobs:
         rule : {"auto", "rerun", "new", "retry", "all"}
             Which, see ``RELEASES``. Paid answers are never among them.
         """
+        if not self._tallies.has_failed(number):  # as mostly: then there is no need to look at each row
+            return 0
         with self._store.transaction(durable=True) as db:
             chosen = self._releasable(db, number, rule)
             if chosen:
@@ -302,8 +304,6 @@ class Jobs:
 
     def _releasable(self, db: sqlite3.Connection, number: int, rule: str) -> list[tuple[int]]:
         values = {"job": number, "retries": self.by_number(number).retries}
-        if not self._tallies.has_failed(number):  # as mostly: then there is no need to look at each row
-            return []
         return db.execute(
             "SELECT DISTINCT r.id FROM job_requests AS j JOIN requests AS r ON r.id = j.request"
             " JOIN answers AS a ON a.request = r.id LEFT JOIN batches AS b ON b.id = a.batch"

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from fake_job import FakeJob, running
 from forms import SECONDS, WIDGET, drawn, settled, until, view
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,6 +69,34 @@ def test_a_column_is_put_at_the_end_of_the_template(compose):
     assert [button.description for button in buttons] == ["{review}", "{stars}"]
     buttons[1].click()
     assert form.draft.template == "About {stars}"
+
+
+@pytest.mark.parametrize(("clicks", "arrives", "becomes"), [
+    ("r", "Is it good?", "Is it good?{review}"),  # typed before the click, held back by the page
+    ("rs", "Is it good?", "Is it good?{review}{stars}"),
+    ("r", "I{review} and", "I{review} and"),  # typed after it
+    ("r", "I{rev", "I{rev"),  # deleted
+    ("rs", "I{review}", "I{review}"),
+    ("r", "I", "I"),
+    ("r", "Another", "Another"),
+])  # fmt: skip
+def test_a_column_that_was_inserted_is_kept_when_what_was_typed_before_arrives_late(compose, clicks, arrives, becomes):
+    form = compose("I")
+    fields = view(form).fields
+    for click in clicks:
+        fields.insert({"r": "review", "s": "stars"}[click])
+    fields.template.set_state({"value": arrives})
+    assert form.draft.template == becomes
+    fields.template.set_state({"value": f"{becomes}!"})
+    assert form.draft.template == f"{becomes}!"
+
+
+def test_what_arrives_late_may_arrive_in_pieces(compose):
+    form = compose("I")
+    view(form).fields.insert("review")
+    for typed in ("Is", "Is it", "Is it good?"):
+        view(form).fields.template.set_state({"value": typed})
+    assert form.draft.template == "Is it good?{review}"
 
 
 def test_every_control_has_a_visible_label_and_buttons_say_what_they_do(compose):
@@ -237,6 +266,24 @@ def test_slow_counting_is_not_drawn_over_newer_rows_nor_keeps_them_waiting(monke
     form.stop()
     form.fields.template.value = "after the end"
     assert "after the end" not in backend.seen
+
+
+def test_what_would_be_sent_is_counted_anew_whenever_a_trial_has_come_further(monkeypatch):
+    backend, form = slow_view()
+    job = FakeJob(*(running(0, sent, rows=5, unsent=unsent) for sent, unsent in ((0, 5), (0, 5), (1, 0), (1, 0))),
+                  running(1, 1, status="ended", unsent=0))  # fmt: skip
+    monkeypatch.setattr(backend, "try_rows", lambda *_args: (job, []), raising=False)
+    monkeypatch.setattr(backend, "answers", lambda *_args: [("r0", "a", "b")], raising=False)
+    form.try_rows.click()
+    until(lambda: form.trial.children and not form.try_rows.widget.disabled)
+    drawn(form)
+    counted = [len(backend.counted)]
+    while len(job.snapshots) > 1:
+        job.advance()
+        drawn(form)
+        counted.append(len(backend.counted))
+    assert counted == [2, 2, 3, 3, 4]
+    form.stop()
 
 
 @settings(deadline=None)

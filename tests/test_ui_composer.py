@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import nbformat
 import pytest
+from forms import until
 
 pytest_plugins = ["lab"]
 pytestmark = pytest.mark.ui
@@ -13,6 +14,11 @@ import batchnb, fake_job, pandas as pd
 batchnb.simulate(delay=(0.1, 0.3), seed=1)
 reviews = pd.DataFrame({"review": ["good", "bad", "awful", "great", "fine", "poor", "nice"], fake_job.HOSTILE: "x"})
 form = reviews.batch.compose("review")"""
+BUSY = """\
+import pathlib, time
+with form._form.view._lock:  # held, it keeps the kernel from going on with what is typed, on whatever thread that is
+    pathlib.Path("busy").touch()
+    while not pathlib.Path("go").exists(): time.sleep(0.01)"""
 AFTER = """\
 print(len(await form.job), "rows"); form.insert()"""
 CODE = """\
@@ -27,14 +33,17 @@ job = reviews.batch.submit(
 
 
 def test_a_job_is_composed_tried_submitted_and_left_as_code(lab, browser):
-    path = lab.write("compose", START, AFTER)
+    path = lab.write("compose", START, BUSY, AFTER)
     with lab.open(browser, path) as page:
         page.run(0)
         form = page.raw.locator(".batchnb-compose").first
         form.get_by_text("7 rows: 7 to send").wait_for()
+        page.run(1)
+        until((path.parent / "busy").exists)
         form.get_by_label("Template").click()
-        page.raw.keyboard.type("Is it good?\n")
+        page.raw.keyboard.type("Is it good?\n")  # held back by the page after its first letter, but the click is not
         form.get_by_role("button", name="{review}").click()
+        (path.parent / "go").touch()
         form.get_by_label("Reply").select_option("one of the labels")
         form.get_by_label("Labels").fill("positive")
         form.get_by_text("labels= needs at least two labels").wait_for()
@@ -49,7 +58,7 @@ def test_a_job_is_composed_tried_submitted_and_left_as_code(lab, browser):
         page.see("7 rows: 7 succeeded")
         assert page.raw.locator(".batchnb-compose").get_by_label("Template").count() == 0
         assert page.raw.evaluate("window.pwned") is None
-        page.run(1)
+        page.run(2)
         page.raw.get_by_text("7 rows", exact=True).wait_for()
         page.raw.wait_for_function(
             "code => window.jupyterapp.shell.currentWidget.content.widgets.some("

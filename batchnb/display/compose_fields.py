@@ -46,6 +46,7 @@ class Fields:
         self._first = draft
         self._defaults = defaults
         self._edited = edited
+        self._inserted = "", ""
         labels = draft.labels or ()
         self.template = field(
             "Textarea", "Template", draft.template or "", rows=4, placeholder="Empty: the column's own text is sent"
@@ -65,6 +66,7 @@ class Fields:
         controls = (self.template, self.model, self.kind, self.labels, self.into, self.max_tokens, self.system)
         self.widget = self._laid_out(columns, controls)
         self._redraw()
+        self.template.observe(self._typed, "value")
         for control in controls:
             control.observe(self._changed, "value")
 
@@ -101,7 +103,25 @@ class Fields:
 
     def insert(self, column: Hashable) -> None:
         """Put a column at the end of the template: plain ipywidgets do not know where the cursor is."""
-        self.template.value += f"{{{column}}}"
+        before, columns = self._inserted
+        if self.template.value != before + columns:
+            before, columns = self.template.value, ""
+        self._append(before, f"{columns}{{{column}}}")
+
+    def _append(self, before: str, columns: str) -> None:
+        self.template.value = before + columns
+        self._inserted = before, columns
+
+    def _typed(self, change: Any) -> None:
+        """Keep the columns inserted where what was typed before the click arrives after it.
+
+        A front end holds back what is typed while the kernel is at something else, but not a click.
+        """
+        text, (before, columns), self._inserted = change["new"], self._inserted, ("", "")
+        more = text.removeprefix(before)
+        # What begins as the columns do has them still, or lost them to an edit.
+        if before and text.startswith(before) and not more.startswith(columns) and not columns.startswith(more):
+            self._append(text, columns)
 
     def draft(self) -> Draft:
         """Give what the controls are filled in with; a blank one leaves the default."""

@@ -131,6 +131,7 @@ class ComposeView:
         self._waiting = False
         self._failure: str | None = None
         self._positions = self._from(0)
+        self._counted: tuple[str, bool, int] | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         name = setting.frame_name if setting.known else None
         self.head = ipywidgets.HTML(compose_html.head_html(name, setting.rows, simulated=setting.simulated))
@@ -293,20 +294,28 @@ class ComposeView:
             self._unsubscribe = job.subscribe(show)
             self.trial.children = shown
             self.trial.layout.display = None
-            self._ask(pause=0)  # some rows need not be sent any more
         show()  # it may have ended before
 
     def _tried(self, job: Job, draft: Draft, answers: Any) -> None:
         """Show the answers of a trial that has ended. Never raises: it is called by the thread that polls."""
         try:
             snapshot = job.snapshot()
-            if snapshot.status == "ended":
+            ended = snapshot.status == "ended"
+            self._recount((job.id, ended, snapshot.unsent))
+            if ended:
                 into = self.fields.into_of(draft)
                 rows = self._backend.answers(job, draft.column, into)
                 shown = compose_html.answers_html(rows, str(draft.column), into, simulated=snapshot.simulated)
                 answers.value = shown
         except Exception as error:  # noqa: BLE001  # the trial's own view still says what became of it
             answers.value = compose_html.notes_html([f"{type(error).__name__}: {error}"])
+
+    def _recount(self, stand: tuple[str, bool, int]) -> None:
+        """Count anew what would be sent, where a trial has come further: what a batch holds need not be."""
+        with self._lock:
+            if stand != self._counted:
+                self._counted = stand
+                self._ask(pause=0)
 
     def _submit(self) -> None:
         import ipywidgets

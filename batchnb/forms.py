@@ -6,8 +6,8 @@ its form costs its own row, not those after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -18,13 +18,15 @@ __all__ = [
     "CallBlock",
     "Error",
     "Message",
+    "PlainMessage",
     "Result",
     "Said",
     "SaidMessage",
     "TokensUsed",
     "calls_in",
     "line_of",
-    "plain_line",
+    "plain_lines",
+    "plain_text",
     "result_of",
     "said_in",
 ]
@@ -62,13 +64,6 @@ class TokensUsed(msgspec.Struct, gc=False):
     cache_creation: CacheWritten | None = None
     inference_geo: str | None = None
 
-    def cached(self) -> bool:
-        """Tell whether any of the prompt was read from the cache, or written to it."""
-        if self.cache_read_input_tokens or self.cache_creation_input_tokens:
-            return True
-        split = self.cache_creation
-        return split is not None and bool(split.ephemeral_5m_input_tokens or split.ephemeral_1h_input_tokens)
-
 
 class SaidMessage(msgspec.Struct, gc=False):
     """A message, without what it used."""
@@ -84,7 +79,7 @@ class Message(SaidMessage, gc=False):
     usage: Any = None
 
 
-class _PlainMessage(Message, gc=False):
+class _CountedMessage(Message, gc=False):
     """As nearly all are: its usage is read faster by its fields."""
 
     usage: TokensUsed | None = None
@@ -115,8 +110,49 @@ class Result(Said, gc=False):
     message: Message | None = None
 
 
-class _PlainResult(Result, gc=False):
-    message: _PlainMessage | None = None
+class _CountedResult(Result, gc=False):
+    message: _CountedMessage | None = None
+
+
+class _PlainBlock(msgspec.Struct, gc=False, tag="text"):
+    text: str
+
+
+class _NothingWritten(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: Literal[0] = 0
+    ephemeral_1h_input_tokens: Literal[0] = 0
+
+
+class _PlainUsage(msgspec.Struct, gc=False):
+    input_tokens: _Tokens = 0
+    output_tokens: _Tokens = 0
+    cache_read_input_tokens: Literal[0, None] = 0
+    cache_creation_input_tokens: Literal[0, None] = 0
+    cache_creation: _NothingWritten | None = None
+    inference_geo: str | None = None
+
+
+class _PlainSaid(msgspec.Struct, gc=False):
+    content: tuple[_PlainBlock]
+    stop_reason: Literal["end_turn"]
+
+
+class PlainMessage(_PlainSaid, gc=False):
+    """A message as nearly all are: one text, which is complete; and nothing of its prompt was cached.
+
+    That it is one is found out by reading it, at no cost.
+    """
+
+    model: Annotated[str, msgspec.Meta(min_length=1)]
+    usage: _PlainUsage
+
+
+class _PlainSaidResult(msgspec.Struct, gc=False, tag="succeeded"):
+    message: _PlainSaid
+
+
+class _PlainResult(msgspec.Struct, gc=False, tag="succeeded"):
+    message: PlainMessage
 
 
 class _Kind(msgspec.Struct, gc=False):
@@ -152,7 +188,8 @@ class _CallResult(msgspec.Struct, gc=False):
 _decode_line = msgspec.json.Decoder(_RawLine).decode
 _decode_plain_line = msgspec.json.Decoder(_PlainLine).decode
 _decode_result = msgspec.json.Decoder(Result).decode
-_decode_plain = msgspec.json.Decoder(_PlainResult).decode
+_decode_counted = msgspec.json.Decoder(_CountedResult).decode
+_decode_plain_said = msgspec.json.Decoder(_PlainSaidResult).decode
 _decode_said = msgspec.json.Decoder(Said).decode
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 _decode_calls = msgspec.json.Decoder(_CallResult).decode
@@ -165,20 +202,36 @@ _WAYS = tuple(
 )
 
 
-def plain_line(line: bytes) -> tuple[str, bytes, Result] | None:
-    """Read a result line at once where it is written as nearly all are; None where it needs more care.
+def plain_lines(lines: Iterable[bytes]) -> tuple[list[str], list[PlainMessage], list[bytes], list[bytes]]:
+    """Read those result lines, in one go, that hold plain messages and are written as nearly all are.
 
-    Gives the custom_id, the result as it came, and what that says.
+    Gives their custom_ids, their messages, and their results as they came; and the other lines.
     """
+    custom_ids, messages, results, others = list[str](), list[PlainMessage](), list[bytes](), list[bytes]()
+    for line in lines:
+        try:
+            parsed = _decode_plain_line(line)
+        except UNREADABLE:
+            others.append(line)
+            continue
+        length = len(parsed.custom_id)
+        for start, middle, first, further in _WAYS:
+            if line.startswith(middle, first + length) and line.startswith(start):
+                custom_ids.append(parsed.custom_id)
+                messages.append(parsed.result.message)
+                results.append(line[further + length : -1])
+                break
+        else:  # in another order, or with escapes
+            others.append(line)
+    return custom_ids, messages, results, others
+
+
+def plain_text(raw: bytes) -> str | None:
+    """Read the text of a result that is one text, which is complete, as nearly all are; None of any other."""
     try:
-        parsed = _decode_plain_line(line)
+        return _decode_plain_said(raw).message.content[0].text
     except UNREADABLE:
         return None
-    custom_id = parsed.custom_id
-    for start, middle, first, further in _WAYS:
-        if line.startswith(middle, first + len(custom_id)) and line.startswith(start):
-            return custom_id, line[further + len(custom_id) : -1], parsed.result
-    return None  # in another order, or with escapes
 
 
 def line_of(line: bytes) -> tuple[str, bytes]:
@@ -195,7 +248,7 @@ def line_of(line: bytes) -> tuple[str, bytes]:
 
 def result_of(raw: bytes) -> Result:
     """Read a result."""
-    return _read(raw, _decode_plain)
+    return _read(raw, _decode_counted)
 
 
 def said_in(raw: bytes) -> Said:

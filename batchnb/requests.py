@@ -30,6 +30,7 @@ __all__ = [
     "content_of",
     "custom_id",
     "digest_in",
+    "digests_in",
     "encode",
     "encode_texts",
     "item_size",
@@ -305,6 +306,18 @@ def digest_in(identifier: str) -> bytes | None:
         return None
     # There and back: only as it was written is it ours.
     return digest if identifier[-2 * DIGEST_BYTES - 1 :] == f"-{digest.hex()}" else None
+
+
+def digests_in(identifiers: Sequence[str]) -> Sequence[bytes | None]:
+    """Read the digests out of custom_ids as `digest_in` does; faster where batchnb wrote all of them."""
+    ends = "".join([identifier[-2 * DIGEST_BYTES - 1 :] for identifier in identifiers])
+    try:
+        joined = bytes.fromhex(ends.replace("-", ""))
+    except ValueError:
+        joined = b""
+    if len(joined) == DIGEST_BYTES * len(identifiers) and ends == f"-{joined.hex('-', DIGEST_BYTES)}":
+        return [joined[start : start + DIGEST_BYTES] for start in range(0, len(joined), DIGEST_BYTES)]
+    return list(map(digest_in, identifiers))
 
 
 def attached_digest(batch_id: str, custom_id: str) -> bytes:

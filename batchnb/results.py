@@ -16,18 +16,18 @@ import msgspec
 from batchnb.forms import (
     UNREADABLE,
     Error,
-    Result,
     Said,
     SaidMessage,
     TokensUsed,
     calls_in,
     line_of,
-    plain_line,
+    plain_lines,
+    plain_text,
     result_of,
     said_in,
 )
 from batchnb.pricing import Usage
-from batchnb.requests import digest_in
+from batchnb.requests import digest_in, digests_in
 from batchnb.schemas import MisfitError, Reply, ToolCall
 
 __all__ = [
@@ -115,25 +115,6 @@ class Alike:
     output_tokens: list[int] = field(default_factory=list)
     results: list[bytes] = field(default_factory=list)
 
-    def takes(self, custom_id: str, raw: bytes, result: Result, replies: Mapping[bytes, Reply]) -> bool:
-        """Add a result, if it is one of those; tell whether it is."""
-        digest, message = digest_in(custom_id), result.message
-        reply = None if digest is None else replies.get(digest)
-        if digest is None or reply is None or message is None or _judge(raw, result, reply)[0] != "succeeded":
-            return False
-        used = message.usage
-        if type(used) is not TokensUsed or used.cached() or not message.model:
-            return False
-        if message.model != self.model or used.inference_geo != self.geo:
-            if self.digests:
-                return False
-            self.model, self.geo = message.model, used.inference_geo
-        self.digests.append(digest)
-        self.input_tokens.append(used.input_tokens)
-        self.output_tokens.append(used.output_tokens)
-        self.results.append(raw)
-        return True
-
     def one_by_one(self) -> Iterator[Answer]:
         """Give them one by one."""
         fields = zip(self.digests, self.input_tokens, self.output_tokens, self.results, strict=True)
@@ -172,10 +153,22 @@ def read_lines(lines: Iterable[bytes], replies: Mapping[bytes, Reply]) -> tuple[
         Digest of each request of the batch, with the reply it was asked for.
     """
     alike, others = Alike(), list[Answer]()
-    for line in lines:
-        plain = plain_line(line)
-        if plain is not None and alike.takes(*plain, replies):
+    custom_ids, messages, raws, left = plain_lines(lines)
+    for digest, message, raw in zip(digests_in(custom_ids), messages, raws, strict=True):
+        reply = None if digest is None else replies.get(digest)
+        if digest is None or reply is None:
             continue
+        used, origin = message.usage, (message.model, message.usage.inference_geo)
+        if not alike.digests:
+            alike.model, alike.geo = origin
+        if origin != (alike.model, alike.geo) or not _fits(reply, message.content[0].text):
+            others.append(answer_of(digest, raw, reply))
+            continue
+        alike.digests.append(digest)
+        alike.input_tokens.append(used.input_tokens)
+        alike.output_tokens.append(used.output_tokens)
+        alike.results.append(raw)
+    for line in left:
         try:
             answer = parse_line(line, replies)
         except UNREADABLE:  # it was cut, or is no result line: that costs no other
@@ -183,6 +176,14 @@ def read_lines(lines: Iterable[bytes], replies: Mapping[bytes, Reply]) -> tuple[
         if answer is not None:
             others.append(answer)
     return alike, others
+
+
+def _fits(reply: Reply, text: str) -> bool:
+    try:
+        reply.read(text)
+    except MisfitError:
+        return False
+    return True
 
 
 def parse_line(line: bytes, replies: Mapping[bytes, Reply]) -> Answer | None:
@@ -205,20 +206,15 @@ def parse_line(line: bytes, replies: Mapping[bytes, Reply]) -> Answer | None:
     msgspec.DecodeError
         The line is not a result line: it was cut, or is not JSON, or has no custom_id.
     """
-    custom_id, raw, result = plain_line(line) or (*line_of(line), None)
+    custom_id, raw = line_of(line)
     digest = digest_in(custom_id)
     reply = None if digest is None else replies.get(digest)
-    if digest is None or reply is None:
-        return None
-    return _answer(digest, raw, result or result_of(raw), reply)
+    return None if digest is None or reply is None else answer_of(digest, raw, reply)
 
 
 def answer_of(digest: bytes, raw: bytes, reply: Reply) -> Answer:
     """Judge a result by the reply that was asked for; `digest` is that of the request."""
-    return _answer(digest, raw, result_of(raw), reply)
-
-
-def _answer(digest: bytes, raw: bytes, result: Result, reply: Reply) -> Answer:
+    result = result_of(raw)
     outcome, error, _, _ = _judge(raw, result, reply)
     message = result.message
     if message is None:
@@ -271,7 +267,8 @@ def read_values(results: Iterable[bytes | None], reply: Reply) -> tuple[list[str
     values: list[Any] = []
     errors: list[str | None] = []
     for raw in filter(None, results):
-        outcome, error, value, said = _judge(raw, said_in(raw), reply)
+        text = plain_text(raw)
+        outcome, error, value, said = _judge(raw, said_in(raw), reply) if text is None else _judge_text(text, reply)
         outcomes.append(outcome)
         values.append(value)
         errors.append(said if error else None)
@@ -291,10 +288,7 @@ def _judge(raw: bytes, result: Said, reply: Reply) -> tuple[str, str | None, Any
         if message.stop_reason == "end_turn" and len(message.content) == 1:
             block = message.content[0]
             if block.type == "text" and block.text is not None:
-                try:
-                    return "succeeded", None, reply.read(block.text), None
-                except MisfitError as misfit:
-                    return "invalid", misfit.kind, None, str(misfit)
+                return _judge_text(block.text, reply)
         return _judge_message(raw, message, reply)
     if result.type == "errored":
         error = (result.error and result.error.error) or Error()
@@ -304,6 +298,13 @@ def _judge(raw: bytes, result: Said, reply: Reply) -> tuple[str, str | None, Any
     if result.type == "succeeded":
         return "invalid", "unreadable", None, "the result is not of the form the API documents; export() keeps it"
     return "errored", "unknown_result", None, f"the server gave a result of unknown type {result.type[:40]!r}"
+
+
+def _judge_text(text: str, reply: Reply) -> tuple[str, str | None, Any, str | None]:
+    try:
+        return "succeeded", None, reply.read(text), None
+    except MisfitError as misfit:
+        return "invalid", misfit.kind, None, str(misfit)
 
 
 WORDS = {

@@ -164,11 +164,6 @@ class _RawLine(msgspec.Struct, gc=False):
     result: msgspec.Raw
 
 
-class _PlainLine(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    custom_id: str
-    result: _PlainResult
-
-
 class CallBlock(msgspec.Struct, gc=False):
     """A block of a message's content that may be a call."""
 
@@ -186,43 +181,31 @@ class _CallResult(msgspec.Struct, gc=False):
 
 
 _decode_line = msgspec.json.Decoder(_RawLine).decode
-_decode_plain_line = msgspec.json.Decoder(_PlainLine).decode
 _decode_result = msgspec.json.Decoder(Result).decode
 _decode_counted = msgspec.json.Decoder(_CountedResult).decode
+_decode_plain = msgspec.json.Decoder(_PlainResult).decode
 _decode_plain_said = msgspec.json.Decoder(_PlainSaidResult).decode
 _decode_said = msgspec.json.Decoder(Said).decode
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 _decode_calls = msgspec.json.Decoder(_CallResult).decode
 
-#: A line as it is written without spaces, and with them: this, the custom_id, that, the result, and a brace; and the
-#: lengths of what stands before that, and before the result, but for the custom_id.
-_WAYS = tuple(
-    (start, middle, len(start), len(start + middle))
-    for start, middle in ((b'{"custom_id":"', b'","result":'), (b'{"custom_id": "', b'", "result": '))
-)
-
 
 def plain_lines(lines: Iterable[bytes]) -> tuple[list[str], list[PlainMessage], list[bytes], list[bytes]]:
-    """Read those result lines, in one go, that hold plain messages and are written as nearly all are.
+    """Read those result lines that hold plain messages.
 
     Gives their custom_ids, their messages, and their results as they came; and the other lines.
     """
     custom_ids, messages, results, others = list[str](), list[PlainMessage](), list[bytes](), list[bytes]()
     for line in lines:
         try:
-            parsed = _decode_plain_line(line)
+            custom_id, raw = line_of(line)
+            message = _decode_plain(raw).message
         except UNREADABLE:
             others.append(line)
             continue
-        length = len(parsed.custom_id)
-        for start, middle, first, further in _WAYS:
-            if line.startswith(middle, first + length) and line.startswith(start):
-                custom_ids.append(parsed.custom_id)
-                messages.append(parsed.result.message)
-                results.append(line[further + length : -1])
-                break
-        else:  # in another order, or with escapes
-            others.append(line)
+        custom_ids.append(custom_id)
+        messages.append(message)
+        results.append(raw)
     return custom_ids, messages, results, others
 
 

@@ -60,12 +60,15 @@ def asked_again(
     str or None
         None where no row was asked before, or where rows are asked again on purpose (``fresh=``).
     """
-    waiting = [row for row, digest in enumerate(digests[:: recipe.samples]) if digest in unsent]
-    if recipe.replicate or not waiting:
-        return None
     spec = recipe.spec()
+    earlier = [] if recipe.replicate else ledger.jobs.for_column(spec["column"], spec["into"])
+    if not earlier:  # as mostly: then there is no need to look at each row
+        return None
+    waiting = [row for row, digest in enumerate(digests[:: recipe.samples]) if digest in unsent]
+    if not waiting:
+        return None
     others: list[dict[str, Any]] = []
-    for job in ledger.jobs.for_column(spec["column"], spec["into"]):
+    for job in earlier:
         changes = differences(job.recipe, spec)
         if not changes or not all(differences(job.recipe, other) for other in others):
             continue

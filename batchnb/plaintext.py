@@ -6,7 +6,7 @@ it, which names the row.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -48,9 +48,9 @@ def text_digests(recipe: Recipe, frame: pd.DataFrame, template: Template) -> Ite
 
 
 def text_rows(
-    recipe: Recipe, frame: pd.DataFrame, template: Template, digests: Sequence[bytes | None], new: Container[bytes]
+    recipe: Recipe, frame: pd.DataFrame, template: Template, digests: Sequence[bytes | None], new: Collection[bytes]
 ) -> Iterator[Rows]:
-    """Give the rows as the ledger takes them; of those that ask nothing new, without what they ask."""
+    """Give the rows as the ledger takes them; of those that ask nothing of what is `new`, without what they ask."""
     samples = recipe.sampled()
     count = len(samples)
     firsts = [None if first is asking else first.hasher() for asking, first in samples]
@@ -82,10 +82,11 @@ def _each(values: Sequence[_T], times: int) -> Sequence[_T]:
 
 def _parts(
     recipe: Recipe, frame: pd.DataFrame, template: Template, digests: Sequence[bytes | None] | None = None,
-    new: Container[bytes] = (),
+    new: Collection[bytes] = (),
 ) -> Iterator[_Part]:  # fmt: skip
     """Read the frame part by part; with `digests`, only the texts of those rows that ask something of what is `new`."""
     size = max(1, CHUNK // recipe.samples)
+    some = digests is not None and len(new) < len(digests)  # mostly all are new: then there is no need to look
     for start in range(0, len(frame), size):
         part = frame.iloc[start : start + size]
         try:
@@ -94,7 +95,7 @@ def _parts(
             if digests is None or None in digests[start * recipe.samples : (start + size) * recipe.samples]:
                 notes = recipe.notes(part, template.columns, cells)
             asking = [note is None for note in notes]
-            if digests is not None:
+            if digests is not None and some:
                 first, count = start * recipe.samples, len(part) * recipe.samples
                 asking = _asks_new(digests[first : first + count], new, recipe.samples)
             if not all(asking):
@@ -110,7 +111,7 @@ def _parts(
         yield _Part(start, notes, texts)
 
 
-def _asks_new(digests: Sequence[bytes | None], new: Container[bytes], samples: int) -> list[bool]:
+def _asks_new(digests: Sequence[bytes | None], new: Collection[bytes], samples: int) -> list[bool]:
     """Tell of each row whether one of its samples asks something new."""
     asks = [digest in new for digest in digests]
     return asks if samples == 1 else [any(asks[at : at + samples]) for at in range(0, len(asks), samples)]

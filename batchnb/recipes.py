@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -426,7 +426,7 @@ class Recipe:
         return (row.digest for row in self.rows(frame))
 
     def parts(
-        self, frame: pd.DataFrame, digests: Sequence[bytes | None], new: Container[bytes] = frozenset()
+        self, frame: pd.DataFrame, digests: Sequence[bytes | None], new: Collection[bytes] = frozenset()
     ) -> Iterator[Rows]:
         """Give the rows of `frame` as the ledger takes them, some at a time.
 
@@ -436,7 +436,7 @@ class Recipe:
             The rows.
         digests : sequence of bytes or None
             As `digests` gave them, of the same frame, so that they are not made once more.
-        new : container of bytes
+        new : collection of bytes
             What is to be asked. Rows that ask other things may come without their content.
         """
         template = self._plain(frame)

@@ -289,7 +289,7 @@ def encode_texts(texts: Iterable[str]) -> list[bytes]:
 def label_of(key: object) -> str:
     """Make the readable part of a custom_id from a row's key or position."""
     if type(key) is int:  # a position
-        return str(key)
+        return str(key)[:LABEL_LENGTH]
     return _NOT_IN_CUSTOM_ID.sub("_", str(key))[:LABEL_LENGTH] or "_"
 
 

@@ -38,11 +38,12 @@ def write_answers(
 ) -> None:
     """Write answers of a batch; those to none of its `requests` are left out."""
     numbers = list(map(requests.get, alike.digests))
-    fields = zip(numbers, alike.input_tokens, alike.output_tokens, alike.results, strict=True)
-    values = [value for one in fields if one[0] is not None for value in one]
-    if values:
+    many = len(numbers) - numbers.count(None)
+    if many:
+        fields = zip(numbers, alike.input_tokens, alike.output_tokens, alike.results, strict=True)
+        ours = fields if many == len(numbers) else (one for one in fields if one[0] is not None)
         row = _PLAIN_ROW.format(batch=batch, origin=_origin(db, alike.model, alike.geo))
-        if insert(db, _PLAIN, row, values) < len(values) // row.count("?"):
+        if insert(db, _PLAIN, row, itertools.chain.from_iterable(ours)) < many:
             # Some stood there: whether they stay is to be looked at.
             answers = itertools.chain(alike.one_by_one(), answers)
     db.executemany(_ANY, _any(db, batch, answers, requests))

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import starmap, tee
+from itertools import repeat, starmap, tee
 from typing import Any
 
 from batchnb.cells import CellError, cell_text, spec_text
@@ -55,12 +55,14 @@ class Field:
         """Return the text this field shows for `value`; raise `CellError` where there is none."""
         return spec_text(value, self.spec, self.column) if self.spec else cell_text(value, self.column)
 
-    def renderer(self) -> Callable[[Any], str]:
-        """Return :meth:`render` as one flat function, for loops over many rows."""
+    def rendered(self, values: Iterable[Any]) -> Iterable[str]:
+        """Return what :meth:`render` does for many values, lazily; of a list of texts, as it mostly is, itself."""
         column, spec = self.column, self.spec
         if spec:
-            return lambda value: spec_text(value, spec, column)
-        return lambda value: value if type(value) is str else cell_text(value, column)
+            return (spec_text(value, spec, column) for value in values)
+        if isinstance(values, list) and set(map(type, values)) == {str}:
+            return values
+        return (value if type(value) is str else cell_text(value, column) for value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,11 @@ class Template:
         """
         self._check_width(columns_values)
         uses = [sum(place == column for place, _ in self._fields) for column in range(len(self.columns))]
-        copies = [iter(tee(values, count)) for values, count in zip(columns_values, uses, strict=True)]
-        texts = [map(one.renderer(), next(copies[place])) for place, one in self._fields]
+        copies = [
+            repeat(values) if isinstance(values, list) else iter(tee(values, count))
+            for values, count in zip(columns_values, uses, strict=True)
+        ]
+        texts = [one.rendered(next(copies[place])) for place, one in self._fields]
         # A generator ends at its first error, where bare iterators would go on, out of step with each other.
         yield from texts[0] if self._pattern == "{0}" else starmap(self._pattern.format, zip(*texts, strict=True))
 

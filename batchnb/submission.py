@@ -238,13 +238,16 @@ class Submission:
             )
             return Reading(self._ledger.foreign.absent(batch), broken)
         held = batches.held(batch.id)
+        answered = 0
 
         def write(lines: list[bytes]) -> None:
+            nonlocal answered
             alike, others = results.read_lines(lines, held.replies)
-            batches.record(batch.id, others, held.requests, alike)
+            answered += batches.record(batch.id, others, held.requests, alike)
 
         broken = self._read(batch, write)
-        return Reading(batches.unanswered(batch.id), broken)
+        # As mostly: then there is no need to look.
+        return Reading(0 if answered == len(held.requests) else batches.unanswered(batch.id), broken)
 
     def _read(self, batch: BatchRecord, write: Callable[[list[bytes]], object]) -> str | None:
         """Write the lines of a batch's results, some at a time; tell why it broke off."""

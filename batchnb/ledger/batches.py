@@ -341,8 +341,10 @@ class Batches:
     def record(
         self, number: int, answers: Sequence[Answer], requests: Mapping[bytes, int] | None = None,
         alike: Alike | None = None,
-    ) -> None:  # fmt: skip
+    ) -> int:  # fmt: skip
         """Write answers of a batch. Writing them again changes nothing; a paid answer is never overwritten.
+
+        Counts requests that had no answer before: all of those among `alike`, others perhaps.
 
         Parameters
         ----------
@@ -365,7 +367,7 @@ class Batches:
             alike = alike or Alike()
             if requests is None or len(requests) != holds:
                 requests = asked(db, number, [*alike.digests, *(answer.digest for answer in answers)])
-            write_answers(db, number, alike, answers, requests)
+            return write_answers(db, number, alike, answers, requests)
 
     def collected(self, number: int, *, whole: bool = False) -> None:
         """Close a batch whose results have all been read, or are given up; requests without one are ``missing``.

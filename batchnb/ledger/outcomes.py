@@ -35,18 +35,24 @@ _PLAIN_ROW = "(?, {batch:d}, 'succeeded', NULL, {origin:d}, ?, ?, 0, 0, 0, ?)"
 
 def write_answers(
     db: sqlite3.Connection, batch: int, alike: Alike, answers: Iterable[Answer], requests: Mapping[bytes, int]
-) -> None:
-    """Write answers of a batch; those to none of its `requests` are left out."""
+) -> int:
+    """Write answers of a batch; those to none of its `requests` are left out. Count requests that had none before.
+
+    It counts those of `alike` alone: each that is counted has an answer now, and others may.
+    """
     numbers = list(map(requests.get, alike.digests))
     many = len(numbers) - numbers.count(None)
+    inserted = 0
     if many:
         fields = zip(numbers, alike.input_tokens, alike.output_tokens, alike.results, strict=True)
         ours = fields if many == len(numbers) else (one for one in fields if one[0] is not None)
         row = _PLAIN_ROW.format(batch=batch, origin=_origin(db, alike.model, alike.geo))
-        if insert(db, _PLAIN, row, itertools.chain.from_iterable(ours)) < many:
+        inserted = insert(db, _PLAIN, row, itertools.chain.from_iterable(ours))
+        if inserted < many:
             # Some stood there: whether they stay is to be looked at.
             answers = itertools.chain(alike.one_by_one(), answers)
     db.executemany(_ANY, _any(db, batch, answers, requests))
+    return inserted
 
 
 def _any(

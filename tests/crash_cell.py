@@ -177,11 +177,12 @@ def _misplace() -> None:
     """Give each row of a transaction its neighbour's answer."""
     record = Batches.record
 
-    def shifted(self: Batches, number: int, answers: Sequence[Any], requests: Any = None, alike: Any = None) -> None:
+    def shifted(self: Batches, number: int, answers: Sequence[Any], requests: Any = None, alike: Any = None) -> int:
         answers = [*answers, *(alike.one_by_one() if alike else ())]
         digests = [answer.digest for answer in answers]
         moved = zip(answers, digests[1:] + digests[:1], strict=True)
-        record(self, number, [msgspec.structs.replace(answer, digest=digest) for answer, digest in moved], requests)
+        wrong = [msgspec.structs.replace(answer, digest=digest) for answer, digest in moved]
+        return record(self, number, wrong, requests)
 
     Batches.record = shifted  # type: ignore[method-assign]
 

@@ -204,7 +204,7 @@ def _search(api: Api, ledger: Ledger, batch: ForeignBatch, found: _Found) -> Non
     found.lines, found.broken = 0, None
     with api.results(batch.server_id) as chunks:
         try:
-            for line in results.lines(chunks):
+            for line in itertools.chain.from_iterable(results.lines(chunks)):
                 found.lines += 1
                 if (ours := _ours_in(line)) is not None:
                     found.digests.add(ours[0])

@@ -122,8 +122,10 @@ class Alike:
             yield Answer(digest, "succeeded", None, self.model, self.geo, said, replied, 0, 0, 0, raw)
 
 
-def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut a stream of bytes into lines, whatever the chunks; blank lines and CRLF are accepted.
+def lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Cut a stream of bytes into lines, whatever the chunks: gives those that came together, one chunk's after another.
+
+    Blank lines and CRLF are accepted.
 
     Whole lines are given even when the stream breaks later; an unfinished last line is given too and will not parse.
     """
@@ -135,9 +137,9 @@ def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
             continue
         whole = [rest + first, *remainder.split(b"\n")]
         rest = whole.pop()
-        yield from filter(None, map(bytes.strip, whole))
+        yield list(filter(None, map(bytes.strip, whole)))
     if rest.strip():
-        yield rest.strip()
+        yield [rest.strip()]
 
 
 def read_lines(lines: Iterable[bytes], replies: Mapping[bytes, Reply]) -> tuple[Alike, list[Answer]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 
 from batchnb import requests
 from batchnb.api import Api, BatchInfo
@@ -171,7 +172,7 @@ class Settling:
         strangers = 0
         with self._api.results(batch_id) as chunks:
             try:
-                for custom_id, _ in filter(None, map(result_in, lines(chunks))):
+                for custom_id, _ in filter(None, map(result_in, chain.from_iterable(lines(chunks)))):
                     digest = requests.digest_in(custom_id)
                     if digest in ours:
                         found.add(digest)

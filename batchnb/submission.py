@@ -256,9 +256,9 @@ class Submission:
         size = 0
         with self.api.results(_server_id(batch)) as chunks:
             try:
-                for line in results.lines(chunks):
-                    lines.append(line)
-                    size += len(line)
+                for some in results.lines(chunks):
+                    lines += some
+                    size += sum(map(len, some))
                     if len(lines) >= CHUNK or size >= CHUNK_BYTES:
                         write(lines)
                         lines, size = [], 0

@@ -90,11 +90,12 @@ def test_any_cutting_of_a_stream_gives_the_same_lines(written, newline, ended, c
     stream = newline.join(written) + (newline if ended else b"")
     places = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     chunks = [stream[start:end] for start, end in itertools.pairwise(places)]
-    assert list(lines(chunks)) == [one for one in written if one.strip()]
+    assert list(itertools.chain.from_iterable(lines(chunks))) == [one for one in written if one.strip()]
 
 
 def test_a_carriage_return_cut_from_its_newline_is_no_part_of_a_line():
-    assert list(lines([b'{"a":1}\r', b'\n\r\n{"b":2}', b"\r\n"])) == [b'{"a":1}', b'{"b":2}']
+    chunks = [b'{"a":1}\r', b'\n\r\n{"b":2}', b"\r\n"]
+    assert list(itertools.chain.from_iterable(lines(chunks))) == [b'{"a":1}', b'{"b":2}']
 
 
 def test_whole_lines_are_given_before_the_stream_breaks():
@@ -104,7 +105,7 @@ def test_whole_lines_are_given_before_the_stream_breaks():
 
     received = []
     with pytest.raises(ConnectionError):
-        received.extend(lines(breaking()))
+        received.extend(itertools.chain.from_iterable(lines(breaking())))
     assert received == [b"one", b"two"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Generator, MutableMapping
@@ -172,7 +173,7 @@ class Job(Answered):
             with explained(self._goes_on()):
                 await async_wait(watcher.watch(self._number), None)
             self._raise_failure(watcher)
-        return self.to_frame()
+        return await asyncio.to_thread(self.to_frame)  # a million rows take more than a second
 
     def _goes_on(self) -> str:
         name = self._called  # not read now: the ledger may be what takes its time

@@ -67,6 +67,7 @@ async def stall(job: batchnb.Job) -> float:
 
     ticking = asyncio.create_task(tick())
     await job
+    await asyncio.sleep(0)  # so that the last stretch counts
     ticking.cancel()
     return longest
 

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -149,6 +150,27 @@ def test_awaiting_a_job_gives_its_result(submit, frame):
         return await submit(frame)
 
     pd.testing.assert_frame_equal(asyncio.run(cell()), submit(frame).result(timeout=SECONDS))
+
+
+def test_the_event_loop_goes_round_while_the_result_of_an_awaited_job_is_put_together(submit, frame, monkeypatch):
+    job = submit(frame)
+    begun, seen = threading.Event(), threading.Event()
+    to_frame = job.to_frame
+
+    def once_seen() -> pd.DataFrame:
+        begun.set()
+        assert seen.wait(SECONDS)
+        return to_frame()
+
+    async def cell():
+        waiting = asyncio.ensure_future(job)
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        seen.set()
+        return await waiting
+
+    monkeypatch.setattr(job, "to_frame", once_seen)
+    assert len(asyncio.run(cell())) == len(frame)
 
 
 def test_the_frame_that_was_given_is_left_as_it_is(submit, frame):

@@ -7,6 +7,8 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from batchnb.api.loading import load
+
 if TYPE_CHECKING:
     import anthropic
     import httpx2
@@ -54,6 +56,7 @@ def scope_of(base_url: str) -> tuple[str, str | None]:
 
 def simulator_client(url: str) -> anthropic.Anthropic:
     """Make a client for the simulator: with a dummy key, so that no real one can reach it."""
+    load()
     import anthropic
 
     http_client = anthropic.DefaultHttpxClient(transport=_local_transport(url), verify=_verify(url), trust_env=False)

@@ -15,6 +15,7 @@ import msgspec
 
 from batchnb.api.addresses import SIMULATOR_HEADER, plain_url
 from batchnb.api.failures import from_connection, from_status
+from batchnb.api.loading import load
 from batchnb.api.shapes import BatchInfo, FileInfo, FilePage, ModelPage, Page, TokenCount
 from batchnb.capabilities import ModelInfo
 from batchnb.errors import AmbiguousError, ApiError, CredentialsError, InputError, RefusedError
@@ -58,6 +59,7 @@ class Api:
 
     @functools.cached_property
     def _client(self) -> anthropic.Anthropic:
+        load()
         import anthropic
 
         client = self._given

@@ -286,11 +286,6 @@ def _judge(raw: bytes, result: Said, reply: Reply) -> tuple[str, str | None, Any
     """Give outcome, kind of failure, value, and the failure in words."""
     message = result.message
     if result.type == "succeeded" and message is not None:
-        # As nearly all are: one text, which is complete. Whatever else it may be is told apart with more care.
-        if message.stop_reason == "end_turn" and len(message.content) == 1:
-            block = message.content[0]
-            if block.type == "text" and block.text is not None:
-                return _judge_text(block.text, reply)
         return _judge_message(raw, message, reply)
     if result.type == "errored":
         error = (result.error and result.error.error) or Error()

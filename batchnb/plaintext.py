@@ -86,7 +86,8 @@ def _parts(
 ) -> Iterator[_Part]:  # fmt: skip
     """Read the frame part by part; with `digests`, only the texts of those rows that ask something of what is `new`."""
     size = max(1, CHUNK // recipe.samples)
-    some = digests is not None and len(new) < len(digests)  # mostly all are new: then there is no need to look
+    # Mostly all are new: then there is no need to look.
+    looked_at = None if digests is None or len(new) >= len(digests) else digests
     for start in range(0, len(frame), size):
         part = frame.iloc[start : start + size]
         try:
@@ -95,9 +96,9 @@ def _parts(
             if digests is None or None in digests[start * recipe.samples : (start + size) * recipe.samples]:
                 notes = recipe.notes(part, template.columns, cells)
             asking = [note is None for note in notes]
-            if digests is not None and some:
+            if looked_at is not None:
                 first, count = start * recipe.samples, len(part) * recipe.samples
-                asking = _asks_new(digests[first : first + count], new, recipe.samples)
+                asking = _asks_new(looked_at[first : first + count], new, recipe.samples)
             if not all(asking):
                 cells = [list(compress(values, asking)) for values in cells]
             texts: Sequence[bytes | None] = encode_texts(template.render_rows(cells))

@@ -163,7 +163,7 @@ def read_lines(lines: Iterable[bytes], replies: Mapping[bytes, Reply]) -> tuple[
         used, origin = message.usage, (message.model, message.usage.inference_geo)
         if not alike.digests:
             alike.model, alike.geo = origin
-        if origin != (alike.model, alike.geo) or not _fits(reply, message.content[0].text):
+        if origin != (alike.model, alike.geo) or _judge_text(message.content[0].text, reply)[0] != "succeeded":
             others.append(answer_of(digest, raw, reply))
             continue
         alike.digests.append(digest)
@@ -178,14 +178,6 @@ def read_lines(lines: Iterable[bytes], replies: Mapping[bytes, Reply]) -> tuple[
         if answer is not None:
             others.append(answer)
     return alike, others
-
-
-def _fits(reply: Reply, text: str) -> bool:
-    try:
-        reply.read(text)
-    except MisfitError:
-        return False
-    return True
 
 
 def parse_line(line: bytes, replies: Mapping[bytes, Reply]) -> Answer | None:
@@ -321,10 +313,10 @@ def _judge_message(raw: bytes, message: SaidMessage, reply: Reply) -> tuple[str,
             calls = _calls_of(raw)
             if calls:
                 return "succeeded", None, reply.read_calls(text, calls), None
-        if text is not None:
-            return "succeeded", None, reply.read(text), None
     except MisfitError as error:
         return "invalid", error.kind, None, str(error)
+    if text is not None:
+        return _judge_text(text, reply)
     kinds = ", ".join(sorted({block.type for block in message.content})) or "nothing"
     return "invalid", "no_text", None, f"the reply holds no text (it holds: {kinds})"
 

@@ -344,8 +344,6 @@ class Batches:
     ) -> int:  # fmt: skip
         """Write answers of a batch. Writing them again changes nothing; a paid answer is never overwritten.
 
-        Counts requests that had no answer before: all of those among `alike`, others perhaps.
-
         Parameters
         ----------
         number : int
@@ -356,6 +354,11 @@ class Batches:
             All requests that it held a moment ago, as `held` gave them, so that they need not be looked for.
         alike : Alike, optional
             More that it brought.
+
+        Returns
+        -------
+        int
+            Requests that had no answer before, and have one of `alike` now.
         """
         with self._store.transaction() as db:
             # It has ended, or there were no answers; when rows are counted, only such batches are looked at for them.

@@ -36,9 +36,9 @@ _PLAIN_ROW = "(?, {batch:d}, 'succeeded', NULL, {origin:d}, ?, ?, 0, 0, 0, ?)"
 def write_answers(
     db: sqlite3.Connection, batch: int, alike: Alike, answers: Iterable[Answer], requests: Mapping[bytes, int]
 ) -> int:
-    """Write answers of a batch; those to none of its `requests` are left out. Count requests that had none before.
+    """Write answers of a batch; those to none of its `requests` are left out. Count those of `alike` that came first.
 
-    It counts those of `alike` alone: each that is counted has an answer now, and others may.
+    Each that is counted has an answer now and had none before; of the others some may, too.
     """
     numbers = list(map(requests.get, alike.digests))
     many = len(numbers) - numbers.count(None)

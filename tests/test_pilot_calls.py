@@ -34,12 +34,15 @@ class Responder:
         self.open.set()
         self.reached = threading.Semaphore(0)
         self.interrupt_after: int | None = None
+        self._lock = threading.Lock()
 
     def __call__(self, params: dict[str, Any]) -> str:
         text = params["messages"][-1]["content"]
-        self.asked[text] += 1
+        with self._lock:  # several are asked at once, and each count is reached by one of them
+            self.asked[text] += 1
+            asked = self.asked.total()
         self.reached.release()
-        if self.interrupt_after == self.asked.total():
+        if self.interrupt_after == asked:
             os.kill(os.getpid(), signal.SIGINT)
         self.open.wait(SECONDS)
         return text

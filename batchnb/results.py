@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from batchnb.errors import AmbiguousError
 from batchnb.forms import (
     UNREADABLE,
     Error,
@@ -127,7 +128,13 @@ def lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
 
     Blank lines and CRLF are accepted.
 
-    Whole lines are given even when the stream breaks later; an unfinished last line is given too and will not parse.
+    Whole lines are given even when the stream breaks later. What an unframed body ends with in silence, too: where it
+    ends within a line, it broke off, and says nothing of the rows it did not come to.
+
+    Raises
+    ------
+    AmbiguousError
+        The stream ended within a line.
     """
     rest = b""
     for chunk in chunks:
@@ -138,8 +145,22 @@ def lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
         whole = [rest + first, *remainder.split(b"\n")]
         rest = whole.pop()
         yield list(filter(None, map(bytes.strip, whole)))
-    if rest.strip():
-        yield [rest.strip()]
+    rest = rest.strip()
+    if rest and not _is_whole(rest):
+        raise AmbiguousError("The results broke off within a line.")
+    if rest:
+        yield [rest]
+
+
+def _is_whole(line: bytes) -> bool:
+    """Tell whether a last line without a newline is one: JSON that is cut is none."""
+    try:
+        msgspec.json.decode(line)
+    except RecursionError:  # too deep to be told
+        return True
+    except UNREADABLE:
+        return False
+    return True
 
 
 def read_lines(lines: Iterable[bytes], replies: Mapping[bytes, Reply]) -> tuple[Alike, list[Answer]]:

@@ -297,7 +297,7 @@ class ModelApi:
             whole = half + whole[len(half) :][:20]
         if fault == "short" and made.short_readings < SHORT_READINGS:
             made.short_readings += 1
-            whole = half + whole[len(half) :][:20]
+            whole = half
         for start in range(0, len(half), PIECE):
             yield half[start : start + PIECE]
         self._reached("results", True)

@@ -36,8 +36,9 @@ def test_a_check_that_fails_is_tried_again_and_costs_nothing(bench: Bench, endpo
     assert bench.server.bought_once()
 
 
-def test_results_that_broke_off_say_nothing_of_the_rows_they_did_not_come_to(bench: Bench):
-    bench.server.faults["results"] += [Spoiled(cut=0.0)] * 3 + [Spoiled(cut=0.0, unframed=True)]
+@pytest.mark.parametrize("broken", [Spoiled(cut=0.0), Spoiled(cut=0.52, unframed=True)], ids=["told", "within a line"])
+def test_results_that_broke_off_say_nothing_of_the_rows_they_did_not_come_to(bench: Bench, broken):
+    bench.server.faults["results"] += [broken] * 5 + [Spoiled(cut=0.0, unframed=True)]
     assert_echoed(bench.submit(texts(5)))
 
 
@@ -99,9 +100,10 @@ def test_rows_that_the_results_never_hold_are_missing_and_can_be_retried(bench: 
     assert_echoed(job)
 
 
-def test_results_that_break_off_for_good_leave_the_rest_for_a_decision(bench: Bench, monkeypatch):
+@pytest.mark.parametrize("unframed", [False, True])
+def test_results_that_break_off_for_good_leave_the_rest_for_a_decision(bench: Bench, monkeypatch, unframed: bool):
     monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 0.2)
-    bench.server.always["results"] = Spoiled(cut=0.52)
+    bench.server.always["results"] = Spoiled(cut=0.52, unframed=unframed)
     job = bench.submit(texts(20))
     frame = job.result(30)
     assert set(outcomes(frame)) == {"succeeded", "pending"}

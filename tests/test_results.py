@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchnb.errors import AmbiguousError
 from batchnb.results import (
     OUTCOMES,
     PAID,
@@ -81,7 +82,7 @@ def read(result: Any, reply: Reply = TEXT) -> tuple[str, Any, str | None, str | 
 
 
 @given(
-    st.lists(st.sampled_from([b'{"a":1}', b'{"b":"\xed\x95\x9c"}', b"", b" ", b"x" * 90]), max_size=6),
+    st.lists(st.sampled_from([b'{"a":1}', b'{"b":"\xed\x95\x9c"}', b"", b" ", b'"%s"' % (b"x" * 90)]), max_size=6),
     st.sampled_from([b"\n", b"\r\n"]),
     st.booleans(),
     st.lists(st.integers(0, 400), max_size=12),
@@ -107,6 +108,19 @@ def test_whole_lines_are_given_before_the_stream_breaks():
     with pytest.raises(ConnectionError):
         received.extend(itertools.chain.from_iterable(lines(breaking())))
     assert received == [b"one", b"two"]
+
+
+@given(st.integers(0, 3), st.integers(1, 30))
+def test_a_stream_that_ends_within_a_line_has_broken_off_after_the_whole_ones(before, cut):
+    whole = [line({"type": "expired"}, f"row-{number}") for number in range(before)]
+    received = []
+    with pytest.raises(AmbiguousError, match="within a line"):
+        received.extend(itertools.chain.from_iterable(lines([b"\n".join([*whole, line({"type": "expired"})[:cut]])])))
+    assert received == whole
+
+
+def test_a_last_line_needs_no_newline():
+    assert list(lines([b'{"a":1}\n', b"[" * 5000 + b"]" * 5000])) == [[b'{"a":1}'], [b"[" * 5000 + b"]" * 5000]]
 
 
 # Which request a line answers

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
+import secrets
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,15 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["default_workspace", "simulate"]
 
-#: What the default workspace is made from: when one of these changes, another workspace is made.
-VARIABLES = ("BATCHNB_HOME", "BATCHNB_MODEL", "BATCHNB_MAX_POLL", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY",
-             "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE")  # fmt: skip
+#: What the default workspace is made from, by how the names of environment variables begin: when one of them changes,
+#: another workspace is made. Those of proxies are written in small letters, too.
+VARIABLES = ("BATCHNB_", "ANTHROPIC_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 #: Simulators that may run beside each other, each in a state folder of its own.
 MOST_SIMULATORS = 20
 
 _guard = threading.Lock()
-_from_environment: dict[tuple[str | None, ...], Workspace] = {}
+#: By digests of the settings, since a traceback may show what this holds: a key or a token is among them.
+_from_environment: dict[str, Workspace] = {}
+_salt = secrets.token_bytes(16)
 _simulation: _Simulation | None = None
 
 
@@ -49,10 +53,16 @@ def default_workspace() -> Workspace:
     with _guard:
         if _simulation is not None:
             return _simulation.workspace
-        settings = tuple(os.environ.get(name) for name in VARIABLES)
+        settings = _settings()
         if settings not in _from_environment:
             _from_environment[settings] = Workspace()
         return _from_environment[settings]
+
+
+def _settings() -> str:
+    """Return a digest of the environment's settings, which says nothing of them and holds in this process only."""
+    found = sorted((name, value) for name, value in os.environ.items() if name.upper().startswith(VARIABLES))
+    return hashlib.blake2b(repr(found).encode("utf-8", "surrogatepass"), key=_salt, digest_size=16).hexdigest()
 
 
 def simulate(

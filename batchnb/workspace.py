@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import itertools
+import math
 import os
 import sys
 import threading
@@ -44,6 +45,9 @@ __all__ = ["DEFAULT_MODEL", "Workspace", "home_folder"]
 #: The guides' choice for labelling; its price and structured outputs are documented (platform.claude.com).
 DEFAULT_MODEL = "claude-haiku-4-5"
 
+#: The longest that a setting of seconds may be: a week.
+MOST_SECONDS = 604_800.0
+
 #: Seconds for which a normal exit lets the server hold up sending.
 EXIT_PATIENCE = 30.0
 
@@ -54,15 +58,22 @@ def home_folder() -> Path:
     return Path(named).expanduser() if named else Path(platformdirs.user_data_dir("batchnb", appauthor=False))
 
 
-def _number_from(variable: str, default: float) -> float:
-    text = os.environ.get(variable)
+def _seconds(name: str, given: float | None, variable: str, default: float, *, least: float = 0.0) -> float:
+    """Return a number of seconds as given, else as a variable of the environment has it, else the default."""
+    value: Any = given
+    if given is None:
+        # An empty variable is none, as for the SDK.
+        name, value = variable, os.environ.get(variable, "").strip() or default
     try:
-        value = default if text is None else float(text)
-    except ValueError:
-        value = -1.0
-    if value < 0:
-        raise InputError(f"{variable} is a number of seconds, not {text!r}.")
-    return value
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not least <= seconds <= MOST_SECONDS:
+        value = value if len(str(value)) <= 20 else f"{str(value)[:4]}..."  # it may be a key, which belongs elsewhere
+        raise InputError(
+            f"{name} is a number of seconds, not {value!r}: at least {least:g}, at most {MOST_SECONDS:.0f}."
+        )
+    return seconds
 
 
 class Workspace:
@@ -102,9 +113,8 @@ class Workspace:
         self.home = home_folder() if home is None else Path(home).expanduser()
         self.model = model or os.environ.get("BATCHNB_MODEL") or DEFAULT_MODEL
         self._scope = scope
-        self._max_poll = _number_from("BATCHNB_MAX_POLL", 60.0) if max_poll is None else max_poll
-        if self._max_poll <= 0:
-            raise InputError(f"max_poll is a number of seconds above 0, not {max_poll!r}.")
+        self._max_poll = _seconds("max_poll", max_poll, "BATCHNB_MAX_POLL", 60.0, least=0.001)
+        self._grace = _seconds("", None, "BATCHNB_RECONCILE_GRACE", 120.0)
         self._max_requests = max_batch_requests
         self._max_bytes = max_batch_bytes
         FOREGROUND.listen()
@@ -159,7 +169,7 @@ class Workspace:
             self.ledger,
             time.time,
             max_requests=self._max_requests,
-            grace=_number_from("BATCHNB_RECONCILE_GRACE", 120.0),
+            grace=self._grace,
             prices=prices_in_use,
             rest=rest,
         )

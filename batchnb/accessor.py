@@ -11,6 +11,8 @@ from batchnb.errors import InputError
 from batchnb.params import NOT_SENT
 
 if TYPE_CHECKING:
+    import os
+
     import pandas as pd
 
     from batchnb.composer import Composer
@@ -74,6 +76,7 @@ class FrameAccessor:
         examples: Any = None,
         images: Any = None,
         documents: Any = None,
+        files_from: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
         system: str | list[dict[str, Any]] | None = None,
         model: str | None = None,
         max_tokens: int | None = None,
@@ -142,7 +145,11 @@ class FrameAccessor:
             A column that holds images (PNG, JPEG, GIF, WebP), or documents (PDF, text): paths, URLs, bytes, PIL images
             (sent as PNG), or lists of them. Or, as a list, those that all rows share, which come first. Small ones
             travel with their row; large or repeated ones are uploaded once, under their names, and kept on the server
-            until ``batchnb.files()`` deletes them.
+            until ``batchnb.files()`` deletes them. How many go, of which folders, is said before the first does.
+        files_from : path or sequence of path, optional
+            The folders whose files cells may name, as whole paths or from there. Default: the working folder and what
+            is below it; hidden files and folders are left out, and links that lead elsewhere. A frame may be a
+            stranger's, and what its cells name leaves this machine.
         system : str or list of content blocks, optional
             Instructions that are the same for all rows.
         model : str, optional
@@ -226,8 +233,9 @@ class FrameAccessor:
         recipe = recipe_of(
             workspace, self._frame, column, template, into=into, labels=labels, multiple=multiple, other=other,
             explain=explain, schema=schema, flatten=flatten, examples=examples, images=images, documents=documents,
-            system=system, model=model, max_tokens=max_tokens, thinking=thinking, effort=effort, params=params,
-            key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite, details=details,
+            files_from=files_from, system=system, model=model, max_tokens=max_tokens, thinking=thinking, effort=effort,
+            params=params, key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite,
+            details=details,
         )  # fmt: skip
         wishes = Wishes(name, batch_size, retries, cache, limit_of(max_cost, if_over))
         job = workspace.submit(self._frame, recipe, wishes)
@@ -246,9 +254,11 @@ class FrameAccessor:
         ----------
         n : int
             Rows to show.
-        column, template, into, labels, multiple, other, explain, schema, flatten, examples, images, documents
+        column, template, into, labels, multiple, other, explain, schema, flatten, examples
             As `submit` takes them.
-        system, model, max_tokens, thinking, effort, params, key, missing, fresh, samples, overwrite, workspace
+        images, documents, files_from, system, model, max_tokens, thinking, effort
+            As `submit` takes them.
+        params, key, missing, fresh, samples, overwrite, workspace
             As `submit` takes them.
 
         Returns
@@ -284,9 +294,11 @@ class FrameAccessor:
             How many requests to count. Default: 48, and more, up to 192, until the interval is no wider than a tenth.
         seed : int
             Another one draws another sample.
-        column, template, into, labels, multiple, other, explain, schema, flatten, examples, images, documents
+        column, template, into, labels, multiple, other, explain, schema, flatten, examples
             As `submit` takes them.
-        system, model, max_tokens, thinking, effort, params, key, missing, fresh, samples, overwrite, workspace, cache
+        images, documents, files_from, system, model, max_tokens, thinking, effort
+            As `submit` takes them.
+        params, key, missing, fresh, samples, overwrite, workspace, cache
             As `submit` takes them.
 
         Returns
@@ -331,9 +343,11 @@ class FrameAccessor:
             columns and the columns to compare them with.
         seed : int
             Another one takes another sample.
-        column, template, into, labels, multiple, other, explain, schema, flatten, examples, images, documents
+        column, template, into, labels, multiple, other, explain, schema, flatten, examples
             As `submit` takes them.
-        system, model, max_tokens, thinking, effort, params, key, missing, fresh, samples, overwrite, workspace
+        images, documents, files_from, system, model, max_tokens, thinking, effort
+            As `submit` takes them.
+        params, key, missing, fresh, samples, overwrite, workspace
             As `submit` takes them. Of several samples, the first of each row is asked now.
 
         Returns

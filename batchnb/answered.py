@@ -11,6 +11,7 @@ from batchnb.details import Details
 from batchnb.errors import InputError
 from batchnb.exports import write_raw
 from batchnb.flatfiles import for_csv, for_parquet
+from batchnb.folders import Folders
 from batchnb.frames import marked, with_columns
 from batchnb.inputs import Reader
 from batchnb.recipes import Recipe
@@ -126,7 +127,7 @@ class Answered:
             raise InputError("on= is for batches made elsewhere; the rows of this job are matched by their content.")
         # The names a function's params may have come from the SDK, which text has no need to load.
         fields = self._workspace.fields(spec["betas"]) if template or params else frozenset()
-        reader = Reader(lenient=True)
+        reader = Reader(Folders(spec.get("files_from", ())), lenient=True)
         recipe = Recipe.from_spec(spec, frame, template, params=params, fields=fields, reader=reader)
         merged = answers.merge(
             frame, recipe, self._answers(), overwrite=overwrite, details=extra,

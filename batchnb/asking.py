@@ -57,6 +57,7 @@ def recipe_of(
     examples: Any = None,
     images: Any = None,
     documents: Any = None,
+    files_from: Any = None,
     system: Any = None,
     model: str | None = None,
     max_tokens: int | None = None,
@@ -95,7 +96,7 @@ def recipe_of(
         transform=transform_schema, prefixed=into is not None, tools=tools_of(given),
     )  # fmt: skip
     turns, own = _opened(template, frame)
-    media = attachments_of(frame, images, documents)
+    media = attachments_of(frame, images, documents, files_from)
     recipe = Recipe(
         column=column,
         template=own,
@@ -118,6 +119,7 @@ def recipe_of(
         documents=media.documents,
         images=media.images,
         reader=media.reader,
+        files_from=() if media.reader is None else media.reader.folders.named,
     )  # fmt: skip
     if examples is not None:
         turns = (*turns, *example_turns(examples, recipe, frame))

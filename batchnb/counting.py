@@ -14,7 +14,7 @@ from batchnb.costing import Ask, Limits
 from batchnb.errors import ApiError
 from batchnb.inputs import count_tokens
 from batchnb.params import check_whole
-from batchnb.preflight import raise_refusal
+from batchnb.preflight import raise_refusal, tell_files
 from batchnb.pricing import PriceTable
 from batchnb.recipes import PARAMS
 from batchnb.tokens import Fit
@@ -227,6 +227,7 @@ def _count(api: Api, prices: PriceTable, recipe: Recipe, requests: dict[int, dic
     waiting = list(requests.items())
     if not found.tokens and waiting:
         place, params = waiting.pop(0)
+        tell_files(recipe.reader)
         try:
             found.tokens[place] = count_tokens(api, recipe.reader, params, recipe.betas, at_most=True)
         except ApiError as error:

@@ -11,7 +11,8 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ import pandas as pd
 from batchnb.api import Api
 from batchnb.columns import check_column
 from batchnb.errors import InputError
+from batchnb.folders import Folders, folders_of, quoted
 from batchnb.media import (
     INLINE_LIMIT,
     MOST_FILE_BYTES,
@@ -57,17 +59,22 @@ class Reader:
 
     Parameters
     ----------
+    folders : Folders, optional
+        Where the files lie that cells name. Default: below the working folder.
     lenient : bool
-        Take a file that cannot be read for one that nobody has asked about, rather than raise.
+        Rows are only looked up, and nothing is sent: take a file that cannot be read for one that nobody has asked
+        about, rather than raise; and read it wherever it lies.
     """
 
-    def __init__(self, *, lenient: bool = False) -> None:
+    def __init__(self, folders: Folders | None = None, *, lenient: bool = False) -> None:
+        self.folders = folders or Folders()
         self._lenient = lenient
         self._paths: dict[tuple[str, int, int, str], Medium] = {}
         self._objects: dict[tuple[int, str], tuple[Any, Medium]] = {}
         self._sources: dict[str, tuple[Any, Medium]] = {}
+        self._told = False
 
-    def read(self, value: Any, kind: str) -> list[Attachment]:
+    def read(self, value: Any, kind: str, *, anywhere: bool = False) -> list[Attachment]:
         """Give what a cell holds: one image or document, a list of them, or nothing.
 
         Parameters
@@ -76,47 +83,76 @@ class Reader:
             A text that begins with ``http://`` or ``https://`` is an address that the server fetches.
         kind : {"image", "document"}
             What it is given as.
+        anywhere : bool
+            Whether it is no cell, but the user's own word, which may name any file.
 
         Raises
         ------
         InputError
-            There is no such file, or the API does not take it. The caller says of which row.
+            There is no such file, a cell may not name it, or the API does not take it. The caller says of which row.
         """
         if is_nothing(value):
             return []
         if is_list(value):
-            return [one for item in value for one in self.read(item, kind)]
+            return [one for item in value for one in self.read(item, kind, anywhere=anywhere)]
         try:
-            return [self._attachment(value, kind)]
+            return [self._attachment(value, kind, anywhere=anywhere)]
         except InputError:
             if self._lenient:
                 return [_UNREADABLE]
             raise
 
-    def _attachment(self, value: Any, kind: str) -> Attachment:
+    def _attachment(self, value: Any, kind: str, *, anywhere: bool) -> Attachment:
         if isinstance(value, str) and _URL.match(value):
             return Attachment(url_block(kind, value))
-        medium = self._medium(value, kind)
+        medium = self._medium(value, kind, anywhere=anywhere)
         return Attachment(medium.block, medium)
 
-    def _medium(self, value: Any, kind: str) -> Medium:
+    def _medium(self, value: Any, kind: str, *, anywhere: bool) -> Medium:
         known = self._objects.get((id(value), kind))
         if known is not None:
             return known[1]
-        place = None
+        source, place = value, None
         if isinstance(value, str | os.PathLike):
-            path = _path(value)
+            source = path = self._path(value, anywhere=anywhere)
             status = _status(path, value)
             place = (str(path), status.st_mtime_ns, status.st_size, kind)
             if place in self._paths:
                 return self._paths[place]
-        medium = inspect(_bytes_of(value), _name_of(value, kind), kind)
+        medium = inspect(_bytes_of(source), _name_of(value, kind), kind)
         if place is None:  # kept alive beside it, so that no other object comes to have this one's id
             self._objects[id(value), kind] = (value, medium)
         else:
             self._paths[place] = medium
-        self._sources.setdefault(medium.sha256, (value, medium))
+        self._sources.setdefault(medium.sha256, (source, medium))
         return medium
+
+    def _path(self, value: str | os.PathLike[str], *, anywhere: bool) -> Path:
+        if anywhere:
+            return _path(value)
+        try:
+            return self.folders.find(value)
+        except InputError:
+            if self._lenient:
+                return _path(value)
+            raise
+
+    def tell(self, say: Callable[[str], object]) -> None:
+        """Have said, once, how many files of which types and folders leave this machine; nothing where there are none.
+
+        To be called when all rows have been read, before the first of the files is sent anywhere.
+        """
+        if self._told or not self._sources:
+            return
+        self._told = True
+        media = [medium for _, medium in self._sources.values()]
+        types = Counter(medium.media_type for medium in media)
+        places = Counter(_folder_of(source) for source, _ in self._sources.values())
+        size = sum(medium.size for medium in media) / 1e6
+        say(
+            f"{len(media):,} {'file leaves' if len(media) == 1 else 'files leave'} this machine with these rows, or to "
+            f"have their tokens counted: {_listed(types)} ({max(size, 0.1):,.1f} MB), from {_listed(places)}."
+        )
 
     def bytes_of(self, sha256: str) -> bytes:
         """Give the bytes of a file that was read before.
@@ -126,8 +162,8 @@ class Reader:
         InputError
             It has changed since, or is gone.
         """
-        value, medium = self._sources[sha256]
-        data = _bytes_of(value)
+        source, medium = self._sources[sha256]
+        data = _bytes_of(source)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise InputError(f"{medium.name} has changed while the rows were read. Run the cell again. {NOT_SENT}")
         return data
@@ -157,17 +193,22 @@ class Given(NamedTuple):
     reader: Reader | None = None
 
 
-def attachments_of(frame: pd.DataFrame, images: Any, documents: Any) -> Given:
+def attachments_of(frame: pd.DataFrame, images: Any, documents: Any, files_from: Any = None) -> Given:
     """Read what ``images=`` and ``documents=`` were given: columns of the frame, or files that all rows share.
 
     Raises
     ------
     InputError
-        A name is neither a column nor a file, or a shared file cannot be sent.
+        A name is neither a column nor a file, a shared file cannot be sent, or ``files_from=`` is no folder.
     """
+    try:
+        reader = Reader(folders_of(files_from))
+    except InputError as error:
+        raise InputError(f"{error} {NOT_SENT}") from error
     if is_nothing(images) and is_nothing(documents):
+        if files_from is not None:
+            raise InputError(f"files_from= goes with images= or documents= only. {NOT_SENT}")
         return Given()
-    reader = Reader()
     columns: dict[str, tuple[Hashable, ...]] = {}
     shared: list[Attachment] = []
     for kind, given in (("document", documents), ("image", images)):
@@ -192,7 +233,7 @@ def _shared(reader: Reader, frame: pd.DataFrame, item: Any, kind: str) -> list[A
             check_column(frame, item, ARGUMENTS[kind])
         raise InputError(f"{ARGUMENTS[kind]} {item!r} is neither a column of the frame nor a file. {NOT_SENT}")
     try:
-        return reader.read(item, kind)
+        return reader.read(item, kind, anywhere=True)
     except InputError as error:
         raise InputError(f"{ARGUMENTS[kind]} {unsent(error)}") from error
 
@@ -215,12 +256,12 @@ def _status(path: Path, value: Any) -> os.stat_result:
     except (OSError, ValueError) as error:  # ValueError: a null character in it
         missing = isinstance(error, FileNotFoundError)
         reason = "there is no such file" if missing else getattr(error, "strerror", None) or str(error)
-        where = "" if path.is_absolute() else f" (looked for in {Path.cwd()})"
-        raise InputError(f"{str(value)[:200]!r}: {reason}{where}") from error
+        where = "" if Path(value).is_absolute() else f" (looked for in {Path.cwd()})"
+        raise InputError(f"{quoted(value)}: {reason}{where}") from error
     if S_ISDIR(status.st_mode):
-        raise InputError(f"{str(value)[:200]!r} is a folder, not a file")
+        raise InputError(f"{quoted(value)} is a folder, not a file")
     if not S_ISREG(status.st_mode):  # reading a pipe or a device may never end
-        raise InputError(f"{str(value)[:200]!r} is not a regular file")
+        raise InputError(f"{quoted(value)} is not a regular file")
     if status.st_size > MOST_FILE_BYTES:  # before it is read
         raise InputError(f"{path.name} has {status.st_size / 1e6:,.0f} MB: the API takes 500 MB at most. Split it")
     return status
@@ -234,7 +275,7 @@ def _bytes_of(value: Any) -> bytes:
         try:
             return _path(value).read_bytes()
         except OSError as error:
-            raise InputError(f"{str(value)[:200]!r} cannot be read: {error.strerror}") from error
+            raise InputError(f"{quoted(value)} cannot be read: {error.strerror}") from error
     if callable(getattr(value, "save", None)) and hasattr(value, "size"):
         file = io.BytesIO()
         try:
@@ -253,6 +294,23 @@ def _name_of(value: Any, kind: str) -> str:
     if not isinstance(name, str | os.PathLike) or not str(name):
         return f"this {kind}"
     return _path(name).name.encode(errors="replace").decode()  # bytes of a name that are no text can go nowhere
+
+
+def _folder_of(source: Any) -> str:
+    """Return how people call the folder a file is from."""
+    if not isinstance(source, Path):
+        return "memory"
+    folder, here = source.absolute().parent, Path.cwd()
+    if folder == here.resolve():
+        return "the working folder"
+    return quoted(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+
+
+def _listed(counts: Counter[str], most: int = 5) -> str:
+    """Return counts as words, the largest first."""
+    some = [f"{count:,} {name}" for name, count in counts.most_common(most)]
+    more = len(counts) - most
+    return ", ".join([*some, *([f"{more:,} more"] if more > 0 else [])])
 
 
 # Asking about a request without sending it

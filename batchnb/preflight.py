@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextvars import ContextVar
@@ -15,17 +16,28 @@ from batchnb.api import Api
 from batchnb.capabilities import nearest, needs_of, notice, problem
 from batchnb.changes import asked_again
 from batchnb.columns import row_name
+from batchnb.display import has_front_end
 from batchnb.errors import NOT_SENT, ApiError, CredentialsError, InputError, NotFoundError, RecipeChangedWarning
 from batchnb.inputs import for_check
 from batchnb.ledger import Ledger, Row
 from batchnb.media import IMAGES, PDF
 from batchnb.pricing import PriceTable
-from batchnb.recipes import PARAMS, Recipe
+from batchnb.recipes import PARAMS, MediaReader, Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check_first", "check_model", "heard_by", "raise_refusal", "stacklevel_of_user", "warn", "warn_of_change"]
+__all__ = [
+    "check_first",
+    "check_model",
+    "heard_by",
+    "raise_refusal",
+    "say",
+    "stacklevel_of_user",
+    "tell_files",
+    "warn",
+    "warn_of_change",
+]
 
 #: Models that rows name for themselves, of which the server is asked at most.
 MOST_MODELS = 5
@@ -60,6 +72,21 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         warnings.warn(message, category, stacklevel=stacklevel_of_user())
     else:
         listener(message)
+
+
+def say(message: str) -> None:
+    """Say what is no warning, but must be known before something is sent; see `heard_by`."""
+    listener = _listener.get()
+    if listener is None:
+        print(f"batchnb: {message}", file=sys.stdout if has_front_end() else sys.stderr)
+    else:
+        listener(message)
+
+
+def tell_files(reader: MediaReader | None) -> None:
+    """Say how many files are about to leave this machine, and from where. To be called before the first is sent."""
+    if reader is not None:
+        reader.tell(say)
 
 
 def _action(message: str, category: type[Warning]) -> str:
@@ -114,6 +141,7 @@ def check_first(
     api.require_credentials()
     question = next(recipe.questions(frame.iloc[position : position + 1]))
     assert question.content is not None  # noqa: S101  # the row has a digest
+    tell_files(recipe.reader)
     params, _ = for_check(recipe.reader, recipe.envelopes()[question.envelope].params(question.content))
     try:
         if all(message.get("content") for message in params["messages"]):  # not where files too large were all it held

@@ -49,6 +49,9 @@ class MediaReader(Protocol):
     def bytes_of(self, sha256: str) -> bytes:
         """Give the bytes of a file that was read."""
 
+    def tell(self, say: Callable[[str], object]) -> None:
+        """Have said, once, how many files leave this machine, and from where."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -99,6 +102,8 @@ class Recipe:
         Columns that hold documents and images of each row, which stand before its text.
     reader : MediaReader or None
         Reads them.
+    files_from : tuple of str
+        The folders, besides the working folder, whose files cells may name.
     samples : int
         How often each row is asked. The first sample is asked under the replicate itself, the second under ``*2`` after
         it: so a further sample buys no earlier one again.
@@ -122,6 +127,7 @@ class Recipe:
     documents: tuple[Hashable, ...] = ()
     images: tuple[Hashable, ...] = ()
     reader: MediaReader | None = None
+    files_from: tuple[str, ...] = ()
 
     def spec(self) -> dict[str, Any]:
         """Describe the recipe as JSON, so that it can ask the same again; a callable cannot be described.
@@ -147,6 +153,7 @@ class Recipe:
             "varies": self.vary is not None,
             "documents": [str(one) for one in self.documents],
             "images": [str(one) for one in self.images],
+            "files_from": self.files_from,
         }
         return spec | {name: value for name, value in later.items() if value}
 

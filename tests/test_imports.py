@@ -21,7 +21,7 @@ PACKAGE = Path(batchnb.__file__).parent
 #: A package stands for all its modules. What only a type checker reads is free.
 LAYERS: list[set[str]] = [
     {"errors", "pacing", "snapshot"},
-    {"media"},
+    {"folders", "media"},
     {
         "capabilities",
         "cells",

@@ -31,10 +31,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    path.write_bytes(png())
-    return path
+def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("photo.png").write_bytes(png())
+    return Path("photo.png")
 
 
 def sha_of(reader: Reader, value: Any, kind: str = "image") -> str:
@@ -44,11 +45,13 @@ def sha_of(reader: Reader, value: Any, kind: str = "image") -> str:
 
 
 def test_a_file_is_told_by_its_content_however_it_is_given(photo, monkeypatch):
-    monkeypatch.setenv("HOME", str(photo.parent))
-    monkeypatch.setenv("USERPROFILE", str(photo.parent))
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    monkeypatch.setenv("USERPROFILE", str(Path.cwd()))
     reader = Reader()
-    values = [str(photo), photo, "~/photo.png", png(), bytearray(png()), memoryview(png())]
+    values = [str(photo), photo, "./photo.png", png(), bytearray(png()), memoryview(png())]
     assert len({sha_of(reader, value) for value in values}) == 1
+    (own,) = reader.read("~/photo.png", "image", anywhere=True)
+    assert own == reader.read(photo, "image")[0]
     assert reader.bytes_of(sha_of(reader, photo)) == png()
 
 
@@ -95,13 +98,16 @@ def test_addresses_and_lists_and_nothing(photo):
         ("nowhere.png", "'nowhere.png': there is no such file"),
         ("a\0b", "embedded null"),
         ("x" * 5_000, "File name too long"),
-        (os.devnull, "is not a regular file"),
         (".", "is a folder, not a file"),
+        ("pipe", "is not a regular file"),
         (3.5, "float is neither a path"),
         ({"a": 1}, "dict is neither a path"),
     ],
 )
-def test_what_is_no_file_is_said(value, said):
+def test_what_is_no_file_is_said(value, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo("pipe")
     with pytest.raises(InputError, match=said) as caught:
         Reader().read(value, "image")
     assert len(str(caught.value)) < 500
@@ -112,7 +118,7 @@ def test_what_is_no_file_is_said(value, said):
 def test_a_name_that_is_no_text_does_not_stop_what_the_file_says(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.png")
     path.write_bytes(png())
-    (read,) = Reader().read(path, "image")
+    (read,) = Reader().read(path, "image", anywhere=True)
     assert read.medium is not None
     assert read.medium.name == "caf?.png"
 
@@ -122,7 +128,7 @@ def test_a_file_too_large_for_the_api_is_not_even_read(tmp_path, reads):
     with path.open("wb") as file:
         file.truncate(500_000_001)
     with pytest.raises(InputError, match="500 MB at most"):
-        Reader().read(path, "document")
+        Reader().read(path, "document", anywhere=True)
     assert reads == []
 
 

@@ -161,11 +161,12 @@ def test_ids_and_addresses_of_the_users_own_stay_what_they_are():
         assert canonical(source) == source
 
 
-def test_rows_with_columns_ask_what_a_function_with_blocks_asks(tmp_path):
+def test_rows_with_columns_ask_what_a_function_with_blocks_asks(tmp_path, monkeypatch):
     """Whoever moves from a callable template to images= buys nothing twice."""
+    monkeypatch.chdir(tmp_path)
     data = png()
     (tmp_path / "a.png").write_bytes(data)
-    frame = pd.DataFrame({"photo": [str(tmp_path / "a.png")], "q": ["What is it?"]})
+    frame = pd.DataFrame({"photo": ["a.png"], "q": ["What is it?"]})
     common: dict[str, Any] = {"shared": SHARED, "betas": (), "reply": TextReply(), "into": "x"}
     by_column = Recipe("photo", "{q}", images=("photo",), reader=Reader(), **common)
     block = {"type": "image", "source": inline_source(data, "image/png")}

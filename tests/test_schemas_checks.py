@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
+import re
 from typing import Any
 
 import jsonschema
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from typed_fixtures import SCHEMAS
 
 from batchnb import InputError
-from batchnb.schemas import reply_of
+from batchnb.schemas import MisfitError, SchemaReply, reply_of
 from batchnb.schemas.checks import check_of
 from batchnb.schemas.formats import FORMATS
 from batchnb.schemas.normal import resolved, sendable
@@ -197,7 +199,12 @@ def test_a_top_level_that_is_no_object_with_fields_is_refused(schema, said):
         ({"$ref": "#/$defs/nowhere"}, "which is not in the schema"),
         ({"$ref": "#/$defs/tree"}, "'a.b.children[]' contains itself ($ref '#/$defs/tree')"),
         ({"type": "string", "not": {"const": "x"}}, "'a.b' has the keyword 'not'"),
-        ({"type": "string", "pattern": "("}, "'a.b' has a pattern that Python cannot read"),
+        ({"type": "string", "pattern": "("}, "'a.b' has a pattern that is not taken: Python cannot read it"),
+        ({"type": "string", "pattern": "(?=x)y"}, "linear time (look-around, including"),
+        ({"type": "string", "pattern": r"(.)\1"}, "linear time (backreferences are not supported)"),
+        ({"type": "string", "pattern": "(a{1000}){1000}"}, "linear time (Compiled regex exceeds size limit"),
+        ({"type": "string", "pattern": "(" * 20_000 + ")" * 20_000}, "'a.b' has a pattern that is not taken"),
+        ({"type": "string", "pattern": "[a&&b]"}, "it can be read in two ways"),
         ({"type": "integer", "minimum": "3"}, "'a.b' has minimum: '3'"),
         ({"type": "integer", "minimum": True}, "'a.b' has minimum: 'True'"),
         ({"type": "integer", "multipleOf": 0}, "multipleOf 0, which must be more than 0"),
@@ -271,3 +278,45 @@ def test_what_is_sent_is_the_same_whichever_version_of_the_sdk_and_of_pydantic_i
     assert [digest[:16] for digest in digests] == [
         "56576d3b5f43145f", "73ff5b59b815b154", "17798e2b4c4455a0", "56eed37e28f92734"
     ]  # fmt: skip
+
+
+#: Patterns over which Python's own engine takes longer the more ways there are to read a text, and what they refuse.
+SLOW = [
+    (r"^([a-z0-9]+[._-]?)+@[a-z.]+$", "a" * 45 + "!"),
+    (r"^(a+)+$", "a" * 60 + "b"),
+    (r"(x+x+)+y", "x" * 60),
+    (r"^(([a-z])+.)+[A-Z]([a-z])+$", "a" * 60),
+    (r"(.*)*,(.*)*,$", "a" * 5_000),
+    (r"^(\w+\s?)*\Z", "word " * 500 + "!"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "text"), SLOW)
+def test_a_pattern_takes_no_longer_than_its_text_is(pattern, text):
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
+    reply = SchemaReply.of(schema, transform_schema)
+    with pytest.raises(MisfitError, match="does not fit the pattern"):
+        reply.read(json.dumps({"a": text}))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits", "misfits"),
+    [
+        (r"^\d{4}-\d{2}$", "2026-11", "26-11"),
+        (r"\A[^@]+@[^@]+\Z", "a@b", "a@b@c"),
+        (r"^(?P<first>[A-Z])[\w .'-]*$", "Oland's ö", "9"),
+        (r"^[\w.+-]+\\.x$", "a\\.x", "a.x"),
+        ("é|日本", "x日本y", "e"),
+        (r"\\Z", r"\Z", "Z"),
+    ],
+)
+def test_a_pattern_means_what_it_means_in_python(pattern, fits, misfits):
+    check = check_of({"type": "string", "pattern": pattern})
+    assert re.search(pattern, fits)
+    assert not re.search(pattern, misfits)
+    assert check(fits) is None
+    assert check(misfits) is not None
+
+
+def test_a_stored_pattern_that_cannot_be_run_safely_refuses_no_reply():
+    assert check_of({"type": "string", "pattern": "(?=x)x"})("y") is None

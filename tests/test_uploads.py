@@ -93,9 +93,8 @@ def questions(count: int, **columns: Any) -> pd.DataFrame:
 
 
 def test_one_image_of_many_rows_is_uploaded_once(simulator, workspace, asked, tmp_path):
-    path = tmp_path / "photo.png"
-    path.write_bytes(LARGE)
-    job = ask(workspace, questions(5000, photo=str(path)), images="photo")
+    (tmp_path / "photo.png").write_bytes(LARGE)
+    job = ask(workspace, questions(5000, photo="photo.png"), images="photo", files_from=tmp_path)
     frame = answered(job)
     assert uploads(simulator) == 1
     (source,) = {json.dumps(block["source"], sort_keys=True) for content in asked for block in content[:-1]}
@@ -272,7 +271,7 @@ def test_a_file_that_changes_while_the_rows_are_read_sends_nothing(simulator, wo
         return row["q"]
 
     with pytest.raises(InputError, match=r"changed.*Nothing was sent"):
-        ask(workspace, frame, disturb, images="photo")
+        ask(workspace, frame, disturb, images="photo", files_from=tmp_path)
     assert creates(simulator) == 0
 
 
@@ -399,7 +398,7 @@ def test_a_frame_without_the_files_has_na_where_they_are_missing(workspace, tmp_
         paths.append(tmp_path / f"{number}.png")
         paths[-1].write_bytes(png(number))
     frame = questions(3, photo=[str(path) for path in paths])
-    job = ask(workspace, frame, images="photo")
+    job = ask(workspace, frame, images="photo", files_from=tmp_path)
     answered(job)
     paths[1].unlink()
     out = frame.batch.join(job)
@@ -410,8 +409,9 @@ def test_a_frame_without_the_files_has_na_where_they_are_missing(workspace, tmp_
 def test_a_preview_names_files_and_uploads_nothing(simulator, workspace, tmp_path):
     (tmp_path / "photo.png").write_bytes(png())
     shown = questions(2, photo=str(tmp_path / "photo.png")).batch.preview(
-        "q", "{q}", images="photo", documents=[pdf(), pdf("b") + b"%" * 4_100_000], workspace=workspace
-    )
+        "q", "{q}", images="photo", documents=[pdf(), pdf("b") + b"%" * 4_100_000], files_from=tmp_path,
+        workspace=workspace,
+    )  # fmt: skip
     text = repr(shown)
     assert "[image photo.png (" in text
     assert "[document this document (" in text

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 from batchnb.schemas.formats import FORMATS
 from batchnb.schemas.numbers import INT64, shown
+from batchnb.schemas.patterns import matcher
 
 __all__ = ["Misfit", "check_of"]
 
@@ -223,10 +223,14 @@ def _length(schema: Mapping[str, Any]) -> Check:
 
 
 def _pattern(pattern: str) -> Check:
-    search = re.compile(pattern).search
+    matches = matcher(pattern)
 
     def check(value: str) -> Misfit | None:
-        return None if search(value) else Misfit("", f"{shown(value)} does not fit the pattern {pattern[:60]}")
+        return (
+            None
+            if matches is None or matches(value)
+            else Misfit("", f"{shown(value)} does not fit the pattern {pattern[:60]}")
+        )
 
     return check
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from batchnb.errors import InputError
+from batchnb.schemas.patterns import problem
 
 __all__ = ["branches", "place_in", "resolved", "sendable", "settled"]
 
@@ -203,11 +204,11 @@ def _check_told(node: Mapping[str, Any], place: str) -> None:
     lost = [name for name in node.get("required", ()) if name not in node.get("properties", {})]
     if lost:
         raise InputError(f"schema=: {_said(place)} requires {lost[0]!r}, which is none of its properties.")
-    if "pattern" in node:
-        try:
-            re.compile(node["pattern"])
-        except re.error as error:
-            raise InputError(f"schema=: {_said(place)} has a pattern that Python cannot read: {error}.") from error
+    if "pattern" in node and (why := problem(node["pattern"])) is not None:
+        raise InputError(
+            f"schema=: {_said(place)} has a pattern that is not taken: {why}. Write it without, or leave it out and "
+            "check the column afterwards."
+        )
     if node.get("multipleOf", 1) <= 0:
         raise InputError(f"schema=: {_said(place)} has multipleOf {node['multipleOf']}, which must be more than 0.")
 

@@ -1,0 +1,61 @@
+r"""Patterns of a schema, run in time that grows with the text and no faster. Pure.
+
+Python's own engine tries all ways to read a text: a reply of fifty characters can take it years, and nothing interrupts
+it meanwhile. So patterns are run by Rust's regex crate, which Pydantic brings: it looks at a character once, and takes
+no pattern that would need more (lookaround, backreferences), nor one that becomes larger than 10 MB.
+(docs.rs/regex, "Untrusted input"; anthropic and batchnb depend on Pydantic anyway.)
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import warnings
+from collections.abc import Callable
+
+__all__ = ["matcher", "problem"]
+
+
+@functools.lru_cache(maxsize=256)
+def matcher(pattern: str) -> Callable[[str], bool] | None:
+    """Return what tells whether a text has a match of the pattern somewhere; None where it cannot be run safely.
+
+    Those of stored jobs may be such; nothing is known then of a reply to them.
+    """
+    try:
+        return _compiled(pattern)
+    except ValueError:
+        return None
+
+
+def problem(pattern: str) -> str | None:
+    """Return why a pattern is not taken; None where it is."""
+    try:
+        with warnings.catch_warnings():
+            # What one engine reads as a set within a set is characters to another.
+            warnings.simplefilter("error", FutureWarning)
+            re.compile(pattern)
+        _compiled(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"Python cannot read it: {error}"
+    except FutureWarning as error:
+        return f'it can be read in two ways: {error}. A backslash before each of "[", "&", "~", "|", "-" in it helps'
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _compiled(pattern: str) -> Callable[[str], bool]:
+    from pydantic_core import SchemaError, SchemaValidator, core_schema
+
+    try:
+        schema = core_schema.str_schema(pattern=_in_rust(pattern), regex_engine="rust-regex")
+        return SchemaValidator(schema).isinstance_python
+    except SchemaError as error:
+        last = str(error).strip().splitlines()[-1].strip().removeprefix("error: ").removeprefix("SchemaError: ")
+        raise ValueError(f"it cannot be checked in linear time ({last})") from None
+
+
+def _in_rust(pattern: str) -> str:
+    r"""Write Python's ``\Z`` as Rust's ``\z``: the only common escape that the two spell differently."""
+    return re.sub(r"\\(.)", lambda escape: r"\z" if escape[1] == "Z" else escape[0], pattern, flags=re.DOTALL)

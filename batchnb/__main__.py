@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from batchnb.errors import BatchnbError
+from batchnb.units import clean
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,13 +41,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # names and answers may hold what a pipe's encoding has not
     try:
-        status: int = args.run(args)
+        with contextlib.redirect_stdout(_Harmless(sys.stdout)):
+            status: int = args.run(args)
     except BatchnbError as error:
         print(f"batchnb: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     return status
+
+
+class _Harmless(io.TextIOBase):
+    """What the commands print goes through here: names, columns and answers may hold what a terminal obeys."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(clean(text, len(text), lines=True))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
 
 
 def _jobs(_args: argparse.Namespace) -> int:

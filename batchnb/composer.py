@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from batchnb import units
 from batchnb.columns import column_values
-from batchnb.display import has_front_end, preview_text, units
+from batchnb.display import has_front_end, preview_text
 from batchnb.display.compose_html import made_html, static_html
 from batchnb.display.compose_view import SHOWN, ComposeView, Setting
 from batchnb.display.draft import Draft

@@ -23,6 +23,8 @@ Errors of the SDK never leave :mod:`batchnb.api`; they are turned into :class:`A
 
 from __future__ import annotations
 
+from batchnb.units import clean
+
 __all__ = [
     "AmbiguousError",
     "ApiError",
@@ -44,8 +46,16 @@ __all__ = [
 NOT_SENT = "Nothing was sent."
 
 
+#: Characters of a message that are shown.
+LIMIT = 4_000
+
+
 class BatchnbError(Exception):
-    """Base of every error batchnb raises on purpose."""
+    """Base of every error batchnb raises on purpose. What it says is harmless to a terminal, whatever it quotes."""
+
+    def __str__(self) -> str:
+        # Not super(): a KeyError, as one of these is, shows the repr of its argument.
+        return clean(Exception.__str__(self), LIMIT, lines=True)
 
 
 class InputError(BatchnbError, ValueError):
@@ -102,9 +112,6 @@ class LedgerError(BatchnbError):
 
 class JobNotFoundError(BatchnbError, KeyError):
     """No such job in this ledger."""
-
-    # KeyError shows the repr of its argument; a message meant for people must not be quoted.
-    __str__ = Exception.__str__
 
 
 class JobStateError(BatchnbError):

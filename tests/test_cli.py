@@ -126,3 +126,45 @@ def test_the_readme_has_one_command_for_the_main_job_and_one_for_the_tests():
     assert commands[1].endswith("-m pytest")
     for linked in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / linked).exists(), linked
+
+
+#: What a terminal obeys: an escape sequence that clears it, one that sets its title, a mark that turns what is read.
+NASTY = "a\x1b[2Jb\x1b]0;title\x07c\u202ed\u2066e\x9bf\x7f"
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def test_nothing_that_a_table_holds_reaches_the_terminal_as_it_is(environment, tmp_path):
+    (tmp_path / "n.csv").write_text(
+        f'"{NASTY}","gold {NASTY}"\n"good {NASTY}","p{NASTY}"\n"bad","n{NASTY}"\n', encoding="utf-8"
+    )
+    for column, gold in ((NASTY, f"gold {NASTY}"), (f"x{NASTY}", None), (NASTY, f"no {NASTY}")):
+        options = ["--csv", "n.csv", "--column", column, *(["--gold", gold] if gold else [])]
+        done = batchnb("demo", *options, environment=environment, cwd=tmp_path)
+        assert not OBEYED.search(done.stdout), ascii(done.stdout)
+        assert not OBEYED.search(done.stderr), ascii(done.stderr)
+    assert done.returncode == 2
+
+
+def test_neither_does_what_a_job_or_its_rows_are_called(environment, tmp_path):
+    nowhere = {**environment, "ANTHROPIC_BASE_URL": "http://127.0.0.1:1", "ANTHROPIC_API_KEY": "not-a-key"}
+    script = (
+        "import os, sys, pandas as pd, batchnb\n"
+        "frame = pd.DataFrame({sys.argv[1]: ['x']})\n"
+        "job = frame.batch.submit(sys.argv[1], name=sys.argv[1], into=sys.argv[1] + '2')\n"
+        "print(repr(job))\n"
+        "try:\n    frame.batch.submit(sys.argv[1], into=sys.argv[1])\n"
+        "except batchnb.InputError as error:\n    print(error)\n"
+        "try:\n    batchnb.attach(sys.argv[1])\n"
+        "except batchnb.JobNotFoundError as error:\n    print(error)\n"
+        "sys.stdout.flush(); os._exit(0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, NASTY],
+        capture_output=True, text=True, encoding="utf-8", env=nowhere, cwd=tmp_path, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.count(r"a\x1b[2Jb") >= 3  # the repr of a name is harmless by itself
+    assert not OBEYED.search(done.stdout + done.stderr), ascii(done.stdout + done.stderr)
+    for command, name in (("jobs", "a␛[2Jb"), ("collect", r"a\x1b[2Jb")):
+        done = batchnb(command, environment=nowhere, cwd=tmp_path)
+        assert name in done.stdout
+        assert not OBEYED.search(done.stdout + done.stderr), ascii(done.stdout)

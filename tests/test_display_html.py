@@ -25,7 +25,7 @@ from batchnb.display import (
 )
 from batchnb.display.html import Html, tag, text
 from batchnb.display.job_html import BATCHES_SHOWN
-from batchnb.display.units import ago, clean, duration, money, span
+from batchnb.units import ago, clean, duration, money, span
 
 TAGS = {"div", "span", "style", "b", "bdi", "ul", "li", "pre", "mark", "details", "summary", "code"}
 TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}

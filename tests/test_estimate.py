@@ -11,9 +11,9 @@ from media_samples import png
 from wordy import texts
 
 import batchnb
-from batchnb import CredentialsError, InputError, Workspace, pricelist
+from batchnb import CredentialsError, InputError, Workspace, pricelist, units
 from batchnb.delivery import Delivery
-from batchnb.display import Estimate, summary_text, units
+from batchnb.display import Estimate, summary_text
 from batchnb.ledger import JobRecord
 from batchnb.pricing import PriceTable, Usage
 from batchnb.sim import Fault, Simulator

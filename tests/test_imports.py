@@ -20,7 +20,8 @@ PACKAGE = Path(batchnb.__file__).parent
 #: A module may import those of the layers above its own, at the top of the file or inside a function, and no others.
 #: A package stands for all its modules. What only a type checker reads is free.
 LAYERS: list[set[str]] = [
-    {"errors", "pacing", "snapshot"},
+    {"pacing", "snapshot", "units"},
+    {"errors"},
     {"folders", "media"},
     {
         "capabilities",
@@ -60,10 +61,10 @@ LAYERS: list[set[str]] = [
 ]
 
 #: Values in, values out: no clock, no files, no network, no threads.
-PURE = {"errors", "media", "snapshot", "arrays", "budget", "caching", "cells", "costing", "delivery", "outputs",
-        "pricing", "requests", "sampling", "schedule", "schemas", "params", "results", "templates", "tokens", "frames",
-        "recipes", "changes", "flatfiles", "sqlvalues", "display.draft", "thinking", "columns", "conversations",
-        "capabilities", "examples", "details", "projection", "plaintext", "forms"}  # fmt: skip
+PURE = {"errors", "units", "media", "snapshot", "arrays", "budget", "caching", "cells", "costing", "delivery",
+        "outputs", "pricing", "requests", "sampling", "schedule", "schemas", "params", "results", "templates",
+        "tokens", "frames", "recipes", "changes", "flatfiles", "sqlvalues", "display.draft", "thinking", "columns",
+        "conversations", "capabilities", "examples", "details", "projection", "plaintext", "forms"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip
@@ -164,7 +165,7 @@ def test_the_modules_of_a_package_do_not_import_each_other_in_a_circle(package):
 def test_views_draw_from_values_alone():
     for module in MODULES:
         if part_of(module) == "display":
-            assert own_imports(module) <= {"errors", "snapshot", "pricing", "schedule"}, module
+            assert own_imports(module) <= {"errors", "snapshot", "pricing", "schedule", "units"}, module
             for name in imports(module):
                 if name.startswith(("batchnb.pricing.", "batchnb.schedule.")):
                     assert name.rpartition(".")[2] in {"format_dollars", "human_duration"}, module

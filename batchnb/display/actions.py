@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from batchnb.display import units
+from batchnb import units
 
 __all__ = ["CONFIRM_SECONDS", "Action"]
 

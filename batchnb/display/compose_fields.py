@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from batchnb.display import units
+from batchnb import units
 from batchnb.display.draft import Draft, labels_from, labels_text
 
 __all__ = ["COLUMNS_SHOWN", "Fields", "field"]

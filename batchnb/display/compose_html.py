@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from batchnb.display import units
+from batchnb import units
 from batchnb.display.html import Html, tag, text, view
 from batchnb.display.job_html import badge, dot, note_html
 from batchnb.display.preview_html import preview_html

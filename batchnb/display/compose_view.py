@@ -9,7 +9,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from batchnb.display import compose_html, units
+from batchnb import units
+from batchnb.display import compose_html
 from batchnb.display.actions import Action
 from batchnb.display.compose_fields import Fields, field
 from batchnb.display.html import Html, style

@@ -7,8 +7,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchnb.display.units import clean
 from batchnb.errors import InputError
+from batchnb.units import clean
 
 __all__ = ["LINE_WIDTH", "Draft", "labels_from", "labels_text"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from batchnb.display import units
+from batchnb import units
 from batchnb.display.estimate_html import facts_table
 from batchnb.snapshot import Interval
 

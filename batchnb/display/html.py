@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from batchnb.display import units
+from batchnb import units
 from batchnb.display.style import CSS
 
 __all__ = ["Html", "join", "style", "tag", "text", "view"]
@@ -40,7 +40,7 @@ def text(value: object, limit: int = 200, *, lines: bool = False) -> Html:
     -------
     Html
         Escaped, cut, and without control characters, direction marks or lone surrogates
-        (see :func:`batchnb.display.units.clean`).
+        (see :func:`batchnb.units.clean`).
     """
     return Html(html.escape(units.clean(value, limit, lines=lines), quote=True))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchnb.display import units, words
+from batchnb import units
+from batchnb.display import words
 from batchnb.display.html import Html, join, tag, text, view
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batchnb.display import units
+from batchnb import units
 
 __all__ = ["FULL_PRICE", "PilotRow", "PilotView", "facts_lines", "pilot_text"]
 

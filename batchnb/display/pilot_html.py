@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchnb.display import units
+from batchnb import units
 from batchnb.display.html import Html, tag, text, view
 from batchnb.display.job_html import badge, dot
 from batchnb.display.pilot import ANSWER_LIMIT, NOTE_LIMIT, PROMPT_LIMIT, facts_lines

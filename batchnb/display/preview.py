@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from batchnb.display import units
+from batchnb import units
 
 __all__ = ["JSON_LIMIT", "PROMPT_LIMIT", "Preview", "PreviewRow", "cut_pieces", "facts_words"]
 

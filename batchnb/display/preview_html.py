@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchnb.display import units
+from batchnb import units
 from batchnb.display.html import Html, tag, text, view
 from batchnb.display.job_html import badge, dot
 from batchnb.display.preview import JSON_LIMIT, cut_pieces, facts_words

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from batchnb.display import units
+from batchnb import units
 from batchnb.display.job_html import summary_html
 from batchnb.display.job_view import Job, JobView
 from batchnb.display.text import TextProgress, summary_text

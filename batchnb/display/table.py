@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batchnb.display import units, words
+from batchnb import units
+from batchnb.display import words
 from batchnb.snapshot import BatchLine, Snapshot
 
 __all__ = ["ROW_WORDS", "Table", "TableLine", "batch_line", "job_line"]

@@ -7,7 +7,8 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from batchnb.display import units, words
+from batchnb import units
+from batchnb.display import words
 from batchnb.display.bars import Bar, bars_of, cut, encodable, width
 from batchnb.display.preview import cut_pieces, facts_words
 

@@ -1,12 +1,12 @@
 """What is said of a job, in words and numbers: shared by every view, so that HTML and text cannot disagree.
 
 Everything here is pure, and returns plain text without markup. Text that comes from outside (names, notes, error
-kinds) must pass through :func:`batchnb.display.units.clean` before it is shown anywhere.
+kinds) must pass through :func:`batchnb.units.clean` before it is shown anywhere.
 """
 
 from __future__ import annotations
 
-from batchnb.display import units
+from batchnb import units
 from batchnb.snapshot import BatchLine, Snapshot
 
 __all__ = [

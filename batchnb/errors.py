@@ -42,6 +42,10 @@ __all__ = [
 ]
 
 
+#: Types of an `ApiError` whose call never left this machine, or the network it is in: no connection to the server, none
+#: that is secure, or none that a proxy lets through. Nothing was made, and waiting, or another setting, may help.
+UNREACHED = frozenset({"unreachable", "tls", "proxy"})
+
 #: How an error ends where it stands for all that could have happened.
 NOT_SENT = "Nothing was sent."
 
@@ -80,7 +84,8 @@ class ApiError(BatchnbError):
     status : int, optional
         The HTTP status; None where no answer came.
     type : str, optional
-        The API's own error type, such as ``rate_limit_error``.
+        The API's own error type, such as ``rate_limit_error``; or ``unreachable``, ``tls`` or ``proxy`` where the call
+        never came to the server, ``no_answer`` where it may have.
     retry_after : float, optional
         Seconds the server asked to wait.
     """

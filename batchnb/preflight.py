@@ -239,7 +239,7 @@ def raise_refusal(error: ApiError, model: str, api: Api, prices: PriceTable) -> 
         raise InputError(_unknown(error, model, api, prices)) from error
     if error.status == 400:
         raise InputError(f"The server refuses this request: {error}. Nothing was sent.") from error
-    if error.type == "simulated":
+    if error.type in ("simulated", "tls", "proxy"):  # settings, which do not mend themselves
         raise error
 
 

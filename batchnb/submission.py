@@ -20,7 +20,7 @@ from batchnb.api import Api, BatchInfo
 from batchnb.budget import Allowance, held_back
 from batchnb.caching import FIRST_REASON
 from batchnb.delivery import marked_items
-from batchnb.errors import AmbiguousError, ApiError, CredentialsError, NotFoundError, RefusedError
+from batchnb.errors import UNREACHED, AmbiguousError, ApiError, CredentialsError, NotFoundError, RefusedError
 from batchnb.history import allowance_of
 from batchnb.ledger import ATTACHED, BatchRecord, FileRecord, Fits, JobRecord, Ledger
 from batchnb.pricing import PriceTable, load_prices
@@ -274,7 +274,7 @@ def waiting_helps(error: ApiError) -> bool:
     """Tell whether the same call may succeed later: rate and queue limits, overload, no connection, conflicts."""
     if (error.type or "").endswith("spend_limit_reached"):  # a 429 that does not pass by itself
         return False
-    return error.status in (409, 429, 529) or error.type == "unreachable"
+    return error.status in (409, 429, 529) or error.type in UNREACHED
 
 
 def state_of(info: BatchInfo) -> str:
@@ -283,7 +283,7 @@ def state_of(info: BatchInfo) -> str:
 
 
 def _held_up(error: RefusedError) -> Sent:
-    reason, unreachable = _waiting_reason(error), error.type == "unreachable"
+    reason, unreachable = _waiting_reason(error), error.type in UNREACHED
     return Sent(anything=True, wait=error.retry_after or 0.0, reason=reason, unreachable=unreachable)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import re
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
@@ -14,11 +14,13 @@ from urllib.parse import quote
 import msgspec
 
 from batchnb.api.addresses import SIMULATOR_HEADER, plain_url
-from batchnb.api.failures import from_connection, from_status
-from batchnb.api.loading import load
+from batchnb.api.clients import client_from, credentials_problem
+from batchnb.api.failures import failure_of
+from batchnb.api.logs import ours
+from batchnb.api.redaction import Redactor, secrets_of
 from batchnb.api.shapes import BatchInfo, FileInfo, FilePage, ModelPage, Page, TokenCount
 from batchnb.capabilities import ModelInfo
-from batchnb.errors import AmbiguousError, ApiError, CredentialsError, InputError, RefusedError
+from batchnb.errors import AmbiguousError, ApiError, RefusedError
 
 if TYPE_CHECKING:
     import anthropic
@@ -31,12 +33,6 @@ FILES = "/v1/files"
 
 #: What count_tokens takes and what decides whether a request is well formed; it refuses the other message fields.
 COUNT_TOKENS_FIELDS = frozenset({"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"})
-
-NO_CREDENTIALS = (
-    "No Anthropic API key was found. Either set the environment variable ANTHROPIC_API_KEY (keys are made at "
-    "platform.claude.com), or call batchnb.simulate() first to work on the built-in simulator without a key. "
-    "Nothing was sent."
-)
 
 _T = typing.TypeVar("_T")
 
@@ -56,22 +52,12 @@ class Api:
         self._given = client
         self.simulator = simulator
         self._models: dict[str, ModelInfo | None] = {}
+        #: Knows the credentials, and takes them out of what a server says.
+        self.redactor = Redactor()
 
     @functools.cached_property
     def _client(self) -> anthropic.Anthropic:
-        load()
-        import anthropic
-
-        client = self._given
-        if client is None:
-            try:
-                client = anthropic.Anthropic()
-            except anthropic.AnthropicError as error:  # such as a profile that is not there
-                raise CredentialsError(f"{error} Nothing was sent.") from error
-        if not isinstance(client, anthropic.Anthropic):
-            kind = type(client).__name__
-            raise InputError(f"Workspace(client=...) takes an anthropic.Anthropic client, not {kind}.")
-        return client
+        return client_from(self._given, self.redactor)
 
     @functools.cached_property
     def base_url(self) -> str:
@@ -79,13 +65,15 @@ class Api:
         return plain_url(str(self._client.base_url))
 
     def require_credentials(self) -> None:
-        """Raise CredentialsError, naming both ways out, where there is no key. Touches no network."""
-        client = self._client
-        headers = {name.lower() for name in client.default_headers}
-        if not (client.api_key or client.auth_token or client.credentials or headers & {"authorization", "x-api-key"}):
+        """Raise CredentialsError, naming the way out, where there is no key, or none that can be sent.
+
+        Touches no network.
+        """
+        problem = credentials_problem(self._client, is_given=self._given is not None)
+        if problem is not None:
             if self._given is None:
                 del self._client  # made anew from the environment once there is a key
-            raise CredentialsError(NO_CREDENTIALS)
+            raise problem
 
     def close(self) -> None:
         """Close the connections of a client made here; a client that was given is left open."""
@@ -109,10 +97,10 @@ class Api:
             headers["anthropic-beta"] = ",".join(betas)
         response = self._call("POST", BATCHES, content=body, headers=headers)
         try:
-            return msgspec.json.decode(response.content, type=BatchInfo)
-        except msgspec.MsgspecError as error:
+            return self._decode(response, BatchInfo)
+        except AmbiguousError as error:
             message = f"The server accepted a batch but its answer could not be read: {error}"
-            raise AmbiguousError(message, status=response.status_code) from error
+            raise AmbiguousError(message, status=response.status_code) from None
 
     def retrieve_batch(self, batch_id: str) -> BatchInfo:
         """Ask the state of a batch."""
@@ -157,14 +145,21 @@ class Api:
         finally:
             response.close()
 
-    @staticmethod
-    def _chunks(response: httpx2.Response) -> Iterator[bytes]:
+    def _chunks(self, response: httpx2.Response) -> Iterator[bytes]:
         import httpx2
 
-        try:
-            yield from response.iter_bytes()
-        except httpx2.HTTPError as error:
-            raise AmbiguousError(f"The results broke off: {type(error).__name__}") from error
+        chunks, broken = response.iter_bytes(), ""
+        while not broken:
+            try:
+                with ours(self.redactor):
+                    chunk = next(chunks, None)
+            except httpx2.HTTPError as error:
+                broken = type(error).__name__
+            else:
+                if chunk is None:
+                    return
+                yield chunk
+        raise AmbiguousError(f"The results broke off: {broken}")
 
     # Files
 
@@ -321,28 +316,48 @@ class Api:
         if file is not None:
             arguments |= {"files": [("file", file)], "body": {}}
         verb: Any = {"GET": self._client.get, "POST": self._client.post, "DELETE": self._client.delete}[method]
-        try:
-            response: httpx2.Response = verb(path, **arguments)
-        except anthropic.APIStatusError as error:
-            self._check_simulated(error.response)
-            raise from_status(error) from error
-        except anthropic.APIConnectionError as error:
-            raise from_connection(error, self.base_url) from error
-        except (anthropic.APIError, httpx2.HTTPError) as error:  # such as an error's body that breaks off
-            message = f"The answer from {self.base_url} could not be read ({type(error).__name__})."
-            raise AmbiguousError(message, type="no_answer") from error
-        except anthropic.AnthropicError as error:  # credentials that could not be resolved or exchanged
-            raise CredentialsError(f"{error} Nothing was sent.") from error
+        response = self._answer(lambda: verb(path, **arguments))
         self._check_simulated(response)
         return response
 
+    def _answer(self, call: Callable[[], httpx2.Response]) -> httpx2.Response:
+        """Make a call; what it raises is ours, and what the frames of the SDK hold, keys among it, stays behind."""
+        import anthropic
+
+        failure: BaseException
+        try:
+            with ours(self.redactor):
+                response = call()
+        except anthropic.APIStatusError as error:
+            self._learn(error.response)
+            failure = self._unsimulated(error.response) or failure_of(error, self.base_url, self._client, self.redactor)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is told as an error of a call
+            failure = failure_of(error, self.base_url, self._client, self.redactor)
+        except BaseException as error:  # noqa: BLE001  # an interrupt, which is passed on
+            failure = error.with_traceback(None)
+            failure.__context__ = None
+        else:
+            self._learn(response)
+            return response
+        raise failure from None
+
+    def _learn(self, response: httpx2.Response) -> None:
+        """Get to know what the call was made with: tokens come and go, and a client may have been changed."""
+        self.redactor.learn(secrets_of(response.request))
+
     def _check_simulated(self, response: httpx2.Response) -> None:
+        failure = self._unsimulated(response)
+        if failure is not None:
+            response.close()
+            raise failure
+
+    def _unsimulated(self, response: httpx2.Response) -> RefusedError | None:
+        """Tell why an answer is none to take: a simulator's to a workspace of real ones, or the other way round."""
         found = response.headers.get(SIMULATOR_HEADER)
         if found == self.simulator:
-            return
-        response.close()
+            return None
         if found is not None:
-            raise RefusedError(
+            return RefusedError(
                 f"{self.base_url} is a batchnb simulator, but this workspace keeps "
                 + ("another simulator's answers" if self.simulator else "real answers")
                 + ". Simulated and real answers are never mixed: restart the kernel with ANTHROPIC_BASE_URL set "
@@ -350,20 +365,19 @@ class Api:
                 status=response.status_code,
                 type="simulated",
             )
-        raise RefusedError(
+        return RefusedError(
             f"{self.base_url} no longer answers as the batchnb simulator this workspace was made for. Run "
             "batchnb.simulate() again.",
             status=response.status_code,
             type="simulated",
         )
 
-    @staticmethod
-    def _decode(response: httpx2.Response, kind: type[_T]) -> _T:
+    def _decode(self, response: httpx2.Response, kind: type[_T]) -> _T:
         try:
-            return msgspec.json.decode(response.content, type=kind)
+            return msgspec.json.decode(self.redactor.json(response.content), type=kind)
         except msgspec.MsgspecError as error:
-            message = f"The server's answer is not what the API documents: {error}"
-            raise AmbiguousError(message, status=response.status_code) from error
+            message = f"The server's answer is not what the API documents: {self.redactor.text(str(error))}"
+        raise AmbiguousError(message, status=response.status_code)
 
 
 def _file_name(name: str) -> str:

@@ -1,0 +1,189 @@
+"""Credentials that a server, or what stands before it, writes into its answers: known, and taken out."""
+
+from __future__ import annotations
+
+import base64
+import re
+import string
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+import msgspec
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["HIDDEN", "Redactor", "secrets_in_header", "secrets_in_url", "secrets_of"]
+
+#: What stands in the place of a credential.
+HIDDEN = "[redacted]"
+
+#: Characters of a secret, in a row, that are taken for it: half a key is still half a key.
+RUN = 8
+
+#: Characters that a secret has at least; what is shorter stands in too many words.
+LEAST = 3
+
+#: Headers of a request that hold no secret; nor do those that begin with ``x-stainless-``.
+PLAIN_HEADERS = frozenset(
+    {"accept", "accept-encoding", "anthropic-beta", "anthropic-user-profile-id", "anthropic-version",
+     "anthropic-workspace-id", "connection", "content-encoding", "content-length", "content-type", "host",
+     "traceparent", "transfer-encoding", "user-agent"}
+)  # fmt: skip
+
+#: Headers whose values are secrets, however short.
+SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
+
+#: Parts of a query that are our own.
+PLAIN_QUERY = frozenset({"limit", "after_id", "before_id", "page", "beta"})
+
+#: What looks like a credential, known or not: keys and tokens, what follows the name of a scheme, user info of a URL.
+SHAPES = re.compile(
+    r"sk-ant-[\w-]{6,}|\beyJ[\w-]{8,}(?:\.[\w-]+)*"
+    r"|(?<=bearer )(?=[\w.~+/-]*\d)[\w.~+/-]{8,}=*|(?<=basic )(?=[\w.~+/-]*[\d=])[\w.~+/-]{8,}=*"
+    r"|(?<=://)[^/\s@]+(?=@)",
+    re.IGNORECASE,
+)
+
+#: One of these, in small letters, stands in whatever has such a shape; to look for them costs little.
+HINTS = ("sk-ant-", "eyj", "bearer ", "basic ", "@")
+
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+#: A piece this long lies within any `RUN`, wherever it begins, if it is looked for at every so many characters.
+_STEP = RUN // 2
+
+
+class Redactor:
+    """Knows secrets, and takes them out of texts: whole, in part, in capitals, backwards, or encoded.
+
+    A repr shows none of them.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._runs: set[str] = set()
+        self._pieces: set[str] = set()
+        self._words: re.Pattern[str] | None = None
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Know these secrets too."""
+        new = {secret for secret in secrets if len(secret) >= LEAST} - self._known
+        if not new:
+            return
+        self._known |= new
+        for form in {form.translate(_LOWER) for secret in new for form in _forms(secret)}:
+            self._runs |= {form[at : at + RUN] for at in range(len(form) - RUN + 1)}
+            self._pieces |= {form[at : at + _STEP] for at in range(len(form) - _STEP + 1)}
+        words = "|".join(re.escape(one) for one in sorted(self._known, key=len, reverse=True) if len(one) < RUN)
+        self._words = re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])", re.IGNORECASE) if words else None
+
+    def text(self, text: str) -> str:
+        """Return a text without secrets."""
+        low = text.translate(_LOWER)
+        # Nearly every text holds nothing, which a quarter of its pieces tell.
+        if not self._pieces.isdisjoint(low[at : at + _STEP] for at in range(0, len(low), _STEP)):
+            text = self._without_runs(text, low)
+        if self._words is not None:
+            text = self._words.sub(HIDDEN, text)
+        return SHAPES.sub(HIDDEN, text) if any(hint in low for hint in HINTS) else text
+
+    def _without_runs(self, text: str, low: str) -> str:
+        kept: list[str] = []
+        begin = end = 0  # of the text up to `end`, what is not in `kept` yet begins at `begin`
+        for at in range(len(low) - RUN + 1):
+            if low[at : at + RUN] not in self._runs:
+                continue
+            if at > end or not kept:
+                kept.append(text[max(begin, end) : at] + HIDDEN)
+            begin = end = at + RUN
+        return "".join(kept) + text[end:]
+
+    def value(self, value: Any) -> Any:
+        """Return what JSON holds without secrets in it, in whatever place: also in the names of an object."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(str(name)): self.value(part) for name, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(part) for part in value]
+        return value
+
+    def json(self, raw: bytes) -> bytes:
+        """Return JSON without secrets in it: the same bytes where it holds none.
+
+        What cannot be read as JSON is returned as it is: whoever reads it refuses it.
+        """
+        text = raw.decode("utf-8", "replace")
+        if self.text(text) == text:
+            return raw
+        try:
+            return msgspec.json.encode(self.value(msgspec.json.decode(raw)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return raw
+
+
+def secrets_of(request: httpx2.Request) -> set[str]:
+    """Return the secrets that a request carries: in its headers, in its address, and in the query of that."""
+    found = {secret for name, value in request.headers.multi_items() for secret in secrets_in_header(name, value)}
+    return found | set(secrets_in_url(str(request.url)))
+
+
+def secrets_in_header(name: str, value: str) -> Iterator[str]:
+    """Give the secrets in a header: its value, whatever its name, unless it is known to hold none."""
+    name = name.lower()
+    if name in PLAIN_HEADERS or name.startswith("x-stainless-"):
+        return
+    parts = [part for part in re.split(r"[\s;,]+", value) if part]
+    if name in SECRET_HEADERS and len(parts) > 1 and name != "cookie":
+        parts = parts[1:]  # the first is the name of the scheme
+    for part in parts:
+        _, _, rest = part.partition("=")
+        secret = rest if rest.strip("=") and name == "cookie" else part
+        if name in SECRET_HEADERS or len(secret) >= RUN:
+            yield secret
+            yield from _user_info(_decoded(secret)) if value.lower().startswith("basic ") else ()
+
+
+def secrets_in_url(url: str) -> Iterator[str]:
+    """Give the secrets in an address: its user info, and what its query says, unless that is known to be our own."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return
+    user_info, at, _ = parts.netloc.rpartition("@")
+    if at:
+        yield from _user_info(user_info)
+        yield from _user_info(unquote(user_info))
+    for name, value in parse_qsl(parts.query):
+        if name not in PLAIN_QUERY:
+            yield value
+
+
+def _user_info(text: str) -> Iterator[str]:
+    user, _, password = text.partition(":")
+    yield from (text, user, password)
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        return ""
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Give the ways to write a secret, apart from capitals."""
+    yield from (secret, secret[::-1], quote(secret, safe=""))
+    data = secret.encode("utf-8", "surrogatepass")
+    yield data.hex()
+    yield "".join(f"%{byte:02x}" for byte in data)
+    yield "".join(f"&#{ord(sign)};" for sign in secret)
+    yield "".join(f"&#x{ord(sign):x};" for sign in secret)
+    yield "".join(f"\\u{ord(sign):04x}" for sign in secret)
+    for before in range(3):  # where it stands in what is encoded decides how it looks
+        coded = base64.b64encode(b"\0" * before + data).decode().rstrip("=")
+        # The first characters hold a part of what stands before, and the last may one of what comes after.
+        coded = coded[(0, 2, 3)[before] : -1]
+        yield from (coded, coded.replace("+", "-").replace("/", "_"))

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchnb import answers
 from batchnb.details import Details
 from batchnb.errors import InputError
-from batchnb.exports import write_raw
-from batchnb.flatfiles import for_csv, for_parquet
+from batchnb.exports import form_of, write_raw, write_table
 from batchnb.folders import Folders
 from batchnb.frames import marked, with_columns
 from batchnb.inputs import Reader
 from batchnb.recipes import Recipe
+from batchnb.replacing import as_path
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     import pandas as pd
     import sqlalchemy
 
@@ -144,20 +146,29 @@ class Answered:
         labels = None if self._frame is None else self._frame.index
         return self._marked(answers.failed(self._answers(), self._record.recipe, labels))
 
-    def export(self, path: str | Path) -> Path:
-        """Write the results to a file, by its ending: ``.csv``, ``.parquet`` or ``.jsonl``. Touches no network.
+    def export(self, path: str | os.PathLike[str], *, safe: bool = False) -> Path:
+        """Write the results to a file, by its ending: ``.csv``, ``.tsv``, ``.parquet`` or ``.jsonl``.
+
+        Touches no network. ``.csv`` and ``.tsv`` may be compressed: ``.csv.gz``, ``.bz2``, ``.xz`` or ``.zip``. Lists
+        and dicts of the job's columns are JSON there, and in Parquet where that cannot hold them as they are. Simulated
+        results say so in every row.
 
         ``name.jsonl`` holds one line per answered request, in the API's own format. Beside it, ``name.requests.jsonl``
         holds what was asked, as the API takes it, by the same custom_ids, and ``name.recipe.json`` the recipe, which
         row of the frame is which custom_id, tokens, cost and prices. A file that was uploaded is named by its SHA-256,
-        ``batchnb:<media type>:<sha256>`` as a ``file_id``; the recipe has the id it got. Simulated results say so in
-        every row. Lists and dicts of the job's columns are JSON in CSV, and in Parquet where that cannot hold them as
-        they are.
+        ``batchnb:<media type>:<sha256>`` as a ``file_id``; the recipe has the id it got.
+
+        A file that is there is replaced when the new one is whole, and keeps its permissions: whatever goes wrong
+        before, it stays as it was. Of the three of ``name.jsonl``, which are all written first, it is replaced last.
 
         Parameters
         ----------
         path : path
-            The file; one that is there is replaced, and those beside it. Parquet needs ``pyarrow``.
+            The file; ``~`` is your own folder. A link stays: what it leads to is written. Parquet needs ``pyarrow``.
+        safe : bool
+            For ``.csv`` and ``.tsv`` that will be opened in a spreadsheet, which may run a text that begins with ``=``,
+            ``+``, ``-``, ``@``, a tab or a line break as a formula: put an apostrophe before such texts, also in the
+            names of columns and in the index. Numbers stay numbers.
 
         Returns
         -------
@@ -167,24 +178,21 @@ class Answered:
         Raises
         ------
         InputError
-            Another ending.
+            Another ending; a folder, or one that is missing; a file that may not be written to; a column that Parquet
+            cannot hold.
+        BatchnbError
+            The file could not be written, as where the disk is full; or ``pyarrow`` is missing.
         """
-        path = Path(path)
-        if path.suffix == ".jsonl":
+        path = as_path(path)
+        form = form_of(path)
+        if form.kind == ".jsonl":
             ledger, prices = self._workspace.ledger, self._workspace.prices
             write_raw(path, ledger, self._number, prices, simulated=self.simulated)
             return path
         frame, names = self.to_frame(), answers.names(self._record.recipe)
         if self.simulated:
             frame = with_columns(frame, {"simulated": True})
-        if path.suffix == ".csv":
-            for_csv(frame, names).to_csv(path, index=self._frame is None)
-        elif path.suffix == ".parquet":
-            for_parquet(frame, names).to_parquet(path)
-        else:
-            raise InputError(
-                f"export() writes .csv, .parquet or .jsonl, not {path.suffix or 'a file without ending'!r}."
-            )
+        write_table(path, form, frame, names, index=self._frame is None, safe=safe)
         return path
 
     def to_sql(

@@ -1,27 +1,135 @@
-"""A job as files that need no batchnb: the raw results, the requests they answer, and the recipe beside them.
+"""A job as files: tables, and raw results that need no batchnb, with the requests they answer and the recipe beside.
 
-Three files rather than one, since each line of the first must be what the API gives, and each of the second what it
-takes: whoever reads such files reads these, and the two meet by their custom_ids.
+The latter are three files rather than one, since each line of the first must be what the API gives, and each of the
+second what it takes: whoever reads such files reads these, and the two meet by their custom_ids.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import msgspec
 
 from batchnb.answers import custom_id_of, result_lines
+from batchnb.errors import BatchnbError, InputError
+from batchnb.flatfiles import for_csv, for_parquet, for_spreadsheets, unfit_for_parquet
 from batchnb.media import file_source, substituted
+from batchnb.replacing import replacing
 from batchnb.state import facts_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from batchnb.ledger import JobRecord, Ledger
     from batchnb.pricing import PriceTable
 
-__all__ = ["write_raw"]
+__all__ = ["Form", "form_of", "write_raw", "write_table"]
+
+#: What a file of text may be compressed with, by its last ending, as pandas does.
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zip": "zip"}
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+
+
+class Form(NamedTuple):
+    """How a file is to be written, as its endings say: ``.csv``, ``.tsv``, ``.parquet`` or ``.jsonl``."""
+
+    kind: str
+    compression: str | None = None
+
+
+def form_of(path: Path) -> Form:
+    """Tell how a file is to be written.
+
+    Raises
+    ------
+    InputError
+        Its ending says nothing that can be written.
+    """
+    named = path.with_name(path.name.lower())
+    last = named.suffix
+    if last in COMPRESSIONS and (inner := named.with_suffix("").suffix) in SEPARATORS:
+        return Form(inner, COMPRESSIONS[last])
+    if last in {*SEPARATORS, ".parquet", ".jsonl"}:
+        return Form(last)
+    if last == ".pq":
+        return Form(".parquet")
+    if last in {".xlsx", ".xls", ".xlsm", ".ods"}:
+        raise InputError(
+            f"export() writes no spreadsheets. job.export({path.with_suffix('.csv').name!r}, safe=True) writes a file "
+            "that they open; or frame = job.to_frame(), then frame.to_excel(...), for which times with a zone have to "
+            "become texts first: frame[column] = frame[column].astype(str). Nothing was written."
+        )
+    shown = "".join(path.suffixes[-2:]) or "a file without ending"
+    raise InputError(
+        f"export() writes .csv, .tsv (also with .gz, .bz2, .xz or .zip behind), .parquet or .jsonl, not {shown!r}. "
+        "Nothing was written."
+    )
+
+
+def write_table(
+    path: Path, form: Form, frame: pd.DataFrame, names: Collection[str], *, index: bool, safe: bool = False
+) -> None:
+    """Write a frame to a file of a table.
+
+    Parameters
+    ----------
+    path : Path
+        A file that is there is replaced when all is written.
+    form : Form
+        ``.csv``, ``.tsv`` or ``.parquet``.
+    frame : DataFrame
+        The job's.
+    names : collection of str
+        The job's columns in it.
+    index : bool
+        Whether to write the index; Parquet always has it.
+    safe : bool
+        Whether to put an apostrophe before what a spreadsheet would run; of text files only.
+
+    Raises
+    ------
+    InputError
+        A column cannot be written so, or the file may not be written to.
+    BatchnbError
+        The file cannot be written, or ``pyarrow`` is missing.
+    """
+    if form.kind == ".parquet":
+        _write_parquet(path, for_parquet(frame, names))
+        return
+    out = for_csv(frame, names)
+    if safe:
+        out = for_spreadsheets(out, index=index)
+    packed: dict[str, Any] | None = None
+    if form.compression is not None:
+        packed = {"method": form.compression}
+        if form.compression == "zip":
+            packed["archive_name"] = path.with_suffix("").name
+    with replacing(path) as (file,):
+        # Half characters, which no file of text can hold, become question marks.
+        out.to_csv(file, index=index, sep=SEPARATORS[form.kind], compression=packed, errors="replace")
+
+
+def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise BatchnbError("Parquet needs pyarrow: pip install pyarrow. Nothing was written.") from error
+    with replacing(path) as (file,):
+        try:
+            frame.to_parquet(file, engine="pyarrow")
+        except OSError:
+            raise
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            unfit = ", ".join(unfit_for_parquet(frame)) or "a column"
+            raise InputError(
+                f"{path.name} cannot be written: Parquet holds no column like {unfit} ({error}). Give them names of "
+                "their own and one kind of value each, such as frame[column].astype(str) before the job is submitted; "
+                "or export .csv. What was there is as it was."
+            ) from error
 
 
 def write_raw(path: Path, ledger: Ledger, number: int, prices: PriceTable, *, simulated: bool) -> None:
@@ -31,7 +139,7 @@ def write_raw(path: Path, ledger: Ledger, number: int, prices: PriceTable, *, si
     ----------
     path : Path
         ``name.jsonl``; the others are ``name.requests.jsonl`` and ``name.recipe.json``. Files that are there are
-        replaced.
+        replaced when all three are written whole: the requests, the recipe, and then the results.
     ledger, number
         Where the job is.
     prices : PriceTable
@@ -39,22 +147,30 @@ def write_raw(path: Path, ledger: Ledger, number: int, prices: PriceTable, *, si
     simulated : bool
         Whether the answers come from the simulator: then every line of the results says so.
     """
-    record = ledger.jobs.by_number(number)
     beside = {"requests": path.with_suffix(".requests.jsonl"), "recipe": path.with_suffix(".recipe.json")}
-    with path.open("wb") as file:
-        file.writelines(result_lines(ledger.rows.answers(number), record.recipe, simulated=simulated))
+    # The one that was asked for comes last: where that is new, the others are. Between, what is old in one and new in
+    # another still meets by its custom_ids.
+    with replacing(beside["requests"], beside["recipe"], path) as (requests, recipe, results):
+        _write_raw(results, requests, recipe, (path.name, beside["requests"].name), ledger, number, prices, simulated)
+
+
+def _write_raw(
+    results: BinaryIO, requests: BinaryIO, described: BinaryIO, named: tuple[str, str], ledger: Ledger, number: int,
+    prices: PriceTable, simulated: bool,
+) -> None:  # fmt: skip
+    record = ledger.jobs.by_number(number)
+    results.writelines(result_lines(ledger.rows.answers(number), record.recipe, simulated=simulated))
     names: dict[bytes, str] = {}
     rows = list(_rows(ledger, record, names))
     attached = ledger.files.of_job(number)
     ids = {one.sha256: one.server_id for one in attached if one.server_id is not None}
-    with beside["requests"].open("wb") as file:
-        file.writelines(_request_lines(ledger, number, names, ids))
+    requests.writelines(_request_lines(ledger, number, names, ids))
     recipe = _described(ledger, record, prices, simulated=simulated)
     if attached:
         recipe["attachments"] = [one._asdict() for one in attached]
-    files = {"results": path.name, "requests": beside["requests"].name}
+    files = {"results": named[0], "requests": named[1]}
     text = msgspec.json.encode(recipe | {"files": files, "rows": rows}, enc_hook=str)
-    beside["recipe"].write_bytes(msgspec.json.format(text, indent=2) + b"\n")
+    described.write(msgspec.json.format(text, indent=2) + b"\n")
 
 
 def _rows(ledger: Ledger, record: JobRecord, names: dict[bytes, str]) -> Iterator[dict[str, Any]]:

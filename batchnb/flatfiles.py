@@ -1,8 +1,10 @@
-"""Lists and dicts of a job's columns as files of tables can hold them. Pure."""
+"""Frames as files of tables can hold them: lists and dicts, labels, attrs, and what a spreadsheet would run. Pure."""
 
 from __future__ import annotations
 
 import json
+import numbers
+import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -10,7 +12,11 @@ import pandas as pd
 
 from batchnb.frames import copy_of, name_of
 
-__all__ = ["for_csv", "for_parquet"]
+__all__ = ["for_csv", "for_parquet", "for_spreadsheets", "unfit_for_parquet"]
+
+#: A text that a spreadsheet may take for a formula, also after what it leaves out; the last four signs are the wide
+#: ones of Asian keyboards. (owasp.org, "CSV Injection".)
+FORMULA = re.compile(r"[\s\x00\ufeff\u200b-\u200f\u2060]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
 
 def for_csv(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
@@ -22,9 +28,101 @@ def for_parquet(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     """Give the frame with those of the columns `names` as JSON that Parquet cannot hold as they are.
 
     It cannot where one place holds a number in one row and text in another, a whole number of more than 64 bits, or
-    an object without fields.
+    an object without fields. Of ``attrs``, what JSON has no form for becomes text; and labels of several kinds become
+    texts.
     """
-    return _with_json(frame, [one for one in _places(frame, names) if not _fits_arrow(frame.iloc[:, one])])
+    out = _with_json(frame, [one for one in _places(frame, names) if not _fits_arrow(frame.iloc[:, one])])
+    if frame.attrs:
+        out.attrs = _json_attrs(frame.attrs)
+    out.columns = _one_kind(out.columns)
+    return out
+
+
+def unfit_for_parquet(frame: pd.DataFrame) -> list[str]:
+    """Return the names of what Parquet cannot hold: columns, and ``the index``."""
+    import pyarrow as pa
+
+    found = [repr(label) for label in dict.fromkeys(frame.columns[frame.columns.duplicated()])]
+    parts = [(repr(label), pd.DataFrame({"x": frame.iloc[:, place]})) for place, label in enumerate(frame.columns)]
+    for name, part in [*parts, ("the index", frame.index.to_frame(index=False, name=_fresh_names(frame.index)))]:
+        try:
+            pa.Table.from_pandas(part, preserve_index=False)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            found.append(name)
+    return found
+
+
+def _fresh_names(index: pd.Index[Any]) -> Any:
+    return [f"x{level}" for level in range(index.nlevels)] if index.nlevels > 1 else "x"
+
+
+def _one_kind(labels: pd.Index[Any]) -> pd.Index[Any]:
+    """Give labels as they are, unless they are of several kinds, or such as Parquet does not know: then as texts."""
+    if isinstance(labels, pd.MultiIndex):
+        return pd.MultiIndex.from_arrays([_one_kind(labels.get_level_values(level)) for level in range(labels.nlevels)])
+    if isinstance(labels, pd.CategoricalIndex):
+        labels = pd.Index(list(labels), name=labels.name)
+    if not _is_of_objects(labels.dtype) or all(isinstance(label, str) for label in labels):
+        return labels
+    return pd.Index([str(label) for label in labels], name=labels.name, dtype=object)
+
+
+def _json_attrs(attrs: dict[Any, Any]) -> dict[Any, Any]:
+    """Give a frame's attrs as JSON can hold them: numbers of NumPy as numbers, anything else as its text."""
+
+    def plain(value: Any) -> Any:
+        return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 else str(value)
+
+    kept = {}
+    for key, value in attrs.items():
+        name = key if isinstance(key, str) else str(key)
+        try:
+            kept[name] = json.loads(json.dumps(value, default=plain))
+        except (TypeError, ValueError, RecursionError):  # keys that are no texts, and what holds itself
+            kept[name] = str(value)
+    return kept
+
+
+def for_spreadsheets(frame: pd.DataFrame, *, index: bool) -> pd.DataFrame:
+    """Give the frame with an apostrophe before each text that a spreadsheet might run as a formula: labels too.
+
+    Numbers, dates and durations stay what they are. A text that looks like a number is a text.
+
+    Parameters
+    ----------
+    index : bool
+        Whether the index is written too.
+    """
+    out = copy_of(frame)
+    for place, dtype in enumerate(frame.dtypes):
+        if _may_be_text(dtype):
+            cells = [None if cell is None else _harmless(cell) for cell in _cells(frame.iloc[:, place])]
+            out.isetitem(place, pd.array(cells, dtype=object))
+    out.columns = _harmless_labels(frame.columns)
+    if index:
+        out.index = _harmless_labels(frame.index)
+    return out
+
+
+def _may_be_text(dtype: Any) -> bool:
+    types = pd.api.types
+    return not (types.is_numeric_dtype(dtype) or types.is_datetime64_any_dtype(dtype) or dtype.kind == "m")
+
+
+def _harmless(cell: Any) -> Any:
+    if isinstance(cell, numbers.Number):
+        return cell
+    text = cell if isinstance(cell, str) else str(cell)
+    return f"'{text}" if FORMULA.match(text) else cell
+
+
+def _harmless_labels(labels: pd.Index[Any]) -> pd.Index[Any]:
+    names = [None if name is None else _harmless(name) for name in labels.names]
+    if isinstance(labels, pd.MultiIndex):
+        return pd.MultiIndex.from_tuples([tuple(map(_harmless, label)) for label in labels], names=names)
+    if not _may_be_text(labels.dtype):
+        return labels.rename(names[0])
+    return pd.Index([_harmless(label) for label in labels], name=names[0], dtype=object, tupleize_cols=False)
 
 
 def _places(frame: pd.DataFrame, names: Collection[str]) -> list[int]:

@@ -22,13 +22,14 @@ PACKAGE = Path(batchnb.__file__).parent
 LAYERS: list[set[str]] = [
     {"pacing", "snapshot", "units"},
     {"errors"},
-    {"folders", "media"},
+    {"disk", "folders", "media"},
     {
         "capabilities",
         "cells",
         "display",
         "outputs",
         "pricing",
+        "replacing",
         "requests",
         "sampling",
         "schedule",

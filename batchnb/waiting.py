@@ -1,9 +1,10 @@
 """Waiting for a job, without taking the notebook's buttons away.
 
 A cell that blocks also blocks the kernel's event loop, and with it every click. So a blocking wait on the kernel's
-main thread runs that loop from within the cell (with nest_asyncio), until the event is set. What is patched for this
-is one loop and one method, for as long as the wait lasts. And where the kernel keeps clicks behind the running cell
-(ipykernel 6 does), a wait handles them itself.
+main thread runs that loop from within the cell, round by round, until the event is set. What is patched for this is one
+method, for as long as the wait lasts. (nest_asyncio, which patches asyncio for good, is not enough: it prints that a
+context is already entered, and handles no click; but a kernel in which it was applied waits like any other.) And where
+the kernel keeps clicks behind the running cell (ipykernel 6 does), a wait handles them itself.
 """
 
 # ruff: noqa: SLF001 (asyncio has no public way to run a loop from within itself)
@@ -154,15 +155,15 @@ def _kernel_loop() -> asyncio.BaseEventLoop | None:
     return loop if isinstance(loop, asyncio.BaseEventLoop) else None
 
 
-def _nested_wait(loop: asyncio.BaseEventLoop, holds: Callable[[], bool], timeout: float | None) -> None:
+def _nested_wait(loop: Any, holds: Callable[[], bool], timeout: float | None) -> None:
+    """Run the loop from within the cell that it runs, one round at a time, until the wait is over."""
     task = loop.create_task(_until(holds, timeout))
     try:
-        loop.run_until_complete(task)
-    except RuntimeError:
-        # The kernel is told to stop: its loop is not to be held up by a wait.
-        if not task.done():
-            raise KeyboardInterrupt from None
-        raise
+        while not task.done():
+            loop._run_once()
+            if loop._stopping:  # the kernel is told to stop: its loop is not to be held up by a wait
+                raise KeyboardInterrupt
+        task.result()
     finally:
         task.cancel()
 
@@ -200,19 +201,14 @@ def _handle_clicks(kernel: Any) -> None:
 @contextmanager
 def _reentrant(loop: Any) -> Iterator[bool]:
     """Make one running loop reentrant within the block; yields whether that worked, and undoes everything after."""
-    cls = loop.__class__
-    ready = len(getattr(loop, "_ready", ()))
+    current = asyncio.current_task(loop)
     try:
-        import nest_asyncio
-
-        # nest_asyncio patches a loop's class: give this loop one of its own, so that no other loop is touched, and
-        # giving the old class back undoes it. (apply() would also replace asyncio's tasks and futures for good.)
-        loop.__class__ = type(cls.__name__, (cls,), {})
-        nest_asyncio._patch_loop(loop)
-        current = asyncio.current_task(loop)
+        ready = len(loop._ready)
+        reentrant = callable(loop._run_once) and isinstance(loop._stopping, bool)
         _set_current_task(loop, None)
-    except Exception:  # noqa: BLE001 (an asyncio or nest_asyncio of another make: the plain wait is always there)
-        loop.__class__ = cls
+    except AttributeError:  # an asyncio of another make: the plain wait is always there
+        reentrant = False
+    if not reentrant:
         yield False
         return
     try:
@@ -220,7 +216,6 @@ def _reentrant(loop: Any) -> Iterator[bool]:
             yield True
     finally:
         _set_current_task(loop, current)
-        loop.__class__ = cls
         # The iteration of the loop that started this cell counted its handles before; the wait has run some of them,
         # and popping more than are left would end the kernel.
         while len(loop._ready) < ready:

@@ -72,6 +72,21 @@ def test_two_clicks_on_cancel_end_a_wait_with_the_frame(running, button, how):
     assert running.value("set(frame['label_status']) <= {'canceled', 'succeeded'}") == "True"
 
 
+def test_a_click_ends_a_wait_also_where_the_notebook_has_patched_asyncio(tmp_path):
+    with kernel.running(tmp_path) as patched:
+        assert patched.run(f"import nest_asyncio\nnest_asyncio.apply()\n{SIMULATE}").reply["status"] == "ok"
+        assert patched.run(SUBMIT).reply["status"] == "ok"
+        button = patched.widget(_model_name="ButtonModel", description="Cancel")
+        cell = started(patched, "result")
+        patched.click(button)
+        patched.until_widget(button, description="Really cancel?")
+        patched.click(button)
+        ended = patched.end_of(cell)
+        assert ended.reply["status"] == "ok", ended.text
+        assert "already entered" not in ended.text
+        assert patched.value("job.status") == "'ended'"
+
+
 @pytest.mark.parametrize("how", WAITS)
 def test_an_interrupt_ends_the_wait_with_one_line_and_the_job_goes_on(running, button, how):
     ended = interrupted(running, how)

@@ -18,6 +18,9 @@ __all__ = ["Bar", "Bars", "bars_of", "cut", "encodable", "width"]
 #: A bar is not drawn wider than this, nor up to the edge: a window that gets narrower wraps what stands in it.
 MOST_COLUMNS = 100
 
+#: Whether escape sequences can be written: older consoles of Windows would show them, rather than leave a torn line.
+OBEYS_ANSI = os.name != "nt"
+
 
 class Bar(NamedTuple):
     """What a bar says.
@@ -70,7 +73,7 @@ class Bars:
 
     def _draw(self) -> None:
         columns = min(_columns(self._file) - 1, MOST_COLUMNS)
-        if columns < self._columns and self._lines:
+        if columns < self._columns and self._lines and OBEYS_ANSI:
             # tqdm would blank what is left of its longer last lines with spaces, which now wrap.
             self._file.write("\r\x1b[J")
             for line in self._lines:

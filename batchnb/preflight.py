@@ -68,7 +68,7 @@ def heard_by(listener: Callable[[str], object]) -> Iterator[None]:
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the user's own line, or tell whoever hears this thread; see `heard_by`."""
     listener = _listener.get()
-    if listener is None or _action(message, category) == "error":
+    if listener is None or _filter(message, category)[0] == "error":
         warnings.warn(message, category, stacklevel=stacklevel_of_user())
     else:
         listener(message)
@@ -89,21 +89,30 @@ def tell_files(reader: MediaReader | None) -> None:
         reader.tell(say)
 
 
-def _action(message: str, category: type[Warning]) -> str:
-    """Tell what the filters do with a warning; those for one module or line do not concern it."""
+def _filter(message: str, category: type[Warning]) -> tuple[str, type[Warning] | None]:
+    """Return what the filters do with a warning, and of which kind the filter is; those for one line do not count."""
     for action, pattern, kind, module, line in warnings.filters:
         fits = pattern is None or pattern.match(message)
         if fits and issubclass(category, kind) and module is None and line == 0:
-            return str(action)
-    return "default"
+            return str(action), kind
+    return "default", None
 
 
 def warn_of_change(
     ledger: Ledger, recipe: Recipe, frame: pd.DataFrame, digests: Sequence[bytes | None], unsent: Set[bytes]
 ) -> None:
-    """Warn where rows are about to be asked again because their recipe has changed. Touches no network."""
+    """Warn where rows are about to be asked again because their recipe has changed. Touches no network.
+
+    Many a notebook begins with ``warnings.filterwarnings("ignore")``, and does not mean what costs money: it is said in
+    a line of text there. Whoever ignores RecipeChangedWarning itself hears nothing.
+    """
     again = asked_again(ledger, frame, recipe, digests, unsent)
-    if again is not None:
+    if again is None:
+        return
+    action, kind = _filter(again, RecipeChangedWarning)
+    if action == "ignore" and kind is not RecipeChangedWarning:
+        say(again)
+    else:
         warn(again, RecipeChangedWarning)
 
 

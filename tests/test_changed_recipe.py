@@ -67,6 +67,17 @@ def test_what_is_refused_is_not_said_to_be_asked_again(bench: Bench):
             submit(bench, texts(2), "Repeat: {review}", max_cost=1e-9)
 
 
+@pytest.mark.parametrize("kind", [Warning, UserWarning, RecipeChangedWarning])
+def test_a_notebook_that_ignores_all_warnings_is_told_all_the_same(bench: Bench, capsys, kind):
+    asked(bench, texts(3))
+    capsys.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kind)
+        asked(bench, texts(3), "Repeat: {review}")
+    told = capsys.readouterr().err
+    assert ("batchnb: 3 of 3 rows were asked before" in told) is (kind is not RecipeChangedWarning)
+
+
 def test_the_line_that_submits_is_the_one_that_is_named(bench: Bench):
     frame = pd.DataFrame({"review": texts(2)})
     options: dict[str, Any] = {"workspace": bench.workspace, "progress": False}

@@ -89,7 +89,7 @@ def tell_files(reader: MediaReader | None) -> None:
         reader.tell(say)
 
 
-def _filter(message: str, category: type[Warning]) -> tuple[str, type[Warning] | None]:
+def _filter(message: str, category: type[Warning]) -> tuple[str, Any]:
     """Return what the filters do with a warning, and of which kind the filter is; those for one line do not count."""
     for action, pattern, kind, module, line in warnings.filters:
         fits = pattern is None or pattern.match(message)

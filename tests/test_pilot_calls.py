@@ -144,7 +144,7 @@ def test_an_answer_that_is_none_is_not_taken_for_one(workspace, simulator, monke
     def spoiled(method: str, path: str, **options: Any):
         response = real(method, path, **options)
         if path == "/v1/messages":
-            response._content = b"<html>"
+            response.content = b"<html>"
         return response
 
     monkeypatch.setattr(workspace.api, "_call", spoiled)

@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
-import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
 
-from batchnb.api.addresses import SIMULATOR_HEADER, plain_url
-from batchnb.api.clients import client_from, credentials_problem
-from batchnb.api.failures import failure_of
-from batchnb.api.logs import ours
-from batchnb.api.redaction import Redactor, secrets_of
-from batchnb.api.shapes import BatchInfo, FileInfo, FilePage, ModelPage, Page, TokenCount
+from batchnb.api.calling import BATCHES, MESSAGES, Answer, Caller
+from batchnb.api.shapes import ID, BatchInfo, FileInfo, FilePage, ModelPage, Page, TokenCount
 from batchnb.capabilities import ModelInfo
-from batchnb.errors import AmbiguousError, ApiError, RefusedError
+from batchnb.errors import AmbiguousError, ApiError, NotFoundError
 
 if TYPE_CHECKING:
     import anthropic
-    import httpx2
 
 __all__ = ["BATCHES", "Api"]
 
-BATCHES = "/v1/messages/batches"
 FILES = "/v1/files"
 
 #: What count_tokens takes and what decides whether a request is well formed; it refuses the other message fields.
 COUNT_TOKENS_FIELDS = frozenset({"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"})
 
-_T = typing.TypeVar("_T")
 
-
-class Api:
+class Api(Caller):
     """A connection to the API, made when first used.
 
     Parameters
@@ -49,36 +39,8 @@ class Api:
     """
 
     def __init__(self, client: anthropic.Anthropic | None = None, *, simulator: str | None = None) -> None:
-        self._given = client
-        self.simulator = simulator
+        super().__init__(client, simulator=simulator)
         self._models: dict[str, ModelInfo | None] = {}
-        #: Knows the credentials, and takes them out of what a server says.
-        self.redactor = Redactor()
-
-    @functools.cached_property
-    def _client(self) -> anthropic.Anthropic:
-        return client_from(self._given, self.redactor)
-
-    @functools.cached_property
-    def base_url(self) -> str:
-        """Where calls go, without user info, query and trailing slash."""
-        return plain_url(str(self._client.base_url))
-
-    def require_credentials(self) -> None:
-        """Raise CredentialsError, naming the way out, where there is no key, or none that can be sent.
-
-        Touches no network.
-        """
-        problem = credentials_problem(self._client, is_given=self._given is not None)
-        if problem is not None:
-            if self._given is None:
-                del self._client  # made anew from the environment once there is a key
-            raise problem
-
-    def close(self) -> None:
-        """Close the connections of a client made here; a client that was given is left open."""
-        if self._given is None and "_client" in self.__dict__:
-            self._client.close()
 
     # Batches
 
@@ -104,7 +66,7 @@ class Api:
 
     def retrieve_batch(self, batch_id: str) -> BatchInfo:
         """Ask the state of a batch."""
-        return self._decode(self._call("GET", f"{BATCHES}/{batch_id}"), BatchInfo)
+        return self._decode(self._call("GET", _path(batch_id)), BatchInfo)
 
     def list_batches(self, *, page_size: int = 100) -> Iterator[BatchInfo]:
         """Give the workspace's batches, newest first, page by page.
@@ -130,36 +92,24 @@ class Api:
 
     def cancel_batch(self, batch_id: str) -> BatchInfo:
         """Ask the server to cancel a batch; what is running may still succeed."""
-        return self._decode(self._call("POST", f"{BATCHES}/{batch_id}/cancel"), BatchInfo)
+        return self._decode(self._call("POST", _path(batch_id, "/cancel")), BatchInfo)
 
     def delete_batch(self, batch_id: str) -> None:
         """Delete an ended batch and its results from the server."""
-        self._call("DELETE", f"{BATCHES}/{batch_id}")
+        self._call("DELETE", _path(batch_id))
 
     @contextlib.contextmanager
     def results(self, batch_id: str) -> Iterator[Iterator[bytes]]:
         """Open the results of an ended batch as chunks of raw JSONL; errors while reading are AmbiguousError."""
-        response = self._call("GET", f"{BATCHES}/{batch_id}/results", stream=True)
+        response = self._call("GET", _path(batch_id, "/results"), stream=True)
         try:
             yield self._chunks(response)
         finally:
             response.close()
 
-    def _chunks(self, response: httpx2.Response) -> Iterator[bytes]:
-        import httpx2
-
-        chunks, broken = response.iter_bytes(), ""
-        while not broken:
-            try:
-                with ours(self.redactor):
-                    chunk = next(chunks, None)
-            except httpx2.HTTPError as error:
-                broken = type(error).__name__
-            else:
-                if chunk is None:
-                    return
-                yield chunk
-        raise AmbiguousError(f"The results broke off: {broken}")
+    @staticmethod
+    def _chunks(response: Answer) -> Iterator[bytes]:
+        yield from response.chunks
 
     # Files
 
@@ -173,10 +123,9 @@ class Api:
         AmbiguousError
             It may have: then it has the file once more than is needed.
         """
-        with path.open("rb") as file:
-            # As the SDK's own upload does it: the boundary is set by what encodes the form.
-            headers = {"content-type": "multipart/form-data"}
-            response = self._call("POST", FILES, file=(_file_name(name), file, media_type), headers=headers)
+        # As the SDK's own upload does it: the boundary is set by what encodes the form.
+        headers = {"content-type": "multipart/form-data"}
+        response = self._call("POST", FILES, file=(_file_name(name), path, media_type), headers=headers)
         return self._decode(response, FileInfo)
 
     def list_files(self, *, page_size: int = 1000) -> Iterator[FileInfo]:
@@ -221,7 +170,7 @@ class Api:
             The request may have been answered, and paid for: Messages has no way to ask.
         """
         headers = {"content-type": "application/json"} | ({"anthropic-beta": ",".join(betas)} if betas else {})
-        response = self._call("POST", "/v1/messages", content=body, headers=headers)
+        response = self._call("POST", MESSAGES, content=body, headers=headers)
         self._decode(response, dict[str, Any])
         return bytes(response.content)
 
@@ -284,100 +233,18 @@ class Api:
             return ()
         return tuple(model.id for model in page.data)
 
-    # The one place that calls
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        content: bytes | None = None,
-        file: tuple[str, BinaryIO, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        query: Mapping[str, object] | None = None,
-        timeout: float | None = None,
-        stream: bool = False,
-    ) -> httpx2.Response:
-        import anthropic
-        import httpx2
+def _path(batch_id: str, part: str = "") -> str:
+    """Give the address of a batch, or of a part of it.
 
-        self.require_credentials()
-        options: dict[str, Any] = {"max_retries": 0, "follow_redirects": False, "headers": dict(headers or {})}
-        if query:
-            options["params"] = dict(query)
-        if timeout is not None:
-            options["timeout"] = timeout
-        arguments: dict[str, Any] = {"cast_to": httpx2.Response, "options": options}
-        if stream:
-            # A raw httpx2.Response is returned before the stream class is used; the SDK only asks that there be one.
-            arguments |= {"stream": True, "stream_cls": anthropic.Stream[bytes]}
-        if content is not None:
-            arguments["content"] = content
-        if file is not None:
-            arguments |= {"files": [("file", file)], "body": {}}
-        verb: Any = {"GET": self._client.get, "POST": self._client.post, "DELETE": self._client.delete}[method]
-        response = self._answer(lambda: verb(path, **arguments))
-        self._check_simulated(response)
-        return response
-
-    def _answer(self, call: Callable[[], httpx2.Response]) -> httpx2.Response:
-        """Make a call; what it raises is ours, and what the frames of the SDK hold, keys among it, stays behind."""
-        import anthropic
-
-        failure: BaseException
-        try:
-            with ours(self.redactor):
-                response = call()
-        except anthropic.APIStatusError as error:
-            self._learn(error.response)
-            failure = self._unsimulated(error.response) or failure_of(error, self.base_url, self._client, self.redactor)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is told as an error of a call
-            failure = failure_of(error, self.base_url, self._client, self.redactor)
-        except BaseException as error:  # noqa: BLE001  # an interrupt, which is passed on
-            failure = error.with_traceback(None)
-            failure.__context__ = None
-        else:
-            self._learn(response)
-            return response
-        raise failure from None
-
-    def _learn(self, response: httpx2.Response) -> None:
-        """Get to know what the call was made with: tokens come and go, and a client may have been changed."""
-        self.redactor.learn(secrets_of(response.request))
-
-    def _check_simulated(self, response: httpx2.Response) -> None:
-        failure = self._unsimulated(response)
-        if failure is not None:
-            response.close()
-            raise failure
-
-    def _unsimulated(self, response: httpx2.Response) -> RefusedError | None:
-        """Tell why an answer is none to take: a simulator's to a workspace of real ones, or the other way round."""
-        found = response.headers.get(SIMULATOR_HEADER)
-        if found == self.simulator:
-            return None
-        if found is not None:
-            return RefusedError(
-                f"{self.base_url} is a batchnb simulator, but this workspace keeps "
-                + ("another simulator's answers" if self.simulator else "real answers")
-                + ". Simulated and real answers are never mixed: restart the kernel with ANTHROPIC_BASE_URL set "
-                "before batchnb is first used, or give the workspace that address from the start.",
-                status=response.status_code,
-                type="simulated",
-            )
-        return RefusedError(
-            f"{self.base_url} no longer answers as the batchnb simulator this workspace was made for. Run "
-            "batchnb.simulate() again.",
-            status=response.status_code,
-            type="simulated",
-        )
-
-    def _decode(self, response: httpx2.Response, kind: type[_T]) -> _T:
-        try:
-            return msgspec.json.decode(self.redactor.json(response.content), type=kind)
-        except msgspec.MsgspecError as error:
-            message = f"The server's answer is not what the API documents: {self.redactor.text(str(error))}"
-        raise AmbiguousError(message, status=response.status_code)
+    Raises
+    ------
+    NotFoundError
+        It is no id: as part of an address it would ask for something else.
+    """
+    if re.fullmatch(ID, batch_id) is None:
+        raise NotFoundError(f"{batch_id[:80]!r} is no id of a batch.", type="not_found_error")
+    return f"{BATCHES}/{batch_id}{part}"
 
 
 def _file_name(name: str) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from batchnb.api.bodies import json_in
 from batchnb.api.insides import proxy_of, variables_of_proxies
 from batchnb.api.redaction import Redactor
 from batchnb.errors import (
@@ -25,11 +28,15 @@ from batchnb.errors import (
 if TYPE_CHECKING:
     import anthropic
 
-__all__ = ["failure_of", "said"]
+__all__ = ["failure_of", "from_status", "said", "seconds_in"]
 
-#: Statuses after which nothing was made by a create (platform.claude.com documentation, "Errors"). 408 and every
-#: other 5xx leave it open.
-REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 407, 409, 410, 413, 415, 422, 429, 529})
+#: Statuses of refusals after which it is open all the same whether a create was acted on: the server waited no longer,
+#: asks to be called again, or (some proxies) was called no longer. Every other 4xx, and 529, made nothing
+#: (platform.claude.com documentation, "Errors"); every other 5xx leaves it open.
+OPEN = frozenset({408, 425, 499})
+
+#: Seconds that a server may ask to wait at most; more is looked at again after that.
+MOST_SECONDS = 3600.0
 
 #: Characters of a server's message, and of what it calls an error, that are kept.
 MOST_SAID, MOST_NAMED = 1_000, 100
@@ -52,8 +59,8 @@ def failure_of(error: Exception, base_url: str, client: anthropic.Anthropic, red
     import anthropic
     import httpx2
 
-    if isinstance(error, anthropic.APIStatusError):
-        return _from_status(error, redactor)
+    if isinstance(error, BatchnbError):
+        return error
     if isinstance(error, anthropic.APIConnectionError):
         return _from_connection(error, base_url, client)
     if isinstance(error, anthropic.APIError | httpx2.HTTPError):  # such as an error's body that breaks off
@@ -71,18 +78,19 @@ def said(text: str, redactor: Redactor, most: int = MOST_SAID) -> str:
     return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 
-def _from_status(error: anthropic.APIStatusError, redactor: Redactor) -> ApiError:
-    """Read an answer that is an error."""
-    status = error.status_code
-    told = _error_in(error.body)
-    message = str(told.get("message") or _first_line(error.response.text) or f"HTTP {status}")
+def from_status(status: int, headers: Mapping[str, str], body: bytes, redactor: Redactor) -> ApiError:
+    """Read an answer that is an error, whatever its body is."""
+    told = _error_in(json_in(body))
+    message = told.get("message")
+    if not isinstance(message, str) or not message.strip():
+        message = _first_line(body.decode("utf-8", "replace")) or f"HTTP {status}"
     if 300 <= status < 400:
         message = f"The address redirects elsewhere (HTTP {status}), where your key must not follow; set the final one"
-    retry_after = _seconds(error.response.headers.get("retry-after"))
+    retry_after = seconds_in(headers.get("retry-after"), headers.get("date"))
     kind: type[ApiError] = AmbiguousError
     if status == 404:
         kind = NotFoundError
-    elif status in REFUSALS or 300 <= status < 400:
+    elif (300 <= status < 500 and status not in OPEN) or status == 529:
         kind = RefusedError
     # A spend limit comes as a rate_limit_error, but does not pass by waiting: its code says what it is.
     details = told.get("details")
@@ -92,7 +100,7 @@ def _from_status(error: anthropic.APIStatusError, redactor: Redactor) -> ApiErro
     found = code if telling else told.get("type")
     if status == 407:  # said by what stands before the server, to which nothing was passed on
         found, message = "proxy", f"A proxy asks for a user name and a password (407). {_credentials_of_a_proxy()}"
-    named = None if found is None else said(str(found), redactor, MOST_NAMED)
+    named = said(found, redactor, MOST_NAMED) if isinstance(found, str) else None
     return kind(said(message, redactor), status=status, type=named, retry_after=retry_after)
 
 
@@ -106,11 +114,27 @@ def _first_line(text: str) -> str:
     return text.strip().partition("\n")[0][:20_000]
 
 
-def _seconds(header: str | None) -> float | None:
-    try:
-        return None if header is None else max(0.0, float(header))
-    except ValueError:  # an HTTP date is allowed there too; the caller's own pace serves as well
+def seconds_in(header: str | None, date: str | None = None) -> float | None:
+    """Read a ``retry-after``: seconds, or the time of day, told by the server's own clock; None of any other.
+
+    Parameters
+    ----------
+    header : str or None
+        That header.
+    date : str or None
+        When the answer was given, as its header of that name says.
+    """
+    if header is None:
         return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(header)
+            seconds = (moment - parsedate_to_datetime(date or "")).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return None if math.isnan(seconds) else min(max(0.0, seconds), MOST_SECONDS)
 
 
 # Calls without an answer

@@ -9,7 +9,12 @@ import msgspec
 
 from batchnb.capabilities import ModelInfo
 
-__all__ = ["BatchInfo", "FileInfo", "FilePage", "ModelPage", "Page", "TokenCount"]
+__all__ = ["ID", "BatchInfo", "FileInfo", "FilePage", "ModelPage", "Page", "TokenCount"]
+
+#: The form of the server's ids: they become part of addresses. (``\\A``: a plain ``$`` allows a newline after it.)
+ID = r"\A[a-zA-Z0-9_-]{1,200}\Z"
+
+_Id = Annotated[str, msgspec.Meta(pattern=ID)]
 
 #: A count beyond this is none (documented: 100,000 requests in a batch).
 MOST_COUNTED = 1_000_000_000
@@ -18,13 +23,18 @@ MOST_COUNTED = 1_000_000_000
 class BatchInfo(msgspec.Struct, frozen=True):
     """What batchnb reads of a MessageBatch; ``results_url`` is left unread on purpose."""
 
-    id: Annotated[str, msgspec.Meta(min_length=1)]
-    processing_status: str = "in_progress"
+    id: _Id
+    told_status: Any = msgspec.field(default=None, name="processing_status")
     reported: Any = msgspec.field(default=None, name="request_counts")
     created_at: datetime | None = None
     expires_at: datetime | None = None
     ended_at: datetime | None = None
     archived_at: datetime | None = None
+
+    @property
+    def processing_status(self) -> str:
+        """How it stands; "in_progress" where the server does not say so in a word."""
+        return self.told_status if isinstance(self.told_status, str) else "in_progress"
 
     @property
     def request_counts(self) -> dict[str, int]:
@@ -42,10 +52,10 @@ class BatchInfo(msgspec.Struct, frozen=True):
 class FileInfo(msgspec.Struct, frozen=True):
     """What batchnb reads of a file's metadata."""
 
-    id: Annotated[str, msgspec.Meta(min_length=1)]
-    filename: str = ""
-    mime_type: str = ""
-    size_bytes: int = 0
+    id: _Id
+    filename: Any = ""
+    mime_type: Any = ""
+    size_bytes: Any = 0
     created_at: datetime | None = None
     expires_at: datetime | None = None
 
@@ -62,7 +72,7 @@ class Page(msgspec.Struct, frozen=True):
 
     data: list[BatchInfo]
     has_more: bool = False
-    last_id: str | None = None
+    last_id: _Id | None = None
 
 
 class ModelPage(msgspec.Struct, frozen=True):
@@ -74,4 +84,4 @@ class ModelPage(msgspec.Struct, frozen=True):
 class TokenCount(msgspec.Struct, frozen=True):
     """What count_tokens answers."""
 
-    input_tokens: int
+    input_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_COUNTED)]

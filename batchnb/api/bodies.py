@@ -1,0 +1,88 @@
+"""The bodies of answers: decoded in small steps, whatever their encoding makes of them, and read as JSON."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from batchnb.errors import AmbiguousError
+
+__all__ = ["ENCODINGS", "MARK", "UNREADABLE", "decoded", "first_bytes", "json_in"]
+
+#: What the server is asked for: other encodings would have to be decoded by what may make gigabytes of a kilobyte.
+ENCODINGS = "gzip"
+
+#: What reading JSON may raise, be it nested a thousand deep.
+UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
+
+#: Bytes that are decoded at once, at most.
+STEP = 1_000_000
+
+#: What some write before JSON, and JSON has not.
+MARK = b"\xef\xbb\xbf"
+
+
+def decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """Decode a body.
+
+    Parameters
+    ----------
+    chunks : iterable of bytes
+        The body as it came.
+    encoding : str
+        What ``content-encoding`` says; empty where it says nothing.
+
+    Raises
+    ------
+    AmbiguousError
+        The encoding is none that was asked for, or is broken, or ends early.
+    """
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        yield from chunks
+    elif name in ("gzip", "x-gzip"):
+        try:
+            yield from _inflated(chunks)
+        except zlib.error as error:
+            raise AmbiguousError(f"The answer's {name} encoding is broken ({error}).") from error
+    else:
+        raise AmbiguousError(f"The answer is encoded as {name[:40]!r}, which was not asked for.")
+
+
+def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    decoder = zlib.decompressobj(31)  # 31: with gzip's header
+    for chunk in chunks:
+        rest, more = chunk, True
+        while more:
+            if decoder.eof:  # another follows
+                decoder = zlib.decompressobj(31)
+            piece = decoder.decompress(rest, STEP)
+            if piece:
+                yield piece
+            rest = decoder.unused_data or decoder.unconsumed_tail
+            more = bool(rest) or len(piece) == STEP  # more may be to come of what was taken
+    if not decoder.eof:
+        raise zlib.error("it ends early")
+
+
+def first_bytes(chunks: Iterable[bytes], most: int) -> bytes:
+    """Read a body, no further than its first `most` bytes."""
+    found: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        found.append(chunk[: most - size])
+        size += len(found[-1])
+        if size >= most:
+            break
+    return b"".join(found)
+
+
+def json_in(body: bytes) -> Any:
+    """Read JSON; None where the body is something else."""
+    try:
+        return msgspec.json.decode(body.removeprefix(MARK))
+    except UNREADABLE:
+        return None

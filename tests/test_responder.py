@@ -166,6 +166,14 @@ def tool_called(prompt: str, **more: Any) -> str | None:
     return called[0] if called else None
 
 
+@pytest.mark.parametrize("kind", ["integer", "number"])
+@pytest.mark.parametrize("name", ["count", "price", "rating from 1 to " + "9" * 400])
+def test_a_number_of_more_digits_than_one_can_have_is_none(kind: str, name: str) -> None:
+    schema = {"type": "object", "properties": {name: {"type": kind}}, "required": [name], "additionalProperties": False}
+    for text in ("1" * 400, f"It costs ${'1' * 400}.", f"{'1' * 400} USD", f"-{'9' * 320}.5"):
+        assert abs(value(text, schema)[name]) < 1e15
+
+
 def test_a_tool_that_is_not_forced_is_used_where_the_words_call_for_it() -> None:
     for choice in (None, {"type": "auto"}):
         assert tool_called("How will the weather be in Oslo?", tool_choice=choice) == "get_weather"

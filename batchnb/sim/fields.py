@@ -31,7 +31,7 @@ _THING = re.compile(rf"\b(?:(?i:this|these|my|the|our|an?)|\d+) (?!{_UNITS})([a-
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]*\w")
 _PHONE = re.compile(r"(?<![\w-])(?:\+\d|0|\()[\d ()/-]{6,}\d")
 _LINK = re.compile(r"https?://[^\s<>\"]*\w")
-_SUM = r"(?<![\d,.])(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?)"
+_SUM = r"(?<![\d,.])(\d{1,3}(?:,\d{3}){1,4}(?:\.\d+)?|\d{1,15}(?:[.,]\d+)?)(?!\d)"
 _MONEY = re.compile(rf"[$€£¥₩]\s?{_SUM}|{_SUM}\s?(?:[$€£¥₩]|EUR\b|USD\b|GBP\b|dollars?\b|euros?\b|pounds?\b|원|元)")
 _THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
 #: Openings of a sentence that look like a name.

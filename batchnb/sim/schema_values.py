@@ -23,8 +23,10 @@ _EXTRACT_CHARS = 120
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
-_RANGE = re.compile(r"(-?\d+(?:\.\d+)?)\s*(?:-|–|to|and|~|and up to|through|out of)\s*(-?\d+(?:\.\d+)?)")
+# With more digits it is an id, and may be more than a float holds.
+_NUMBER = re.compile(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?![\w.])")
+_BOUND = r"(-?\d{1,15}(?:\.\d{1,15})?)"
+_RANGE = re.compile(rf"{_BOUND}\s*(?:-|–|to|and|~|and up to|through|out of)\s*{_BOUND}")
 _RATING = re.compile(r"rating|stars?\b|score|sentiment|polarity|satisfaction|stars|점수|별점|评分|星", re.IGNORECASE)
 _POLARITY = re.compile(r"sentiment|polarity|valence", re.IGNORECASE)
 _CERTAINTY = re.compile(r"confidence|probab|certainty|likelihood", re.IGNORECASE)

@@ -14,6 +14,7 @@ import msgspec
 from batchnb.pricing import MOST_TOKENS
 
 __all__ = [
+    "OVERSIZED",
     "UNREADABLE",
     "CallBlock",
     "Error",
@@ -33,6 +34,9 @@ __all__ = [
 
 #: What msgspec raises for a line that was cut or is no result.
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+#: The result that is kept of a line which is too long to be; it counts as paid, which it may be.
+OVERSIZED = b'{"type":"oversized"}'
 
 _R = TypeVar("_R")
 

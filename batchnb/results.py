@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from batchnb.errors import AmbiguousError
 from batchnb.forms import (
+    OVERSIZED,
     UNREADABLE,
     Error,
     Said,
@@ -27,6 +27,7 @@ from batchnb.forms import (
     result_of,
     said_in,
 )
+from batchnb.linewise import LONGEST, lines
 from batchnb.pricing import Usage
 from batchnb.requests import digest_in, digests_in
 from batchnb.schemas import MisfitError, Reply, ToolCall
@@ -121,46 +122,6 @@ class Alike:
         fields = zip(self.digests, self.input_tokens, self.output_tokens, self.results, strict=True)
         for digest, said, replied, raw in fields:
             yield Answer(digest, "succeeded", None, self.model, self.geo, said, replied, 0, 0, 0, raw)
-
-
-def lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Cut a stream of bytes into lines, whatever the chunks: gives those that came together, one chunk's after another.
-
-    Blank lines and CRLF are accepted.
-
-    Whole lines are given even when the stream breaks later. What an unframed body ends with in silence, too: where it
-    ends within a line, it broke off, and says nothing of the rows it did not come to.
-
-    Raises
-    ------
-    AmbiguousError
-        The stream ended within a line.
-    """
-    rest = b""
-    for chunk in chunks:
-        first, newline, remainder = chunk.partition(b"\n")
-        if not newline:
-            rest += chunk
-            continue
-        whole = [rest + first, *remainder.split(b"\n")]
-        rest = whole.pop()
-        yield list(filter(None, map(bytes.strip, whole)))
-    rest = rest.strip()
-    if rest and not _is_whole(rest):
-        raise AmbiguousError("The results broke off within a line.")
-    if rest:
-        yield [rest]
-
-
-def _is_whole(line: bytes) -> bool:
-    """Tell whether a last line without a newline is one: JSON that is cut is none."""
-    try:
-        msgspec.json.decode(line)
-    except RecursionError:  # too deep to be told
-        return True
-    except UNREADABLE:
-        return False
-    return True
 
 
 def read_lines(lines: Iterable[bytes], replies: Mapping[bytes, Reply]) -> tuple[Alike, list[Answer]]:
@@ -305,6 +266,8 @@ def _judge(raw: bytes, result: Said, reply: Reply) -> tuple[str, str | None, Any
         return "errored", error.type, None, f"{error.type}: {error.message}" if error.message else error.type
     if result.type in ("canceled", "expired", "missing"):
         return result.type, result.type, None, WORDS[result.type]
+    if raw == OVERSIZED:
+        return "invalid", "oversized", None, f"its result is larger than {LONGEST // 1_000_000} MB, and was not kept"
     if result.type == "succeeded":
         return "invalid", "unreadable", None, "the result is not of the form the API documents; export() keeps it"
     return "errored", "unknown_result", None, f"the server gave a result of unknown type {result.type[:40]!r}"

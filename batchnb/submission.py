@@ -32,6 +32,9 @@ __all__ = ["Reading", "Sent", "Submission"]
 #: Answers recorded in one transaction, and their bytes, at most.
 CHUNK, CHUNK_BYTES = 2_500, 4_000_000
 
+#: Lines that the results of a batch hold at most, and as many more for each request; beyond that they do not end.
+LINES, LINES_EACH = 10_000, 10
+
 #: Seconds after which to look again whether another process has uploaded a file.
 OTHERS_PAUSE = 2.0
 
@@ -253,16 +256,20 @@ class Submission:
         """Write the lines of a batch's results, some at a time; tell why it broke off."""
         broken = None
         lines: list[bytes] = []
-        size = 0
+        size, left = 0, LINES + LINES_EACH * batch.requests
         with self.api.results(_server_id(batch)) as chunks:
             try:
                 for some in results.lines(chunks):
                     lines += some
                     size += sum(map(len, some))
+                    left -= len(some)
                     if len(lines) >= CHUNK or size >= CHUNK_BYTES:
                         write(lines)
                         lines, size = [], 0
                         self._rest()
+                    if left < 0:
+                        broken = "The results do not end: they hold many more lines than the batch has requests."
+                        break
             except AmbiguousError as error:
                 broken = str(error)
         if lines:

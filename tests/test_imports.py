@@ -38,6 +38,7 @@ LAYERS: list[set[str]] = [
         "waiting",
     },
     {"api", "arrays", "delivery", "forms", "params", "pricelist", "projection", "templates", "tokens", "details"},
+    {"linewise"},
     {"results"},
     {"budget", "caching", "costing"},
     {"columns", "conversations", "ledger"},
@@ -65,7 +66,8 @@ LAYERS: list[set[str]] = [
 PURE = {"errors", "units", "media", "snapshot", "arrays", "budget", "caching", "cells", "costing", "delivery",
         "outputs", "pricing", "requests", "sampling", "schedule", "schemas", "params", "results", "templates",
         "tokens", "frames", "recipes", "changes", "flatfiles", "sqlvalues", "display.draft", "thinking", "columns",
-        "conversations", "capabilities", "examples", "details", "projection", "plaintext", "forms"}  # fmt: skip
+        "conversations", "capabilities", "examples", "details", "projection", "plaintext", "forms",
+        "linewise"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

@@ -64,9 +64,7 @@ def failure_of(error: Exception, base_url: str, client: anthropic.Anthropic, red
     if isinstance(error, anthropic.APIConnectionError):
         return _from_connection(error, base_url, client)
     if isinstance(error, anthropic.APIError | httpx2.HTTPError):  # such as an error's body that breaks off
-        return AmbiguousError(
-            f"The answer from {base_url} could not be read ({type(error).__name__}).", type="no_answer"
-        )
+        return AmbiguousError(f"The answer from {base_url} broke off ({type(error).__name__}).", type="no_answer")
     if isinstance(error, anthropic.AnthropicError):  # credentials that could not be resolved or exchanged
         return CredentialsError(f"{said(str(error), redactor)} {NOT_SENT}")
     return AmbiguousError(f"The call to {base_url} failed ({type(error).__name__}).", type="no_answer")

@@ -76,7 +76,7 @@ class _Asked:
     @property
     def rule(self) -> str:
         """Which failed answers may be asked again: see ``ledger.jobs.RELEASES``."""
-        return "new" if self.known is None else "rerun"
+        return "run" if self.known is None else self.known.rule
 
     @property
     def first(self) -> int | None:
@@ -142,12 +142,12 @@ def record_job(
         asking=recipe.asking() if recipe.replicate.startswith("#") else None,
         delivery=delivery,
     )
+    ledger.files.release(asked.missed)
     try:
         recorded = ledger.jobs.create(job, asked.again(), time.time())
     except ForgottenError:  # another process has deleted a job in the meantime
         recorded = ledger.jobs.create(job, asked.again(whole=True), time.time())
     ledger.jobs.release(recorded.number, asked.rule)
-    ledger.files.release(asked.missed)
     return recorded
 
 

@@ -15,15 +15,25 @@ from batchnb.requests import custom_id
 
 if TYPE_CHECKING:
     import pandas as pd
+    from machine_process import Process
     from machine_server import Server
 
 #: Every row, with what became of it.
-ROWS = """
+COLUMNS = """
     SELECT k.id AS job, k.number, k.state, j.position, r.digest, a.outcome, b.state AS batch_state,
            b.state IS 'lost' AS lost
+"""
+FROM = """
     FROM jobs AS k JOIN job_rows AS j ON j.job = k.number LEFT JOIN requests AS r ON r.id = j.request
     LEFT JOIN answers AS a ON a.request = r.id LEFT JOIN batches AS b ON b.id = r.batch
 """
+ROWS = COLUMNS + FROM
+
+#: Jobs with what they ask: what has no answer and is not being canceled, and what has failed.
+REST = f"""
+    SELECT k.id, r.digest {FROM} WHERE r.id IS NOT NULL AND a.request IS NULL
+    AND NOT (b.cancel_asked IS 1 AND b.state <> 'lost')"""
+FAILED = f"SELECT k.id, r.digest {FROM} WHERE a.outcome NOT IN ('succeeded', 'invalid')"
 
 #: What there must be none of: why, and the query that finds it.
 NEVER = {
@@ -53,7 +63,11 @@ NEVER = {
     "what nobody wants waits to be sent": """
         SELECT id FROM requests WHERE batch IS NULL AND id NOT IN (SELECT request FROM answers)
         AND id NOT IN (SELECT j.request FROM jobs AS k JOIN job_rows AS j ON j.job = k.number
-                       WHERE k.state = 'open' AND j.request IS NOT NULL)""",
+                       WHERE k.state = 'open' AND j.request IS NOT NULL AND (NOT k.canceled
+                       OR EXISTS (SELECT 1 FROM wanted AS w WHERE w.job = k.number AND w.request = j.request)))""",
+    "a job wants again what it never asked, or was not canceled": """
+        SELECT job, request FROM wanted AS w WHERE job NOT IN (SELECT number FROM jobs WHERE canceled)
+        OR NOT EXISTS (SELECT 1 FROM job_rows AS j WHERE j.job = w.job AND j.request = w.request)""",
     "an ended job has a row that waits, and no open job answers it": """
         SELECT k.id, j.position FROM jobs AS k JOIN job_rows AS j ON j.job = k.number
         JOIN requests AS r ON r.id = j.request LEFT JOIN batches AS b ON b.id = r.batch
@@ -106,7 +120,7 @@ class Checks:
         self._db = db
         self._server = server
         self._paid: dict[bytes, tuple[str, bytes]] = {}
-        self._canceled: set[str] = set()
+        self._unwanted: set[tuple[str, bytes]] = set()  # jobs that were canceled, and what they ask
         self._dropped: set[bytes] = set()
         self.texts: dict[str, Sequence[str | None]] = {}
 
@@ -142,13 +156,13 @@ class Checks:
         return [made.id for made in self._server.batches.values() if not made.ours or made.id in known]
 
     def is_wanted(self, digest: bytes) -> bool:
-        """Tell whether a job that nobody has canceled asks a question."""
+        """Tell whether an open job asks a question that it was not canceled with, or that was asked again since."""
         asking = self._all(
             "SELECT k.id FROM requests AS r JOIN job_rows AS j ON j.request = r.id JOIN jobs AS k ON k.number = j.job"
             " WHERE r.digest = ? AND k.state = 'open'",
             digest,
         )
-        return any(job not in self._canceled for (job,) in asking)
+        return any((job, digest) not in self._unwanted for (job,) in asking)
 
     # What people do changes what may be asked
 
@@ -163,15 +177,20 @@ class Checks:
             yield
         finally:
             if was_open and self._state(job) != "open":
-                self._canceled.add(job)
+                self._unwanted |= {
+                    (job, digest) for digest in self._digests(f"SELECT digest FROM ({ROWS}) WHERE job = ?", job)
+                }
 
     @contextlib.contextmanager
-    def reopening(self) -> Iterator[None]:
-        """Note which canceled jobs go on again by something a person does."""
+    def running(self, process: Process) -> Iterator[None]:
+        """A cell runs: its job wants again what is still to be answered, but for what is being canceled."""
+        rest, failed = set(self._all(REST)), set(self._all(FAILED))
+        process.created = None
         try:
             yield
         finally:
-            self._canceled -= {job for job in self._canceled if self._state(job) in (None, "open")}
+            again = rest | {(job, digest) for job, digest in failed if digest in self._unanswered()}
+            self._unwanted -= {(job, digest) for job, digest in again if job == process.created}
 
     @contextlib.contextmanager
     def retrying(self, job: str, *, everything: bool) -> Iterator[None]:
@@ -183,9 +202,10 @@ class Checks:
             job, everything,
         )  # fmt: skip
         try:
-            with self.reopening():
-                yield
+            yield
         finally:
+            if not self._all("SELECT 1 FROM jobs WHERE id = ? AND canceled", job):  # unless its process died before
+                self._unwanted = {(one, digest) for one, digest in self._unwanted if one != job}
             for digest in failed & self._unanswered():
                 for asking in self._server.asked[digest]:
                     asking.retried |= asking.fate != "processing"
@@ -196,15 +216,17 @@ class Checks:
     def resolving(self, job: str, decision: str) -> Iterator[None]:
         query = f"SELECT digest FROM ({ROWS}) WHERE lost"
         before = self._digests(query)  # a batch is given up as a whole, with other jobs' rows
+        mine = self._digests(f"{query} AND job = ?", job)
         try:
-            with self.reopening():
-                yield
+            yield
             assert not self._digests(f"{query} AND job = ?", job), "rows wait for a decision that was taken"
         finally:
             for digest in before - self._digests(query):
                 if decision == "drop":
                     self._dropped.add(digest)
                     continue
+                if digest in mine:
+                    self._unwanted.discard((job, digest))
                 for asking in self._server.asked[digest]:
                     asking.excused = True
 
@@ -222,6 +244,8 @@ class Checks:
             gone = before - self._digests("SELECT digest FROM requests")
             assert gone in (alone, set()), "deleting a job took what another has, or left what none has"
             assert had_ended or self._state(job) is not None, "a job that had not ended was deleted"
+            if self._state(job) is None:
+                self._unwanted = {(one, digest) for one, digest in self._unwanted if one != job}
             for digest in gone:
                 self._paid.pop(digest, None)
                 self._dropped.discard(digest)
@@ -290,7 +314,7 @@ class Checks:
         """A job that has just ended has no row that waits, but for a decision; canceled, none that it could answer."""
         for job, _, _, position, digest, outcome, batch, _ in self._all(f"{ROWS} WHERE k.number = ?", number):
             if digest is not None and outcome is None and batch != "lost":
-                left = job in self._canceled and batch is None  # to another job, that is still to send it
+                left = (job, digest) in self._unwanted and batch is None  # to another job, that is still to send it
                 assert left, f"{job} ended, but its row {position} waits ({batch})"
 
     def check_frame(self, job: str, frame: pd.DataFrame, counts: Mapping[str, int]) -> None:

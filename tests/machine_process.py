@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from machine_server import Caller, Clock, ModelApi, Server
 
 from batchnb import Job, Workspace
-from batchnb.ledger import Ledger
+from batchnb.ledger import JobRecord, Ledger, NewJob, Rows
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
 
@@ -52,6 +52,9 @@ class Process(Caller):
         self.workspace = Workspace(home=home, model="claude-haiku-4-5")
         self.workspace.__dict__["_found_scope"] = (SCOPE, None)
         self.workspace._parts.update(api=self.api, ledger=self.ledger, watcher=self.watcher)
+        self.created: str | None = None  # the job that its last cell recorded, or found
+        self._create = self.ledger.jobs.create
+        self.ledger.jobs.create = self._create_and_tell  # type: ignore[method-assign]
         self._fuse: int | None = None
         self._transaction = self.ledger._store.transaction
         self.ledger._store.transaction = self._burning  # type: ignore[method-assign]
@@ -60,6 +63,11 @@ class Process(Caller):
         """Run the cell that asks about these texts."""
         frame = pd.DataFrame({"text": pd.array(list(texts), dtype="object")})
         return frame.batch.submit("text", workspace=self.workspace, progress=False, **options)
+
+    def _create_and_tell(self, job: NewJob, rows: Iterable[Rows], now: float) -> JobRecord:
+        record = self._create(job, rows, now)
+        self.created = job.id
+        return record
 
     def watch_endings(self, check: Callable[[int], None]) -> None:
         """Have `check` called with each job that has just been found to have ended."""

@@ -412,8 +412,8 @@ BY_ITSELF = {("errored", error) for error in RETRYABLE_ERRORS} | {("expired", "e
 UNPAID = {failure for failure in FAILURES if failure[0] not in ("succeeded", "invalid")}
 RELEASED = {
     "auto": BY_ITSELF,
-    "rerun": set(),
-    "new": set(),
+    "canceled": set(),
+    "run": set(),
     "retry": UNPAID - {("errored", "invalid_request_error")},
     "all": UNPAID,
 }
@@ -481,8 +481,9 @@ def test_a_batch_takes_the_same_be_it_looked_at_as_a_whole_or_row_by_row(ledger,
 
 @pytest.mark.parametrize(
     ("error", "rules"),
-    [("authentication_error", {"rerun", "new", "retry", "all"}), ("billing_error", {"rerun", "new", "retry", "all"}),
-     ("invalid_request_error", {"all"}), ("rate_limit_error", {"auto", "rerun", "new", "retry", "all"})],
+    [("authentication_error", {"canceled", "run", "retry", "all"}),
+     ("billing_error", {"canceled", "run", "retry", "all"}),
+     ("invalid_request_error", {"all"}), ("rate_limit_error", {"auto", "canceled", "run", "retry", "all"})],
 )  # fmt: skip
 def test_what_no_batch_ever_held_is_asked_again_by_running_the_cell_again(ledger, error, rules):
     for number, rule in enumerate(RELEASES):
@@ -491,7 +492,7 @@ def test_what_no_batch_ever_held_is_asked_again_by_running_the_cell_again(ledger
         batch = claim(ledger, job)
         ledger.batches.refuse(batch.id, error_type=error, message="No.")
         assert ledger.tallies.of_job(job).outcomes == {"errored": 1}
-        assert list(ledger.jobs.unsent([digest_of(text)])) == ([digest_of(text)] if "rerun" in rules else [])
+        assert list(ledger.jobs.unsent([digest_of(text)])) == ([digest_of(text)] if "run" in rules else [])
         assert ledger.jobs.release(job, rule) == (rule in rules)
         assert results_of(ledger, job) == [None if rule in rules else refused_result(error, "No.")]
 
@@ -521,10 +522,10 @@ def test_a_job_that_had_ended_before_another_sent_its_rows_decides_about_them_to
     ledger.batches.cancel(first)
     ledger.jobs.settle(first, 2.0)
     second = create(ledger, "a", id="job_2")
-    ledger.jobs.release(second, "new")
+    ledger.jobs.release(second, "run")
     lost(ledger, second)
     assert ledger.batches.resolve(first, send=send_again) == 1
-    assert ledger.jobs.by_number(first).state == "open"
+    assert ledger.jobs.by_number(first).state == ("open" if send_again else "canceling")  # it wants nothing more
     assert ledger.tallies.of_job(first).outcomes == ({"pending": 1} if send_again else {"missing": 1})
 
 

@@ -143,7 +143,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
             self.cells.append(cell)
         options = dict(cell.options)
         self.server.retries = max(self.server.retries, options["retries"])
-        with self.as_process(who) as process, self.checks.reopening():
+        with self.as_process(who) as process, self.checks.running(process):
             job = process.submit(cell.texts, **options)
             self.checks.texts[job.id] = cell.texts
 

@@ -14,22 +14,13 @@ from batchnb.ledger.claims import Fits, Wish, taken
 from batchnb.ledger.outcomes import asked, write_answers
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
-from batchnb.ledger.terms import ATTACHED, LIVE, UNPAID_ANSWER, held
+from batchnb.ledger.terms import ATTACHED, LIVE, UNPAID_ANSWER, held, wants
+from batchnb.ledger.wants import cancel, cancel_unsent, go_on, want
 from batchnb.results import Alike, Answer, refused_result
 from batchnb.schemas import Reply, reply_from_spec
 from batchnb.snapshot import COUNTS
 
 __all__ = ["BatchRecord", "Batches", "Held"]
-
-#: Answer what waits to be sent, and only canceled jobs wanted.
-_CANCEL_UNSENT = f"""
-    {UNPAID_ANSWER} SELECT id, NULL, 'canceled', 'canceled', CAST('{{"type":"canceled"}}' AS BLOB) FROM requests
-    WHERE batch IS NULL AND id NOT IN (SELECT request FROM answers)
-    AND id IN (SELECT o.request FROM jobs AS k CROSS JOIN job_requests AS o ON o.job = k.number
-               WHERE k.state = 'canceling')
-    AND id NOT IN (SELECT o.request FROM jobs AS k CROSS JOIN job_requests AS o ON o.job = k.number
-                   WHERE k.state = 'open')
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +262,7 @@ class Batches:
             if done.rowcount != 1:
                 return False
             db.execute("UPDATE requests SET batch = NULL WHERE batch = ?", (number,))
-            self._cancel_unsent()
+            cancel_unsent(db)
             return True
 
     def refuse(self, number: int, *, error_type: str, message: str) -> None:
@@ -305,12 +296,14 @@ class Batches:
             " AND id IN (SELECT batch FROM job_batches WHERE job = ?)"
         )
         with self._store.transaction(durable=True) as db:
-            # Whoever has rows in them waits again, also another job that had ended.
-            db.execute(
-                f"UPDATE jobs SET state = 'open', ended_at = NULL WHERE state = 'ended' AND number IN"
-                f" (SELECT job FROM job_batches WHERE batch IN ({lost}))",
-                (job,),
-            )
+            # Whoever has rows in them waits again, also another job that had ended, but for one that was canceled.
+            go_on(
+                db,
+                f"state = 'ended' AND number IN (SELECT job FROM job_batches WHERE batch IN ({lost}))"
+                " AND (number = ? OR NOT canceled OR EXISTS (SELECT 1 FROM wanted AS w JOIN requests AS r"
+                f" ON r.id = w.request WHERE w.job = number AND r.batch IN ({lost})))",
+                job, job, job,
+            )  # fmt: skip
             found = db.execute(
                 # One that has brought answers had ended.
                 "UPDATE batches SET state = CASE WHEN server_id IS NULL THEN 'uncertain' WHEN EXISTS (SELECT 1 FROM"
@@ -420,17 +413,19 @@ class Batches:
                 else:
                     self.collected(batch.id)
             if lost:
-                db.execute("UPDATE jobs SET state = 'open', ended_at = NULL WHERE number = ?", (job,))
+                go_on(db, "number = ?", job)
             return sum(batch.requests for batch in lost)
 
     def _send_again(self, number: int, job: int) -> None:
         """Give back what a lost batch has not answered of a job's; another job's rows wait for its own decision."""
         with self._store.transaction(durable=True) as db:
-            db.execute(
-                "UPDATE requests SET batch = NULL WHERE batch = ? AND id NOT IN (SELECT request FROM answers)"
+            again = db.execute(
+                "SELECT id FROM requests WHERE batch = ? AND id NOT IN (SELECT request FROM answers)"
                 " AND id IN (SELECT request FROM job_requests WHERE job = ?)",
                 (number, job),
-            )
+            ).fetchall()
+            want(db, job, again)
+            db.executemany("UPDATE requests SET batch = NULL WHERE id = ?", again)
             if self.unanswered(number) == 0:
                 # What was read of it before it was lost is final now.
                 db.execute(
@@ -452,8 +447,8 @@ class Batches:
     def cancel(self, job: int) -> None:
         """Cancel a job: nothing more of it is sent, and batches that no other open job needs are to be canceled."""
         with self._store.transaction(durable=True) as db:
-            db.execute("UPDATE jobs SET state = 'canceling' WHERE number = ? AND state = 'open'", (job,))
-            self._cancel_unsent()
+            cancel(db, job)
+            cancel_unsent(db)
             mine = db.execute(
                 "SELECT b.id FROM job_batches JOIN batches AS b ON b.id = batch WHERE job = ?"
                 " AND b.state IN ('submitting', 'uncertain', 'in_progress')",
@@ -461,14 +456,8 @@ class Batches:
             ).fetchall()
             open_too = (
                 "SELECT 1 FROM job_batches JOIN jobs AS k ON k.number = job AND k.state = 'open'"
-                f" WHERE batch = :batch AND EXISTS (SELECT 1 {held(job='k.number')})"
+                f" WHERE batch = :batch AND EXISTS (SELECT 1 {held(job='k.number')} AND {wants('r.id')})"
             )
             for (batch,) in mine:
                 if db.execute(open_too, {"batch": batch}).fetchone() is None:
                     db.execute("UPDATE batches SET cancel_asked = 1 WHERE id = ?", (batch,))
-
-    def _cancel_unsent(self) -> None:
-        """Answer what waits to be sent, and only canceled jobs wanted."""
-        with self._store.transaction(durable=True) as db:
-            if db.execute("SELECT 1 FROM jobs WHERE state = 'canceling' LIMIT 1").fetchone() is not None:
-                db.execute(_CANCEL_UNSENT)

@@ -19,7 +19,8 @@ from batchnb.ledger.foreign import Foreign
 from batchnb.ledger.questions import Rows, following, write_rows
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
-from batchnb.ledger.terms import ATTACHED, LINK, LIVE, UNSENT, held
+from batchnb.ledger.terms import ATTACHED, LINK, LIVE, UNSENT, WAITING, held, wants
+from batchnb.ledger.wants import forget_answered, go_on, want, want_everything, want_rest
 from batchnb.requests import Envelope
 from batchnb.results import RETRYABLE_ERRORS
 
@@ -33,11 +34,13 @@ _NEVER_TAKEN = "a.outcome = 'errored' AND a.batch IS NULL AND a.error <> 'invali
 #: Which failed answers may be asked again, by who asks.
 RELEASES = {
     # By itself: what passes, as long as the job has retries left.
-    "auto": f"(a.outcome = 'expired' OR a.outcome = 'errored' AND a.error IN ({_RETRYABLE})) AND r.attempts < :retries",
-    # By running the cell again: what no batch ever held (a bad key, no credit) and was not the request's own fault.
-    "rerun": _NEVER_TAKEN,
-    # By another job: also what was canceled before any batch held it. A canceled job itself stays so until retry().
-    "new": f"{_NEVER_TAKEN} OR a.outcome = 'canceled' AND a.batch IS NULL",
+    "auto": f"(a.outcome = 'expired' OR a.outcome = 'errored' AND a.error IN ({_RETRYABLE})) AND r.attempts < :retries"
+    f" AND {wants('r.id')}",
+    # By running the cell of a canceled job again, which stays so until retry(): what no batch ever held (a bad key, no
+    # credit) and was not the request's own fault.
+    "canceled": _NEVER_TAKEN,
+    # By running any other: also what another job was canceled with before any batch held it.
+    "run": f"{_NEVER_TAKEN} OR a.outcome = 'canceled' AND a.batch IS NULL",
     # By retry(): everything unpaid that may turn out otherwise.
     "retry": "a.outcome IN ('errored', 'expired', 'canceled', 'missing') AND a.error <> 'invalid_request_error'",
     # By retry(all=True).
@@ -81,6 +84,12 @@ class JobRecord:
     created_at: float
     ended_at: float | None
     note: str | None
+    canceled: int = 0
+
+    @property
+    def rule(self) -> str:
+        """Which failed answers may be asked again by running its cell: see ``RELEASES``."""
+        return "canceled" if self.canceled else "run"
 
 
 class Jobs:
@@ -119,7 +128,7 @@ class Jobs:
     def _select(self, clause: str, *values: object) -> Iterator[JobRecord]:
         columns = (
             "number, id, name, state, recipe, delivery, rows, reused, batch_size, max_bytes, retries, created_at,"
-            " ended_at, note"
+            " ended_at, note, canceled"
         )
         with self._store.read() as db:
             found = db.execute(f"SELECT {columns} FROM jobs {clause}", values).fetchall()
@@ -139,7 +148,7 @@ class Jobs:
         """
         if job is not None and self._has_all(job.number):
             return
-        again = RELEASES["new" if job is None else "rerun"]
+        again = RELEASES["run" if job is None else job.rule]
         is_asked = f"""
             CASE WHEN r.batch IS NULL
                  THEN EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id AND NOT ({again}))
@@ -166,7 +175,7 @@ class Jobs:
     def _has_all(self, number: int) -> bool:
         """Tell whether all that a job asks is asked, and nothing failed: then there is no need to look at each row."""
         with self._store.read() as db:
-            waits = db.execute(f"SELECT 1 {UNSENT} LIMIT 1", {"job": number}).fetchone() is not None
+            waits = db.execute(f"SELECT 1 {WAITING} LIMIT 1", {"job": number}).fetchone() is not None
         return not waits and not self._tallies.has_failed(number)
 
     def for_column(self, column: str, into: str, most: int = 10) -> list[JobRecord]:
@@ -183,7 +192,7 @@ class Jobs:
         """Record a job, its rows, and the questions nobody has asked yet, in one durable transaction.
 
         A job of the same id is given back, with its name, batch size, retries and delivery as they are now: two
-        kernels running one cell share it.
+        kernels running one cell share it. If it was canceled, it wants again what is still to be answered.
         """
         with self._store.transaction(durable=True) as db:
             found = self.find(job.id)
@@ -193,6 +202,8 @@ class Jobs:
                     "UPDATE jobs SET name = ?, batch_size = ?, retries = ?, delivery = ? WHERE number = ?",
                     (job.name, job.batch_size, job.retries, delivery, found.number),
                 )
+                if found.canceled:
+                    want_rest(db, found.number)
                 return self.by_number(found.number)
             number = db.execute(
                 "INSERT INTO jobs (id, name, state, recipe, rows, reused, batch_size, max_bytes, retries, created_at,"
@@ -237,12 +248,12 @@ class Jobs:
     def settle(self, number: int, now: float, *, held_back: str | None = None) -> bool:
         """End a job that has no row left to wait for; tell whether it has ended.
 
-        A canceled job does not wait for what is not sent yet: only another open job still wants that. Nor does one
-        whose rows are `held_back` by its ``max_cost``, given as it was when that was found out.
+        It does not wait for what is not sent yet where only another job wants that; nor where its rows are `held_back`
+        by its ``max_cost``, given as it was when that was found out.
         Rows of a lost batch stay ``pending`` but are not waited for: they need a decision.
         """
         unsent = f"""
-            SELECT 1 FROM jobs WHERE number = :job AND state <> 'canceling'
+            SELECT 1 FROM jobs WHERE number = :job
             AND (:held_back IS NULL OR json_extract(delivery, '$.max_cost') IS NOT :held_back)
             AND EXISTS (SELECT 1 {UNSENT})
         """
@@ -269,46 +280,51 @@ class Jobs:
                 "UPDATE jobs SET state = 'ended', ended_at = ? WHERE number = ? AND state <> 'ended'", (now, number)
             )
             if ended.rowcount:
+                forget_answered(db, number)
                 self._tallies.keep_all(number)
             return True
 
     def reopen(self, number: int) -> None:
         """Have an ended job go on: rows it shares with another job were let go to be asked again, and still wait."""
         with self._store.transaction(durable=True) as db:
-            db.execute(
-                "UPDATE jobs SET state = 'open', ended_at = NULL WHERE number = ? AND state = 'ended'", (number,)
-            )
+            go_on(db, "number = ? AND state = 'ended'", number)
 
     def release(self, number: int, rule: str) -> int:
         """Let failed requests of a job be sent again, and count them.
 
         Parameters
         ----------
-        rule : {"auto", "rerun", "new", "retry", "all"}
-            Which, see ``RELEASES``. Paid answers are never among them.
+        rule : {"auto", "canceled", "run", "retry", "all"}
+            Which, see ``RELEASES``. Paid answers are never among them. By the last two, what a canceled job no longer
+            wanted is sent again, too, and counts.
         """
-        if not self._tallies.has_failed(number):  # as mostly: then there is no need to look at each row
-            return 0
+        of_all = rule in ("retry", "all")
+        if not (self._tallies.has_failed(number) or (of_all and self.by_number(number).canceled)):
+            return 0  # as mostly: then there is no need to look at each row
         with self._store.transaction(durable=True) as db:
             chosen = self._releasable(db, number, rule)
+            unwanted = want_everything(db, number) if of_all else 0
             if chosen:
+                want(db, number, chosen)
                 db.executemany("DELETE FROM answers WHERE request = ?", chosen)
                 # Only what is asked again by itself uses up the job's retries.
                 attempts = "attempts + 1" if rule == "auto" else "attempts"
                 db.executemany(f"UPDATE requests SET batch = NULL, attempts = {attempts} WHERE id = ?", chosen)
+            if chosen or unwanted:
                 db.execute(
                     "UPDATE jobs SET state = 'open', ended_at = NULL, note = NULL WHERE number = ?",
                     (number,),
                 )
-            return len(chosen)
+            return len(chosen) + unwanted
 
     def _releasable(self, db: sqlite3.Connection, number: int, rule: str) -> list[tuple[int]]:
         values = {"job": number, "retries": self.by_number(number).retries}
         return db.execute(
-            "SELECT DISTINCT r.id FROM job_requests AS j JOIN requests AS r ON r.id = j.request"
+            "SELECT DISTINCT r.id FROM jobs AS k CROSS JOIN job_requests AS j ON j.job = k.number"
+            " JOIN requests AS r ON r.id = j.request"
             " JOIN answers AS a ON a.request = r.id LEFT JOIN batches AS b ON b.id = a.batch"
             # While a batch's results are still being read, its answers are not final.
-            " WHERE j.job = :job AND (b.id IS NULL OR b.state = 'collected')"
+            " WHERE k.number = :job AND (b.id IS NULL OR b.state = 'collected')"
             f" AND b.owner IS NOT '{ATTACHED}' AND ({RELEASES[rule]})",
             values if rule == "auto" else {"job": number},
         ).fetchall()

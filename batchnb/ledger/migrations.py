@@ -283,4 +283,19 @@ STEPS: tuple[str, ...] = (
         UPDATE job_batches SET tally = NULL WHERE batch IN (old.batch, new.batch) AND tally IS NOT NULL;
     END;
     """,
+    """
+    -- canceled: 1  it was canceled, and wants nothing sent but what is named in wanted
+    ALTER TABLE jobs ADD COLUMN canceled INTEGER NOT NULL DEFAULT 0;
+    -- Of one that had ended it was not kept: what was answered so stays so until retry(), whichever job it was.
+    UPDATE jobs SET canceled = 1 WHERE state = 'canceling' OR state = 'ended' AND EXISTS (
+        SELECT 1 FROM job_runs AS u CROSS JOIN answers AS a ON a.request BETWEEN u.request AND u.request + u.length - 1
+        WHERE u.job = number AND a.outcome = 'canceled');
+
+    -- What is asked again of jobs that were canceled.
+    CREATE TABLE wanted (
+        job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
+        request INTEGER NOT NULL,
+        PRIMARY KEY (job, request)
+    ) WITHOUT ROWID;
+    """,
 )

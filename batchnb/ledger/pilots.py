@@ -19,6 +19,7 @@ from batchnb.ledger.owners import Owner
 from batchnb.ledger.questions import FEW, Row, in_parts
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import POSITION, UNSENT
+from batchnb.ledger.wants import cancel
 from batchnb.results import Answer, answer_of
 from batchnb.schemas import reply_from_spec
 
@@ -67,7 +68,7 @@ class Pilots:
                 for batch in self._batches.of_job(record.number):
                     if batch.standard and batch.state == "submitting":
                         self.look_after(batch.id, batch.owner)
-                self._jobs.release(record.number, "new")
+                self._jobs.release(record.number, "run")
                 claims += self._claim(record.number, now)
                 self._carried.update(claims)  # before it is committed: nobody may find them abandoned
                 if claims:  # also of a pilot that was stopped before its end
@@ -159,9 +160,11 @@ class Pilots:
                 self.lost(number, "The call for this row was interrupted.")
                 return
             # The pilot ends without it: what only it wanted must not be sent as a batch that nobody asked for.
-            db.execute(
-                "UPDATE jobs SET state = 'canceling' WHERE state = 'open' AND json_extract(recipe, '$.pilot')"
+            pilots = db.execute(
+                "SELECT number FROM jobs WHERE state = 'open' AND json_extract(recipe, '$.pilot')"
                 " AND number IN (SELECT job FROM job_batches WHERE batch = ?)",
                 (number,),
-            )
+            ).fetchall()
+            for (pilot,) in pilots:
+                cancel(db, pilot)
             self._batches.let_go(number, state="submitting")

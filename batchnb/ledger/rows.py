@@ -151,8 +151,8 @@ class RowReader:
         """Count the requests of a job that wait to be put into a batch."""
         free = f"FROM job_runs AS u CROSS JOIN requests AS r INDEXED BY requests_batch ON r.batch IS NULL AND {RUN}"
         with self._store.read() as db:
-            repeats = db.execute("SELECT repeats FROM jobs WHERE number = ?", (number,)).fetchone() or (0,)
-            if repeats[0]:
+            particular = db.execute("SELECT repeats OR canceled FROM jobs WHERE number = ?", (number,)).fetchone()
+            if particular and particular[0]:
                 counted = f"SELECT COUNT(DISTINCT r.id) {UNSENT}"
             else:  # so many are counted sooner than looked at
                 counted = f"SELECT (SELECT COUNT(*) {free} WHERE u.job = :job) - (SELECT COUNT(*) {WITHOUT_BATCH})"

@@ -16,9 +16,11 @@ __all__ = [
     "RUN",
     "UNPAID_ANSWER",
     "UNSENT",
+    "WAITING",
     "WITHOUT_BATCH",
     "held",
     "unsent",
+    "wants",
 ]
 
 #: States in which a batch may still bring answers, or may turn out to.
@@ -35,15 +37,32 @@ RUN = "r.id BETWEEN u.request AND u.request + u.length - 1"
 POSITION = "u.position + r.id - u.request"
 
 
-def unsent(joined: str = "") -> str:
-    """Give the FROM and WHERE of a job's (:job) requests (r) that wait to be put into a batch, in their order.
+def wants(request: str) -> str:
+    """Return what is true where a job (k) wants a request of its own to be sent; see :mod:`batchnb.ledger.wants`."""
+    return f"(NOT k.canceled OR EXISTS (SELECT 1 FROM wanted AS w WHERE w.job = k.number AND w.request = {request}))"
 
-    A request that several rows ask comes several times. `joined` adds tables.
-    """
+
+def _waiting(joined: str = "") -> str:
     return f"""
         FROM job_runs AS u CROSS JOIN requests AS r INDEXED BY requests_batch ON r.batch IS NULL AND {RUN} {joined}
         WHERE u.job = :job AND NOT EXISTS (SELECT 1 FROM answers AS a INDEXED BY answers_without_batch
                                            WHERE a.batch IS NULL AND a.request = r.id)
+    """
+
+
+#: A job's (:job) requests (r) that wait to be put into a batch, whoever wants them.
+WAITING = _waiting()
+
+
+def unsent(joined: str = "") -> str:
+    """Give the FROM and WHERE of a job's (:job) requests (r) that it wants put into a batch, in their order.
+
+    A request that several rows ask comes several times. `joined` adds tables.
+    """
+    # Whether the job was canceled is asked once, not for each request.
+    return f"""
+        {_waiting(joined)} AND (NOT (SELECT canceled FROM jobs WHERE number = :job)
+            OR EXISTS (SELECT 1 FROM wanted AS w WHERE w.job = :job AND w.request = r.id))
     """
 
 

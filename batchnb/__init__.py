@@ -163,7 +163,8 @@ def prune(
     """Remove jobs that ended long ago from the ledger, with the answers that no other job has, and give back the space.
 
     Kept are jobs that are open, that were ended less long ago, and that have rows without an answer. To ask again what
-    was removed is to buy it again: `export` first what is still needed. Nothing on the server is touched.
+    was removed is to buy it again: `export` first what is still needed. Nothing on the server is touched; where this
+    process has not heard from it yet, it is asked for the time, so that a wrong clock makes nothing old.
 
     Parameters
     ----------
@@ -183,6 +184,8 @@ def prune(
     ------
     InputError
         That is no age.
+    BatchnbError
+        By this machine's clock everything would go, and the server could not be asked for the time.
     """
     from batchnb.pruning import prune as pruned
 

@@ -258,5 +258,6 @@ def readiness(sendings: Iterable[Sending], now: float) -> Literal["warm", "cold"
         return "warm"
     if running:
         first = min(one.intended_at for one in running)
-        return "warm" if now - first >= PATIENCE else first + PATIENCE
+        # One that is yet to come: the clock was set back, and would have to come there again.
+        return "warm" if not 0 <= now - first < PATIENCE else first + PATIENCE
     return "warm" if sum(one.requests <= FEW for one in over) >= MOST_FIRST else "cold"

@@ -15,6 +15,7 @@ from batchnb import results
 from batchnb.api import Api, BatchInfo
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError, RefusedError
 from batchnb.ledger import ForeignBatch, Ledger
+from batchnb.reach import PAGE, read_back
 from batchnb.requests import digest_in
 from batchnb.schedule import backoff, poll_interval
 from batchnb.schemas import TextReply
@@ -140,7 +141,7 @@ def recover(api: Api, ledger: Ledger, *, max_poll: float, timeout: float | None)
 def _pass(api: Api, ledger: Ledger) -> Iterator[Recovered]:
     """Search what has ended and was not searched before; what is in progress is given too, unread."""
     try:
-        for info in _patiently(lambda: list(_recent(api, time.time()))):
+        for info in _patiently(lambda: _recent(api)):
             if ledger.foreign.has_read(info.id) or info.archived_at is not None:
                 continue
             if info.processing_status == "ended":
@@ -151,11 +152,17 @@ def _pass(api: Api, ledger: Ledger) -> Iterator[Recovered]:
         ledger.foreign.use_recovered()
 
 
-def _recent(api: Api, now: float) -> Iterator[BatchInfo]:
-    for info in api.list_batches(page_size=1000):
-        if info.created_at is not None and info.created_at.timestamp() < now - KEPT:
-            return
-        yield info
+def _recent(api: Api) -> list[BatchInfo]:
+    """List the batches whose results the server may still keep.
+
+    By its own clock; and where that says of all of them that they are too old, its times do not go together.
+    """
+    api.listen()
+    now = api.now()
+    listed = read_back(api.list_batches(page_size=PAGE), None if now is None else now - KEPT).batches
+    newest = max((info.created_at.timestamp() for info in listed if info.created_at is not None), default=math.inf)
+    since = min(newest, math.inf if now is None else now) - KEPT
+    return [info for info in listed if info.created_at is None or info.created_at.timestamp() >= since]
 
 
 def _taken_back(api: Api, ledger: Ledger, info: BatchInfo) -> Recovered:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Generator, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from batchnb import state
 from batchnb.answered import Answered
 from batchnb.display import has_front_end, show
-from batchnb.errors import BatchnbError, InputError, JobStateError, NotFoundError, ResultTimeoutError
+from batchnb.errors import BatchnbError, InputError, JobStateError, ResultTimeoutError
 from batchnb.frames import copy_of
 from batchnb.pricing import PriceTable, Usage
 from batchnb.snapshot import Caching, Snapshot
@@ -258,13 +257,14 @@ class Job(Answered):
         ------
         JobStateError
             The job has not ended: cancel it first.
+        NotFoundError
+            The key in use belongs to another workspace than a batch of it. Nothing was removed from the ledger.
         """
         if not self.done():
             raise JobStateError(f"Job {self._id} has not ended: cancel() it and wait for its end before deleting it.")
         if remote:
             for batch in self._workspace.ledger.batches.only_of_job(self._number):
-                with contextlib.suppress(NotFoundError):  # deleted there before
-                    self._workspace.api.delete_batch(batch)
+                self._workspace.delete_batch(batch)
         self._workspace.ledger.jobs.delete(self._number)
         if (view := self.views.get(self._id)) is not None:
             view.tick()  # which finds the job gone
@@ -307,8 +307,8 @@ class Job(Answered):
             record = self._record
             facts = self._facts(patient=record.state != "ended")
             return state.snapshot_of(
-                record, facts, ledger, simulated=self.simulated, failing=failing, failure=watcher.failure,
-                forecasts=self._workspace.forecasts,
+                record, facts, ledger, now=self._workspace.now(), simulated=self.simulated, failing=failing,
+                failure=watcher.failure, forecasts=self._workspace.forecasts,
             )  # fmt: skip
 
     def _facts(self, *, patient: bool = False) -> state.Facts:

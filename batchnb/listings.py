@@ -203,7 +203,7 @@ class _ServerBatches:
             raise JobStateError(
                 "its results are not all here yet, and would be lost. Open it, and delete it when its job has ended."
             )
-        self._workspace.api.delete_batch(id)
+        self._workspace.delete_batch(id)
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:  # noqa: ARG002  # asked by hand only
         return lambda: None

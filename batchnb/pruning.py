@@ -1,20 +1,26 @@
-"""Making the ledger small again: jobs that ended long ago go, with the answers no other job has."""
+"""Making the ledger small again: jobs that ended long ago go, with the answers no other job has.
+
+What is removed was paid for, so a wrong clock must not make it old. A job's age is measured twice, each time between
+two times of one clock: this machine's (when the job ended, and now), and the server's (when its last batch ended, and
+now). Only what is old by both is removed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import re
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from batchnb.errors import InputError
-from batchnb.state import counted, job_frame
+from batchnb.errors import BatchnbError, CredentialsError, InputError
+from batchnb.state import counted, job_frame, utc
 
 if TYPE_CHECKING:
+    from batchnb.clock import Moment
+    from batchnb.ledger import JobRecord, Ledger
     from batchnb.workspace import Workspace
 
 __all__ = ["prune"]
@@ -22,18 +28,34 @@ __all__ = ["prune"]
 
 def prune(workspace: Workspace, older_than: str | timedelta | float, *, dry_run: bool) -> pd.DataFrame:
     """Remove jobs by their age; see ``batchnb.prune``."""
-    before = time.time() - _seconds(older_than)
-    ledger = workspace.ledger
-    chosen = [
-        job
-        for job in ledger.jobs.all()
-        if job.state == "ended" and job.ended_at is not None and job.ended_at <= before
-        and "pending" not in counted(ledger, job).outcomes
-    ]  # fmt: skip
-    listed = job_frame(ledger, chosen, workspace.prices, simulated=workspace.simulated)
+    age = _seconds(older_than)
+    ledger, now = workspace.ledger, workspace.now()
+    jobs = ledger.jobs.all()
+    old = [job for job in jobs if job.state == "ended" and job.ended_at is not None and job.ended_at <= now.local - age]
+    if old and now.server is None:
+        with contextlib.suppress(CredentialsError):  # then it goes by what the ledger knows
+            workspace.api.listen()
+        now = workspace.now()
+        if now.server is None and len(old) == len(jobs) and age and not dry_run:
+            raise BatchnbError(
+                f"By this machine's clock ({utc(now.local):%Y-%m-%d}) all {len(jobs):,} jobs of this ledger ended "
+                "longer ago, and the server could not be asked whether the clock is right. Nothing was removed. Try "
+                "again when it can be reached; prune(..., dry_run=True) lists the jobs, and job.delete() removes one."
+            )
+    chosen = [job for job in old if _is_old(ledger, job, now, age) and "pending" not in counted(ledger, job).outcomes]
+    listed = job_frame(ledger, chosen, workspace.prices, now=now, simulated=workspace.simulated)
     if chosen and not dry_run:
         ledger.jobs.delete(*(job.number for job in chosen))
     return listed
+
+
+def _is_old(ledger: Ledger, job: JobRecord, now: Moment, age: float) -> bool:
+    """Tell whether a job is old by the server's clock too, or that does not tell."""
+    for batch in ledger.batches.of_job(job.number):
+        server_now, last = now.at_server(batch.skew), batch.ended_at or batch.created_at
+        if server_now is not None and last is not None and last > server_now - age:
+            return False
+    return True
 
 
 def _seconds(age: str | timedelta | float) -> float:

@@ -1,27 +1,54 @@
 """Settling a batch whose create call got no usable answer: found, never made, or past finding.
 
-By listing: a batch of the same size that the ledger does not know is followed to its end, and adopted if it holds
-exactly our custom_ids. None, twice, after a grace period, nor an ended one of another size: it was never made.
+By listing. A batch of the same size that the ledger does not know is followed to its end, and adopted if it holds
+exactly our custom_ids: they decide, whatever any clock says. What is not found may still be there, so that it was never
+made is concluded only where all of this holds, in two listings in a row:
+
+1. **No candidate**: no unknown batch that has not ended and may be ours by its size, none whose results do not say so
+   clearly, and none that was listed before and now is not. Nor an ended one of another size, since a server may
+   miscount.
+2. **Late enough**: a grace period has passed since the answer was lost, for listings lag behind. Within one process it
+   is measured by a clock that is never set. Across processes, by the server's time at the first look and now; and not
+   against this machine's clock, where that says less.
+3. **Far enough back**: the list was read back to 26 hours before the intent by the server's clock (`server_at`, from
+   the ``Date`` of an earlier answer and the seconds elapsed since; never from this machine's wall clock). Where that is
+   not known it was read to its end. See :mod:`batchnb.reach` for what ends it sooner.
+4. **The right workspace**: the listing's answer does not name another organization or workspace than the intent has.
+   If it does, the key was changed: the batch is set aside at once with that reason, and looked for again when the cell
+   is run with a key of the old workspace.
+5. **A control**: the listing shows what else this ledger knows the server to have. Where both name the same workspace,
+   one that is not shown is asked for by its id: it was deleted there, or the listing is not whole. Where the workspace
+   is not known, one that is not shown may mean another workspace. Then nothing is concluded: after a while of doubt
+   the batch is set aside with the reason.
+
+Nothing is bought again by itself in any other case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 
 from batchnb import requests
 from batchnb.api import Api, BatchInfo
-from batchnb.errors import AmbiguousError, ApiError
+from batchnb.clock import Clock
+from batchnb.errors import AmbiguousError, ApiError, NotFoundError
 from batchnb.forms import UNREADABLE, line_of
 from batchnb.ledger import BatchRecord, Ledger
+from batchnb.reach import PAGE, Listing, read_back
 from batchnb.results import lines
 
-__all__ = ["DECIDE", "READ_AGAIN", "STRANGERS", "Settlement", "Settling", "result_in", "times_of"]
+__all__ = ["DECIDE", "FINDING_OUT", "READ_AGAIN", "STRANGERS", "Settlement", "Settling", "result_in", "times_of"]
 
-#: Created batches are looked for from this long before the intent, since clocks disagree; the custom_ids decide.
+#: Created batches are looked for from this long before the intent by the server's clock; the custom_ids decide.
 LOOK_BACK = 26 * 3600.0
+
+#: Batches older than this may no longer be listed, for all that is documented: results are kept a day longer.
+LISTED = 28 * 86_400.0
+
+#: Batches that a listing should show, and does not, that are asked for by their ids.
+CONTROLS = 3
 
 #: Times the results of a batch are read again before what is not in them counts as missing.
 READ_AGAIN = 3
@@ -31,6 +58,8 @@ STRANGERS = 100
 
 #: Listings that must agree before something counts as not there.
 LISTINGS = 2
+
+FINDING_OUT = "Whether the server took the batch is being found out; nothing is sent twice."
 
 #: What to do about rows that wait for a decision.
 DECIDE = 'job.resolve("send") asks these rows again, which may buy them twice; job.resolve("drop") gives them up.'
@@ -56,6 +85,10 @@ class Settlement:
         Those of the open ones that the last listing did not show.
     vanished : int
         Listings, in a row, in which one of the open ones was missing.
+    since : float or None
+        When it was first looked for in this process, in seconds by a clock that is never set.
+    unproven : str or None
+        Why the last listing, which did not show it, does not tell that it was never made.
     """
 
     empty_listings: int = 0
@@ -65,6 +98,8 @@ class Settlement:
     reads: dict[str, int] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     vanished: int = 0
+    since: float | None = None
+    unproven: str | None = None
 
 
 class Settling:
@@ -74,13 +109,13 @@ class Settling:
     ----------
     api, ledger
         Where to look, and where to record.
-    clock : callable
-        Gives the time in seconds since the epoch.
+    clock : Clock
+        The time.
     grace : float
         Seconds after which a batch that no listing shows counts as never made.
     """
 
-    def __init__(self, api: Api, ledger: Ledger, clock: Callable[[], float], *, grace: float) -> None:
+    def __init__(self, api: Api, ledger: Ledger, clock: Clock, *, grace: float) -> None:
         self._api = api
         self._ledger = ledger
         self._clock = clock
@@ -94,16 +129,19 @@ class Settling:
         ApiError
             The server could not be asked; try again later.
         """
-        unknown = self._unknown(batch, known)
+        if known.since is None:
+            known.since = self._clock.elapsed()
+        listing = read_back(self._api.list_batches(page_size=PAGE), self._since(batch))
+        unknown = self._unknown(listing, known)
         sizes = (batch.requests, 0)  # 0: the server does not say
         candidates = [info for info in unknown if info.total in sizes or info.id in known.suspected]
         known.open = known.gone | {candidate.id for candidate in candidates}
-        if self._adopted(batch, candidates, known):
+        if self._adopted(batch, candidates, known) or self._set_aside(batch):
             return True
         known.open -= known.rejected
         if self._given_up(batch, known):
             return True
-        if not self._is_unlisted(batch, known):
+        if not self._is_unlisted(batch, known, listing):
             return False
         # A server that miscounts must not hide a batch: before anything is sent again, those of other sizes are read.
         if self._adopted(batch, unknown, known):
@@ -112,6 +150,28 @@ class Settling:
             return False
         self._ledger.batches.let_go(batch.id, state="uncertain")
         return True
+
+    def elsewhere(self, batch: BatchRecord) -> str | None:
+        """Say that the key in use belongs to another workspace than a batch was sent in; None where that is unknown."""
+        here = self._api.heard.place
+        if not batch.place.differs_from(here):
+            return None
+        if None in (here.workspace, batch.workspace) or here.workspace == batch.workspace:
+            kind, there, now = "organization", batch.organization, here.organization
+        else:
+            kind, there, now = "workspace", batch.workspace, here.workspace
+        return (
+            f"The API key in use belongs to another {kind} ({now}) than the one these rows were sent in ({there}). "
+            "With a key of that one, run the cell again: it goes on, and nothing is sent twice. If there is none any "
+            f"more: {DECIDE}"
+        )
+
+    def _set_aside(self, batch: BatchRecord) -> bool:
+        """Leave a batch to the key of another workspace, if it was sent with one."""
+        elsewhere = self.elsewhere(batch)
+        if elsewhere is not None:
+            self._ledger.batches.lose(batch.id, elsewhere)
+        return elsewhere is not None
 
     def _adopted(self, batch: BatchRecord, candidates: list[BatchInfo], known: Settlement) -> bool:
         """Adopt the one of these batches that is ours, if one is.
@@ -129,7 +189,10 @@ class Settling:
                 continue
             try:
                 if self._is_ours(candidate, ours, known):
-                    self._ledger.batches.accepted(batch.id, candidate.id, times=times_of(candidate))
+                    self._ledger.batches.accepted(
+                        batch.id, candidate.id, times=times_of(candidate), place=self._api.heard.place,
+                        skew=self._api.skew(),
+                    )  # fmt: skip
                     return True
             except ApiError as error:  # this one cannot be read now; another may be the one
                 failure = error
@@ -137,13 +200,9 @@ class Settling:
             raise failure
         return False
 
-    def _unknown(self, batch: BatchRecord, known: Settlement) -> list[BatchInfo]:
-        """List the batches that are unknown to the ledger and not much older than the intent."""
-        listed = []
-        for info in self._api.list_batches():
-            if info.created_at is not None and info.created_at.timestamp() < batch.intended_at - LOOK_BACK:
-                break
-            listed.append(info)
+    def _unknown(self, listing: Listing, known: Settlement) -> list[BatchInfo]:
+        """Pick the batches that are unknown to the ledger; note which of the open ones are not listed any more."""
+        listed = listing.batches
         # Asked after the listing: what another process has recorded in the meantime is no candidate.
         others = self._ledger.batches.known_server_ids() | known.rejected
         known.gone = known.open - {info.id for info in listed} - others
@@ -198,13 +257,72 @@ class Settling:
         self._ledger.batches.lose(batch.id, note, final=True)
         return True
 
-    def _is_unlisted(self, batch: BatchRecord, known: Settlement) -> bool:
-        """Tell whether no listing shows a batch that may be this one, twice, after the grace period."""
-        if known.open:
+    # Absence
+
+    @staticmethod
+    def _since(batch: BatchRecord) -> float | None:
+        """Return when a batch may have been made at the earliest, by the server's clock; None where nothing tells."""
+        return None if batch.server_at is None else batch.server_at - LOOK_BACK
+
+    def _is_unlisted(self, batch: BatchRecord, known: Settlement, listing: Listing) -> bool:
+        """Tell whether it was shown, twice, after the grace period, that the batch was never made."""
+        is_late = self._is_late(batch, known)
+        known.unproven = None if known.open else self._unproven(batch, listing)
+        if known.open or known.unproven is not None:
             known.empty_listings = 0
-        elif self._clock() - (batch.failed_at or batch.intended_at) >= self._grace:
+        elif is_late:
             known.empty_listings += 1
         return known.empty_listings >= LISTINGS
+
+    def _is_late(self, batch: BatchRecord, known: Settlement) -> bool:
+        """Tell whether the grace period is over, by clocks that cannot have been set meanwhile."""
+        if known.since is not None and self._clock.elapsed() - known.since >= self._grace:
+            return True
+        now = self._api.now()
+        if now is None:
+            return False
+        if batch.sought_at is None:
+            self._ledger.evidence.sought(batch.id, now)
+            return False
+        # Of two processes, only the server's clock tells. This machine's may have been set, but if it says plainly that
+        # less time has passed, then the server's has jumped.
+        here = self._clock.now() - (batch.intended_at if batch.failed_at is None else batch.failed_at)
+        return now - batch.sought_at >= self._grace and not 0 <= here < self._grace
+
+    def _unproven(self, batch: BatchRecord, listing: Listing) -> str | None:
+        """Say why a listing without a batch does not show that it was never made; None where it does."""
+        if not listing.reaches:
+            return "The server's list of batches is too long to be read to its end."
+        here, listed = self._api.heard.place, {info.id for info in listing.batches}
+        missing = [
+            one for one in self._ledger.evidence.taken(self._listed_since(batch, listing), without=batch.id)
+            if one.server_id not in listed and not one.place.differs_from(batch.place)
+        ]  # fmt: skip
+        if not batch.place.is_surely(here):
+            return f"{_absent(missing[0].server_id)} {_OTHER_WORKSPACE}" if missing else None
+        surely_here = [one.server_id for one in missing if one.place.is_surely(here)]
+        there = next(filter(self._is_there, surely_here[:CONTROLS]), None)
+        return None if there is None else f"{_absent(there)} It is there, though, so the list is not whole."
+
+    def _listed_since(self, batch: BatchRecord, listing: Listing) -> float:
+        """Return since when, by the server's clock, what the ledger knows of must be listed."""
+        made = [info.created_at.timestamp() for info in listing.batches if info.created_at is not None]
+        now = self._api.now() or max(made, default=LISTED)
+        return max(self._since(batch) or 0.0, now - LISTED)
+
+    def _is_there(self, server_id: str) -> bool:
+        try:
+            self._api.retrieve_batch(server_id)
+        except NotFoundError:  # somebody has deleted it
+            return False
+        return True
+
+
+_OTHER_WORKSPACE = "Either it was deleted there, or the API key in use belongs to another workspace."
+
+
+def _absent(server_id: str) -> str:
+    return f"The server's list of batches does not show {server_id}, which this ledger has sent or read."
 
 
 def times_of(info: BatchInfo) -> dict[str, float | None]:

@@ -65,7 +65,7 @@ class BatchLine:
     counts : RequestCounts
         As last reported by the server (all ``processing`` before the first report).
     created_at, ended_at, expires_at : float or None
-        Seconds since the epoch.
+        Seconds since the epoch, by the server's clock.
     """
 
     id: str | None
@@ -182,9 +182,12 @@ class Snapshot:
     singly : int
         Rows that a pilot asked one by one, in no batch.
     started_at, ended_at, now : float
-        Seconds since the epoch; `ended_at` is None while the job is open.
+        Seconds since the epoch, by this machine's clock; `ended_at` is None while the job is open.
+    skew : float or None
+        How far the server's clock, by which the batches' times are, is ahead of it, in seconds; None where nothing
+        tells.
     checked_at : float or None
-        When the server last told how a batch stands, in seconds since the epoch.
+        When the server last told how a batch stands, in seconds since the epoch, by this machine's clock.
     failing : bool
         Whether the last call to the server brought no answer that could be used.
     usual : Usual or None
@@ -213,6 +216,7 @@ class Snapshot:
     rows: int
     started_at: float
     now: float
+    skew: float | None = 0.0
     outcomes: Mapping[str, int] = field(default_factory=dict)
     unsent: int = 0
     reused: int = 0
@@ -247,10 +251,10 @@ class Snapshot:
         return max(0.0, (self.now if self.ended_at is None else self.ended_at) - self.started_at)
 
     @property
-    def expires_at(self) -> float | None:
-        """When the first of the running batches expires, in seconds since the epoch."""
-        times = (batch.expires_at for batch in self.batches if batch.running)
-        return min((time for time in times if time is not None), default=None)
+    def expires_in(self) -> float | None:
+        """Seconds until the first of the running batches expires; None where the server's time is not known."""
+        times = [batch.expires_at for batch in self.batches if batch.running and batch.expires_at is not None]
+        return min(times) - self.now - self.skew if times and self.skew is not None else None
 
     @property
     def usually(self) -> tuple[float, float] | None:
@@ -259,7 +263,8 @@ class Snapshot:
         It ends with its last batch: so the latest of its running batches decides, or one that were made now where
         requests are still to be sent.
         """
-        made = [batch.created_at for batch in self.batches if batch.running and batch.created_at is not None]
+        running = [batch.created_at for batch in self.batches if batch.running and batch.created_at is not None]
+        made = [created_at - (self.skew or 0.0) for created_at in running]
         if self.unsent:
             made.append(self.now)
         if self.usual is None or not made:

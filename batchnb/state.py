@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from batchnb.clock import Moment
 from batchnb.history import Earlier, costs_of, earlier, recipe_key, sum_of
 from batchnb.ledger import BatchRecord, JobRecord, Kind, Ledger, Tally, UsageLine
 from batchnb.pricing import PriceTable, Usage
@@ -106,12 +106,13 @@ def counted(ledger: Ledger, job: JobRecord) -> Tally:
     return tally
 
 
-def job_frame(ledger: Ledger, jobs: Iterable[JobRecord], prices: PriceTable, *, simulated: bool) -> pd.DataFrame:
+def job_frame(
+    ledger: Ledger, jobs: Iterable[JobRecord], prices: PriceTable, *, now: Moment, simulated: bool
+) -> pd.DataFrame:
     """List jobs of a ledger as ``batchnb.jobs().to_frame()`` describes it.
 
     The cost is in dollars, and missing where a price is unknown; times are UTC.
     """
-    now = time.time()
     found: list[list[object]] = []
     for job in jobs:
         tally = counted(ledger, job)
@@ -168,8 +169,8 @@ def _usual(ledger: Ledger, job: JobRecord) -> Usual | None:
 
 
 def snapshot_of(
-    job: JobRecord, facts: Facts, ledger: Ledger, *, simulated: bool, failing: bool, failure: BaseException | None,
-    forecasts: Mapping[bytes, float] = MappingProxyType({}),
+    job: JobRecord, facts: Facts, ledger: Ledger, *, now: Moment, simulated: bool, failing: bool,
+    failure: BaseException | None, forecasts: Mapping[bytes, float] = MappingProxyType({}),
 ) -> Snapshot:  # fmt: skip
     """Freeze how a job stands now, for its views.
 
@@ -179,7 +180,6 @@ def snapshot_of(
     lines = tuple(_line(batch) for batch in batches if not batch.standard)
     waiting = job.state == "open" or "pending" in facts.outcomes  # held back, where the job has ended
     unsent = ledger.rows.count_unsent(job.number) if waiting else 0
-    now = time.time()
     note = str(failure) if failure else _note(job, batches, now)
     expected, source = _expected(job, facts, unsent + sum(line.counts.processing for line in lines), forecasts)
     return Snapshot(
@@ -189,7 +189,8 @@ def snapshot_of(
         status=status_of(job, ledger),
         rows=job.rows,
         started_at=job.created_at,
-        now=now,
+        now=now.local,
+        skew=_skew(batches, now),
         outcomes=facts.outcomes,
         unsent=unsent,
         reused=job.reused,
@@ -228,14 +229,25 @@ def _expected(
     return (None, None) if each is None else (each * still_open, "as estimated")
 
 
-def _note(job: JobRecord, batches: Sequence[BatchRecord], now: float) -> str | None:
-    notes = [*filter(None, (deadline(batch, now) for batch in batches)), job.note, *(batch.note for batch in batches)]
+def _skew(batches: Sequence[BatchRecord], now: Moment) -> float | None:
+    """Return how far the server's clock is ahead of this machine's, in seconds; None where nothing tells."""
+    if now.server is not None:
+        return now.server - now.local
+    return next((batch.skew for batch in reversed(batches) if batch.skew is not None), None)
+
+
+def _note(job: JobRecord, batches: Sequence[BatchRecord], now: Moment) -> str | None:
+    told = (deadline(batch, now.at_server(batch.skew)) for batch in batches)
+    notes = [*filter(None, told), job.note, *(batch.note for batch in batches)]
     return next(filter(None, notes), None)
 
 
-def deadline(batch: BatchRecord, now: float) -> str | None:
-    """Warn of a batch that is about to expire, or whose results the server is about to drop, or has dropped."""
-    if batch.standard:
+def deadline(batch: BatchRecord, now: float | None) -> str | None:
+    """Warn of a batch that is about to expire, or whose results the server is about to drop, or has dropped.
+
+    `now` is the server's time, in seconds since the epoch: this machine's clock alone says nothing of either.
+    """
+    if batch.standard or now is None:
         return None
     running = batch.state in ("in_progress", "canceling")
     if running and batch.expires_at is not None and now < batch.expires_at < now + EXPIRES_SOON:

@@ -19,12 +19,13 @@ from batchnb import requests, results
 from batchnb.api import Api, BatchInfo
 from batchnb.budget import Allowance, held_back
 from batchnb.caching import FIRST_REASON
+from batchnb.clock import Clock
 from batchnb.delivery import marked_items
 from batchnb.errors import UNREACHED, AmbiguousError, ApiError, CredentialsError, NotFoundError, RefusedError
 from batchnb.history import allowance_of
 from batchnb.ledger import ATTACHED, BatchRecord, FileRecord, Fits, JobRecord, Ledger
 from batchnb.pricing import PriceTable, load_prices
-from batchnb.settling import Settling, result_in, times_of
+from batchnb.settling import FINDING_OUT, Settling, result_in, times_of
 from batchnb.uploads import Uploads
 
 __all__ = ["Reading", "Sent", "Submission"]
@@ -88,8 +89,8 @@ class Submission:
     ----------
     api, ledger
         Where to send, and where to record.
-    clock : callable
-        Gives the time in seconds since the epoch.
+    clock : Clock
+        The time.
     max_requests : int
         The API's limit of requests in a batch.
     grace : float
@@ -108,7 +109,7 @@ class Submission:
     """
 
     def __init__(
-        self, api: Api, ledger: Ledger, clock: Callable[[], float], *, max_requests: int, grace: float,
+        self, api: Api, ledger: Ledger, clock: Clock, *, max_requests: int, grace: float,
         prices: Callable[[], PriceTable] = load_prices, rest: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
         self.api = api
@@ -118,7 +119,7 @@ class Submission:
         self._prices = prices
         self._rest = rest
         self.settling = Settling(api, ledger, clock, grace=grace)
-        self.uploads = Uploads(api, ledger, clock)
+        self.uploads = Uploads(api, ledger, clock.now)
 
     # Sending
 
@@ -150,11 +151,14 @@ class Submission:
         uploaded = self.upload(job)
         if uploaded is not None:
             return uploaded
+        if not self.api.heard.answers and self._ledger.rows.count_unsent(job.number):
+            # So that the intent has the server's time, and whose key it is, before anything can be lost.
+            self.api.listen()
         batch = self._claim(job, patient=patient)
         if batch is None:
             return self._held_back(job)
         if isinstance(batch, float):
-            return Sent(anything=True, wait=max(0.0, batch - self._clock()), reason=FIRST_REASON, filling=True)
+            return Sent(anything=True, wait=max(0.0, batch - self._clock.now()), reason=FIRST_REASON, filling=True)
         missing = self.uploads.missing(batch.id)
         if missing is not None:  # it was forgotten a moment ago, or the claim took others than were looked at
             self._ledger.batches.let_go(batch.id, state="submitting")
@@ -171,20 +175,24 @@ class Submission:
             raise
         except BaseException as error:
             # Not only the lost answers: whatever interrupts the call leaves open whether the server has acted.
-            self._ledger.batches.uncertain(batch.id, now=self._clock(), note=_uncertain_note(error))
+            self._ledger.batches.uncertain(
+                batch.id, now=self._clock.now(), note=_uncertain_note(error), place=self.api.heard.place
+            )
             if isinstance(error, AmbiguousError):
                 return Sent(anything=True)
             raise
-        self._ledger.batches.accepted(batch.id, info.id, times=times_of(info))
+        self._ledger.batches.accepted(
+            batch.id, info.id, times=times_of(info), place=self.api.heard.place, skew=self.api.skew()
+        )
         return Sent(anything=True)
 
     def _claim(self, job: JobRecord, *, patient: bool) -> BatchRecord | float | None:
         """Claim a batch; or give the time until which to wait for a cache, in seconds since the epoch."""
-        now = self._clock()
+        now = self._clock.now()
         claim = functools.partial(
             self._ledger.batches.claim, job.number, owner=self._ledger.owner.name, now=now,
             max_requests=min(job.batch_size, self._max_requests), max_bytes=job.max_bytes, cache=job.delivery.cache,
-            fits=self._fits(job),
+            fits=self._fits(job), server_at=self.api.now(), place=self.api.heard.place,
         )  # fmt: skip
         return self._ledger.warming.claim(job, now, claim) if patient and job.delivery.fills else claim()
 
@@ -302,7 +310,7 @@ def _waiting_reason(error: RefusedError) -> str:
 
 def _uncertain_note(error: BaseException) -> str:
     what = str(error) if isinstance(error, ApiError) else f"Sending was interrupted ({type(error).__name__})."
-    return f"{what} Whether the server took the batch is being found out; nothing is sent twice."
+    return f"{what} {FINDING_OUT}"
 
 
 def _server_id(batch: BatchRecord) -> str:

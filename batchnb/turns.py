@@ -7,14 +7,15 @@ is only what costs little to find out again; all else is in the ledger.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from batchnb.clock import Clock
 from batchnb.errors import ApiError, NotFoundError, RefusedError
 from batchnb.ledger import ATTACHED, LIVE, BatchRecord, Ledger
 from batchnb.schedule import backoff, poll_interval
-from batchnb.settling import DECIDE, READ_AGAIN, Settlement, times_of
+from batchnb.settling import DECIDE, FINDING_OUT, READ_AGAIN, Settlement, times_of
 from batchnb.submission import Submission, state_of, waiting_helps
 
 __all__ = ["Turned", "Turns"]
@@ -49,7 +50,10 @@ class Turned(NamedTuple):
 
 @dataclass(slots=True)
 class _Due:
-    """When to turn to a batch again, and what is known of it from earlier times."""
+    """When to turn to a batch again, and what is known of it from earlier times.
+
+    Times are in seconds by a clock that is never set.
+    """
 
     at: float = 0.0
     state: str = ""
@@ -72,11 +76,11 @@ class Turns:
         What to do, and where it is kept.
     max_poll : float
         Longest time between two status checks of a batch, in seconds.
-    clock : callable
-        Gives the time in seconds since the epoch.
+    clock : Clock
+        The time.
     """
 
-    def __init__(self, submission: Submission, ledger: Ledger, *, max_poll: float, clock: Callable[[], float]) -> None:
+    def __init__(self, submission: Submission, ledger: Ledger, *, max_poll: float, clock: Clock) -> None:
         self._submission = submission
         self._ledger = ledger
         self._max_poll = max_poll
@@ -88,11 +92,11 @@ class Turns:
     def due(self, batches: Iterable[BatchRecord]) -> Iterable[BatchRecord]:
         """Give those of the batches whose turn it is, each just before it is taken."""
         for batch in batches:
-            if batch.state in LIVE and self._due.setdefault(batch.id, _Due()).at <= self._clock():
+            if batch.state in LIVE and self._due.setdefault(batch.id, _Due()).at <= self._clock.elapsed():
                 yield batch
 
     def times(self, batches: Iterable[int]) -> list[float]:
-        """Give when the turns of these batches are, in seconds since the epoch."""
+        """Give when the turns of these batches are, in seconds by the clock that is never set."""
         return [self._due[batch].at for batch in batches if batch in self._due]
 
     def hurry(self, batches: Iterable[int]) -> None:
@@ -127,6 +131,10 @@ class Turns:
             # The server lags behind just after a create, and on results just after the end: a 404 is doubted first. A
             # listing that is refused settles nothing, so that there is nothing to wait for but a decision.
             refused = isinstance(error, RefusedError) and not waiting_helps(error)
+            elsewhere = self._submission.settling.elsewhere(batch) if refused else None
+            if elsewhere is not None:
+                self._ledger.batches.lose(batch.id, elsewhere)
+                return Turned(changed=True)
             if isinstance(error, NotFoundError) or (refused and batch.state == "uncertain"):
                 return self._doubt(batch, due, str(error))
             return Turned()
@@ -147,31 +155,36 @@ class Turns:
 
         One of our own in this state is not being sent either: the answer to its create could not be recorded.
         """
-        due.at = self._clock() + OTHERS_INTERVAL
+        due.at = self._clock.elapsed() + OTHERS_INTERVAL
         owner = self._ledger.owner
         if batch.standard:  # no batch: there is nothing on the server to be found
             given_up = self._ledger.pilots.look_after(batch.id, batch.owner)
             return Turned(changed=given_up, again=given_up, let_go=given_up)
         if batch.owner != owner.name and owner.is_alive(batch.owner):
             return Turned()
-        note = "Sending it was interrupted. Whether the server took it is being found out; nothing is sent twice."
-        self._ledger.batches.uncertain(batch.id, now=self._clock(), note=note)
+        self._ledger.batches.uncertain(batch.id, now=self._clock.now(), note=f"Sending was interrupted. {FINDING_OUT}")
         due.at = 0.0
         return Turned(again=True)
 
     def _settle(self, batch: BatchRecord, due: _Due) -> Turned:
-        due.at = self._clock() + self._next_interval(due)
+        due.at = self._clock.elapsed() + self._next_interval(due)
         settled = self._submission.settling.settle(batch, due.settlement)
-        due.doubted_since = None
+        if not settled and due.settlement.unproven is not None:
+            self._ledger.batches.note(batch.id, f"{due.settlement.unproven} {FINDING_OUT}")
+            return self._doubt(batch, due, due.settlement.unproven)
         if not settled:
+            if due.doubted_since is not None:
+                self._ledger.batches.note(batch.id, FINDING_OUT)
+            due.doubted_since = None
             return Turned()
+        due.doubted_since = None
         due.at, due.checks = 0.0, 0
         return Turned(changed=True, again=True, let_go=True)
 
     def _check(self, batch: BatchRecord, due: _Due) -> Turned:
         api = self._submission.api
         assert batch.server_id is not None  # noqa: S101  # every state past `uncertain` has one
-        due.at = self._clock() + self._next_interval(due)
+        due.at = self._clock.elapsed() + self._next_interval(due)
         if batch.cancel_asked and batch.state == "in_progress":
             try:
                 info = api.cancel_batch(batch.server_id)
@@ -179,13 +192,14 @@ class Turns:
                 if waiting_helps(error):
                     raise
                 info = api.retrieve_batch(batch.server_id)  # it has ended in the meantime
-            due.at, due.checks = self._clock() + poll_interval(0, self._max_poll), 1
+            due.at, due.checks = self._clock.elapsed() + poll_interval(0, self._max_poll), 1
         else:
             info = api.retrieve_batch(batch.server_id)
         state = state_of(info)
         self._ledger.batches.checked(
-            batch.id, state=state, counts=info.request_counts, times=times_of(info), now=self._clock()
-        )
+            batch.id, state=state, counts=info.request_counts, times=times_of(info), now=self._clock.now(),
+            place=api.heard.place, skew=api.skew(),
+        )  # fmt: skip
         if state == "ended":
             due.at, due.checks = 0.0, 0
             return self._collect(batch, due)
@@ -204,7 +218,7 @@ class Turns:
             self._ledger.files.forget_missed(batch.id)
             del self._due[batch.id]
             return Turned(changed=True)
-        due.at = self._clock() + min(backoff(due.reads - 1), self._max_poll)
+        due.at = self._clock.elapsed() + min(backoff(due.reads - 1), self._max_poll)
         if reading.broken is None:
             return Turned()
         note = f"Reading the results broke off and is tried again: {reading.broken}"
@@ -222,7 +236,7 @@ class Turns:
 
         At once where it had been given up before, and was only looked at again.
         """
-        now = self._clock()
+        now = self._clock.elapsed()
         if due.doubted_since is None:
             due.doubted_since = now
         if now - due.doubted_since < GONE_AFTER and not batch.given_up:
@@ -237,5 +251,5 @@ class Turns:
     def _failed(self, batch: BatchRecord, due: _Due, error: ApiError) -> None:
         due.failures += 1
         pause = backoff(due.failures - 1, retry_after=error.retry_after, jitter=random.random())  # noqa: S311
-        due.at = self._clock() + min(pause, max(self._max_poll, error.retry_after or 0.0))
+        due.at = self._clock.elapsed() + min(pause, max(self._max_poll, error.retry_after or 0.0))
         self._ledger.batches.note(batch.id, f"The last check failed and is tried again: {error}")

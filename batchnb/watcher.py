@@ -7,12 +7,13 @@ again at any time, by any process, since all that matters is in the ledger.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from batchnb.clock import Clock
 from batchnb.errors import BatchnbError, JobNotFoundError, LedgerError
 from batchnb.ledger import BatchRecord, JobRecord, Ledger
 from batchnb.pacing import FOREGROUND
@@ -36,11 +37,11 @@ Callback = Callable[[], None]
 
 @dataclass(slots=True)
 class _Watch:
-    """A watched job."""
+    """A watched job. Times are in seconds by a clock that is never set."""
 
     number: int
     ended: threading.Event = field(default_factory=threading.Event)
-    told_at: float = 0.0
+    told_at: float = -math.inf
     send_at: float = 0.0
     refusals: int = 0
     refused_since: float = 0.0
@@ -59,23 +60,23 @@ class Watcher:
         What to do, and where it is kept.
     max_poll : float
         Longest time between two status checks of a batch, in seconds.
-    clock : callable
-        Gives the time in seconds since the epoch.
+    clock : Clock
+        The time.
     rest : callable
         Called between two things that are done: see :class:`batchnb.pacing.Pace`.
     """
 
     def __init__(
-        self, submission: Submission, ledger: Ledger, *, max_poll: float, clock: Callable[[], float] = time.time,
+        self, submission: Submission, ledger: Ledger, *, max_poll: float, clock: Clock | None = None,
         rest: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
         self._submission = submission
         self._ledger = ledger
-        self._clock = clock
+        self._clock = clock = clock or Clock()
         self._rest = rest
         self._watches: dict[int, _Watch] = {}
         self._callbacks: dict[int | None, list[Callback]] = {}
-        self._told_at = 0.0
+        self._told_at = -math.inf
         self._turns = Turns(submission, ledger, max_poll=max_poll, clock=clock)
         self._lock = threading.RLock()
         self._stepping = threading.Lock()
@@ -237,7 +238,7 @@ class Watcher:
 
     def step(self) -> float | None:
         """Do what is due; give the seconds until something is due again, or None when no watched job is open."""
-        now = self._clock()
+        now = self._clock.elapsed()
         open_jobs = []
         for watch in self._open_watches():
             job = self._job_of(watch)
@@ -272,7 +273,7 @@ class Watcher:
             if not watches:
                 self._thread = None  # under the lock, so that `watch` starts another rather than trust this one
                 return None
-        now = self._clock()
+        now = self._clock.elapsed()
         dues = self._turns.times(batches)
         sends = [watch.send_at for watch in watches if watch.may_send]
         return max(0.0, min([TICK, *(at - now for at in dues + sends if at > now)]))
@@ -345,9 +346,9 @@ class Watcher:
                 watch.may_send = True  # another process may have let requests go
             if changed:
                 self._settle_job(watch)
-            if not watch.ended.is_set() and not 0 <= self._clock() - watch.told_at < CALM:
+            if not watch.ended.is_set() and self._clock.elapsed() - watch.told_at >= CALM:
                 self._tell(watch)
-        if not 0 <= self._clock() - self._told_at < CALM:
+        if self._clock.elapsed() - self._told_at >= CALM:
             self._tell_all()
         self._foreign = foreign
 
@@ -361,18 +362,18 @@ class Watcher:
                 watch.may_send = True
                 self._wake.set()
             elif job.state == "ended" or jobs.settle(
-                job.number, self._clock(), held_back=None if watch.may_send else watch.held_back
+                job.number, self._clock.now(), held_back=None if watch.may_send else watch.held_back
             ):
                 self._tell(watch)  # first, so that a script that waits for the end does not leave before its last line
                 watch.ended.set()
                 self._tell_all()
 
     def _tell(self, watch: _Watch) -> None:
-        watch.told_at = self._clock()
+        watch.told_at = self._clock.elapsed()
         self._call(watch.number)
 
     def _tell_all(self) -> None:
-        self._told_at = self._clock()
+        self._told_at = self._clock.elapsed()
         self._call(None)
 
     def _call(self, subscribed: int | None) -> None:

@@ -19,7 +19,8 @@ import pandas as pd
 import platformdirs
 
 from batchnb.api import Api, BatchInfo, message_fields, scope_of
-from batchnb.errors import InputError
+from batchnb.clock import Clock, Moment
+from batchnb.errors import InputError, NotFoundError
 from batchnb.foreign import attach_batch, is_batch_id, recover
 from batchnb.job import Job
 from batchnb.ledger import COPIED, Ledger
@@ -118,6 +119,8 @@ class Workspace:
         self._max_requests = max_batch_requests
         self._max_bytes = max_batch_bytes
         FOREGROUND.listen()
+        #: The time, for all that is made below.
+        self.clock = Clock()
         self._making = threading.RLock()
         self._parts: dict[str, Any] = {}
         #: The live views of jobs, by job id; see ``batchnb.display.show``.
@@ -139,7 +142,11 @@ class Workspace:
     def api(self) -> Api:
         """The connection to the API."""
         simulator = self._simulator
-        return self._part("api", lambda: Api(self._client, simulator=simulator))
+        return self._part("api", lambda: Api(self._client, simulator=simulator, clock=self.clock))
+
+    def now(self) -> Moment:
+        """Return what time it is, here and, where that has been heard from, at the server. Touches no network."""
+        return Moment(self.clock.now(), self.api.now())
 
     @property
     def ledger(self) -> Ledger:
@@ -167,20 +174,20 @@ class Workspace:
         submission = Submission(
             self.api,
             self.ledger,
-            time.time,
+            self.clock,
             max_requests=self._max_requests,
             grace=self._grace,
             prices=prices_in_use,
             rest=rest,
         )
         atexit.register(self._at_exit)
-        return Watcher(submission, self.ledger, max_poll=self._max_poll, rest=rest)
+        return Watcher(submission, self.ledger, max_poll=self._max_poll, clock=self.clock, rest=rest)
 
     @functools.cached_property
     def _found_scope(self) -> tuple[str, str | None]:
         with self._making:
             # The SDK's clients take long to make, so the one that tells the address is the one that is used.
-            api = self._parts["api"] = Api(self._client)
+            api = self._parts["api"] = Api(self._client, clock=self.clock)
             found, api.simulator = scope_of(api.base_url)
         if api.simulator is None and self._scope is not None:
             found = self._scope
@@ -269,7 +276,7 @@ class Workspace:
         self.ledger.batches.look_again(number)
         if jobs.by_number(number).state == "open":
             jobs.release(number, "auto")  # whoever sent these rows may have died before it could ask failed ones again
-        if not jobs.settle(number, time.time()):
+        if not jobs.settle(number, self.clock.now()):
             jobs.reopen(number)
             self.watch(number)
 
@@ -299,7 +306,7 @@ class Workspace:
         NotFoundError
             The server has no such batch, or keeps its results no more.
         """
-        job = Job(attach_batch(self.api, self.ledger, id, time.time()) if is_batch_id(id) else id, self)
+        job = Job(attach_batch(self.api, self.ledger, id, self.clock.now()) if is_batch_id(id) else id, self)
         self.go_on(self.ledger.jobs.get(job.id).number)
         return job
 
@@ -335,7 +342,7 @@ class Workspace:
 
     def jobs(self) -> pd.DataFrame:
         """List the jobs of this ledger, newest first. Touches no network."""
-        return job_frame(self.ledger, self.ledger.jobs.all(), self.prices, simulated=self.simulated)
+        return job_frame(self.ledger, self.ledger.jobs.all(), self.prices, now=self.now(), simulated=self.simulated)
 
     def batches(self, limit: int = 100) -> pd.DataFrame:
         """List the workspace's batches on the server, newest first, whoever made them. Touches the network; blocks.
@@ -356,6 +363,33 @@ class Workspace:
             How many at most.
         """
         return list(itertools.islice(self.api.list_batches(page_size=min(limit, 1000)), limit))
+
+    def delete_batch(self, id: str) -> None:
+        """Delete a batch from the server, if it is there, and keep that in mind. Touches the network; blocks.
+
+        Parameters
+        ----------
+        id : str
+            The server's.
+
+        Raises
+        ------
+        NotFoundError
+            The key in use belongs to another workspace than the batch.
+        """
+        known = self.ledger.batches.find(id)
+        try:
+            self.api.delete_batch(id)
+        except NotFoundError as error:  # deleted there before, or not to be seen from here
+            if known is not None and known.place.differs_from(self.api.heard.place):
+                raise NotFoundError(
+                    f"Batch {id} was made in another workspace ({known.place}) than that of the key in use "
+                    f"({self.api.heard.place}), so it was not deleted: use a key of that one.",
+                    status=error.status, type=error.type,
+                ) from error  # fmt: skip
+            if known is None:
+                raise
+        self.ledger.evidence.deleted(id)
 
     # Ending
 

@@ -6,15 +6,18 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from machine_server import Caller, Clock, ModelApi, Server
+from machine_server import Caller, ModelApi, Server
 
 from batchnb import Job, Workspace
 from batchnb.ledger import JobRecord, Ledger, NewJob, Rows
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
+
+if TYPE_CHECKING:
+    from fake_clock import FakeClock
 
 SCOPE = "https://model.example"
 
@@ -39,11 +42,11 @@ class Process(Caller):
         The folder of the ledger.
     server : Server
         The server.
-    clock : Clock
+    clock : FakeClock
         The time.
     """
 
-    def __init__(self, home: Path, server: Server, clock: Clock) -> None:
+    def __init__(self, home: Path, server: Server, clock: FakeClock) -> None:
         self.alive = True
         self.ledger = Ledger(home, SCOPE)
         self.api: Any = ModelApi(server, self)

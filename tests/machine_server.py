@@ -13,10 +13,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from batchnb.api import BatchInfo
 from batchnb.errors import AmbiguousError, CredentialsError, NotFoundError, RefusedError
+from batchnb.heard import Heard, Place
 from batchnb.requests import digest_in
+
+if TYPE_CHECKING:
+    from fake_clock import FakeClock
 
 PASSING = ("api_error", "overloaded_error", "timeout_error", "rate_limit_error", "expired")
 FAILED = ("canceled", "missing", "invalid_request_error", "permission_error", "unknown")
@@ -65,16 +70,6 @@ class Interrupted(BaseException):
 
 
 @dataclass
-class Clock:
-    """The time in seconds since the epoch; it goes on only when it is told to."""
-
-    now: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
 class Asking:
     """One time a question was asked of the server.
 
@@ -115,7 +110,7 @@ class Server:
     `skew` is how far its clock is ahead; `lag` how long a new batch stays unknown to every other call.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.skew = self.lag = 0.0
         self.retries = 0  # the most that any job has
@@ -130,7 +125,7 @@ class Server:
     def make(self, texts: dict[str, str], *, ours: bool) -> Made:
         number = len(self.batches) + 1
         batch_id = f"msgbatch_{number:03}" if ours else f"msgbatch_foreign_{number:03}"
-        made = Made(batch_id, texts, self.clock() + self.skew, self.clock() + self.lag, ours)
+        made = Made(batch_id, texts, self.clock.time + self.skew, self.clock.time + self.lag, ours)
         self.batches[made.id] = made
         digests = {digest_in(custom_id) or b"" for custom_id in texts}
         if not ours and digests & self.asked.keys() == digests:
@@ -229,6 +224,17 @@ class ModelApi:
     def require_credentials(self) -> None:
         pass
 
+    @property
+    def heard(self) -> Heard:
+        clock = self._server.clock
+        return Heard(1, clock.time + self._server.skew, clock.time, Place())
+
+    def now(self) -> float | None:
+        return self.heard.at
+
+    def skew(self) -> float | None:
+        return self._server.clock.time + self._server.skew - self._server.clock.now()
+
     def count_tokens(self, *_: object) -> int:
         return 1
 
@@ -270,7 +276,7 @@ class ModelApi:
         self._reached("cancel", True)
         return made.info()
 
-    def list_batches(self) -> Iterator[BatchInfo]:
+    def list_batches(self, *, page_size: int = 100) -> Iterator[BatchInfo]:
         fault = self._call("list")
         # A listing may miss what is there, once: of two in a row, one is whole.
         self._omitted = fault == "omits" and not self._omitted
@@ -328,7 +334,7 @@ class ModelApi:
             raise Killed
 
     def _shown(self, made: Made) -> bool:
-        return not made.gone and made.visible_from <= self._server.clock()
+        return not made.gone and made.visible_from <= self._server.clock.time
 
     def _find(self, batch_id: str) -> Made:
         made = self._server.batches[batch_id]

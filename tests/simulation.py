@@ -45,6 +45,9 @@ class ShiftedClock:
     def now(self) -> float:
         return time.time() + self.shift
 
+    def elapsed(self) -> float:
+        return time.monotonic() + self.shift
+
 
 @contextmanager
 def sdk(simulator: Simulator, **options: Any) -> Iterator[anthropic.Anthropic]:

@@ -246,8 +246,8 @@ def clock(monkeypatch) -> ShiftedClock:
 
 def test_a_first_batch_that_takes_long_is_not_waited_for_any_longer(bench, clock, monkeypatch):
     workspace = bench.open()
-    submission = Submission(workspace.api, workspace.ledger, clock.now, max_requests=100, grace=0.0)
-    watcher = Watcher(submission, workspace.ledger, max_poll=0.05, clock=clock.now)
+    submission = Submission(workspace.api, workspace.ledger, clock, max_requests=100, grace=0.0)
+    watcher = Watcher(submission, workspace.ledger, max_poll=0.05, clock=clock)
     monkeypatch.setattr(watcher, "_run", lambda: None)  # it goes on step by step
     workspace._parts["watcher"] = watcher
     bench.server.ends = False

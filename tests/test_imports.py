@@ -20,7 +20,7 @@ PACKAGE = Path(batchnb.__file__).parent
 #: A module may import those of the layers above its own, at the top of the file or inside a function, and no others.
 #: A package stands for all its modules. What only a type checker reads is free.
 LAYERS: list[set[str]] = [
-    {"pacing", "snapshot", "units"},
+    {"clock", "heard", "pacing", "snapshot", "units"},
     {"errors"},
     {"disk", "folders", "media"},
     {
@@ -41,7 +41,7 @@ LAYERS: list[set[str]] = [
     {"linewise"},
     {"results"},
     {"budget", "caching", "costing"},
-    {"columns", "conversations", "ledger"},
+    {"columns", "conversations", "ledger", "reach"},
     {"history", "plaintext"},
     {"frames", "recipes", "settling", "sqlvalues", "state", "uploads"},
     {"inputs", "shipping", "submission"},
@@ -67,7 +67,7 @@ PURE = {"errors", "units", "media", "snapshot", "arrays", "budget", "caching", "
         "outputs", "pricing", "requests", "sampling", "schedule", "schemas", "params", "results", "templates",
         "tokens", "frames", "recipes", "changes", "flatfiles", "sqlvalues", "display.draft", "thinking", "columns",
         "conversations", "capabilities", "examples", "details", "projection", "plaintext", "forms",
-        "linewise"}  # fmt: skip
+        "heard", "linewise", "reach"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

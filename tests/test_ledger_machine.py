@@ -19,12 +19,13 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from fake_clock import FakeClock
 from hypothesis import HealthCheck, settings, stateful
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 from machine_checks import Checks
 from machine_process import SCOPE, Process
-from machine_server import FAULTS, KINDS, Clock, Interrupted, Killed, Made, Server
+from machine_server import FAULTS, KINDS, Interrupted, Killed, Made, Server
 
 from batchnb import Job
 from batchnb.errors import ApiError, CredentialsError, JobStateError, LedgerError
@@ -70,7 +71,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         self.home = Path(self.stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         # So that a few rows are recorded in several transactions, between which a process may die.
         self.stack.enter_context(mock.patch("batchnb.submission.CHUNK", 2))
-        self.clock = Clock()
+        self.clock = FakeClock()
         self.server = Server(self.clock)
         self.processes: list[Process | None] = [None, None]
         self.cells: list[Cell] = []
@@ -205,14 +206,14 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
     @rule(who=WHO, seconds=SECONDS, kinds=st.none() | ENDS)
     def run(self, who: int, seconds: float, kinds: list[str] | None) -> None:
         """Do what is due for a while, perhaps while all batches end; the other process sleeps, but is alive."""
-        end = self.clock.now + seconds
+        end = self.clock.time + seconds
         for made in self.unended() if kinds else ():
             self.server.end(made, kinds or ())
         with self.as_process(who) as process:
-            while self.clock.now < end:
+            while self.clock.time < end:
                 process.watcher.step()
-                self.clock.now += seconds / 10
-        self.clock.now = max(self.clock.now, end)
+                self.clock.time += seconds / 10
+        self.clock.time = max(self.clock.time, end)
 
     @precondition(lambda self: self.checks.is_uncertain())
     @rule(who=WHO, which=WHICH, omits=st.booleans(), ends=st.booleans(), after=st.booleans(), actions=ACTIONS)
@@ -229,7 +230,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         self.wait()
         self.step(who, 1)
         self.hooks.insert(0, ("list", after, actions, which))
-        self.clock.now += 61.0
+        self.clock.time += 61.0
         self.step(who, 2)
 
     @precondition(lambda self: self.checks.readable_batches())
@@ -341,7 +342,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         acts[action]()
 
     def wait(self) -> None:
-        self.clock.now += 130.0
+        self.clock.time += 130.0
 
     # What holds after every step
 
@@ -389,15 +390,15 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         self.checks.check_end(resolved=True)
 
     def see_through(self, process: Process) -> None:
-        end = self.clock.now + PATIENCE
+        end = self.clock.time + PATIENCE
         for count in itertools.count():
             pause = process.watcher.step()
             if pause is None or count % 10 == 0:
                 self.checks.check()
             if pause is None:
                 return
-            assert self.clock.now < end, "the jobs do not come to an end"
-            self.clock.now += max(5.0 * pause, 0.1)
+            assert self.clock.time < end, "the jobs do not come to an end"
+            self.clock.time += max(5.0 * pause, 0.1)
             self.end_all()
 
 

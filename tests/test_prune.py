@@ -28,7 +28,13 @@ def ended(bench: Bench, *of: str, days_ago: float = 0.0) -> batchnb.Job:
     job = bench.submit(list(of))
     job.result(60)
     with sqlite3.connect(bench.workspace.ledger.path) as db:
-        db.execute("UPDATE jobs SET ended_at = ended_at - ? WHERE id = ?", (days_ago * 86_400, job.id))
+        seconds = days_ago * 86_400
+        db.execute("UPDATE jobs SET ended_at = ended_at - ? WHERE id = ?", (seconds, job.id))
+        db.execute(
+            "UPDATE batches SET created_at = created_at - ?, ended_at = ended_at - ? WHERE id IN"
+            " (SELECT batch FROM job_batches JOIN jobs ON number = job WHERE jobs.id = ?)",
+            (seconds, seconds, job.id),
+        )
     db.close()
     return job
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from bench import Bench, assert_echoed, texts
+from fake_clock import FakeClock
 from independent import Status
 
 import batchnb.watcher
@@ -20,22 +21,11 @@ pytest_plugins = ["bench_fixtures"]
 
 
 @dataclass
-class Clock:
-    """A clock that goes on only when it is told to."""
-
-    now: float = 1_000_000.0
-    looks: list[float] = field(default_factory=list)
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
 class Stepped:
     """A watcher driven step by step, on a clock that jumps to when the next thing is due."""
 
     watcher: Watcher
-    clock: Clock
+    clock: FakeClock
     api: object
     job: int
 
@@ -45,14 +35,14 @@ class Stepped:
         real = getattr(self.api, call)
 
         def noting(*args: object) -> object:
-            times.append(self.clock.now)
+            times.append(self.clock.time)
             return real(*args)
 
         setattr(self.api, call, noting)
         while len(times) < count:
             pause = self.watcher.step()
             assert pause is not None, "the job ended"
-            self.clock.now += max(pause, 0.001)
+            self.clock.time += max(pause, 0.001)
         return [round(after - before, 1) for before, after in itertools.pairwise(times)]
 
 
@@ -64,7 +54,7 @@ def stepped(bench: Bench, monkeypatch: pytest.MonkeyPatch):
 
     def make(max_poll: float = 60.0, count: int = 10) -> Stepped:
         workspace = bench.open(max_poll=max_poll)
-        clock = Clock()
+        clock = FakeClock()
         submission = Submission(workspace.api, workspace.ledger, clock, max_requests=100, grace=120.0)
         watcher = Watcher(submission, workspace.ledger, max_poll=max_poll, clock=clock)
         monkeypatch.setattr(watcher, "_run", lambda: None)
@@ -125,10 +115,10 @@ def test_a_batch_that_was_never_made_is_sent_again_only_after_the_grace_period(b
 def test_an_early_404_is_doubted_for_ten_minutes(bench: Bench, stepped):
     bench.server.always["retrieve"] = Status(404)
     under_test = stepped()
-    start = under_test.clock.now
+    start = under_test.clock.time
     while under_test.watcher.step() is not None:
-        under_test.clock.now += 1.0
-    assert 600 <= under_test.clock.now - start < 700
+        under_test.clock.time += 1.0
+    assert 600 <= under_test.clock.time - start < 700
     assert [record.state for record in under_test.watcher._ledger.batches.of_job(under_test.job)] == ["lost"]
 
 

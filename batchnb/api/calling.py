@@ -19,7 +19,9 @@ from batchnb.api.exchange import Exchange, Exchanges
 from batchnb.api.failures import failure_of, from_status
 from batchnb.api.logs import ours
 from batchnb.api.redaction import Redactor, secrets_of
+from batchnb.clock import Clock
 from batchnb.errors import AmbiguousError, BatchnbError, RefusedError
+from batchnb.heard import HEADERS, Heard
 
 if TYPE_CHECKING:
     import anthropic
@@ -61,11 +63,18 @@ class Caller:
         The client to use; without it one is made from the environment, as the SDK does.
     simulator : str, optional
         The simulator's id that every answer must carry. None: no answer may carry one.
+    clock : Clock, optional
+        The time.
     """
 
-    def __init__(self, client: anthropic.Anthropic | None = None, *, simulator: str | None = None) -> None:
+    def __init__(
+        self, client: anthropic.Anthropic | None = None, *, simulator: str | None = None, clock: Clock | None = None
+    ) -> None:
         self._given = client
         self.simulator = simulator
+        self._clock = clock or Clock()
+        #: What the headers of all answers have told.
+        self.heard = Heard()
         #: Knows the credentials, and takes them out of what a server says.
         self.redactor = Redactor()
         #: The calls that are being made.
@@ -97,6 +106,22 @@ class Caller:
         self.exchanges.give_up("The workspace was closed.")
         if self._given is None and "_client" in self.__dict__:
             self._client.close()
+
+    # The server's time, and whose key this is
+
+    def now(self) -> float | None:
+        """Return the time by the server's clock, in seconds since the epoch; None before an answer has told it."""
+        return self.heard.now(self._clock.elapsed())
+
+    def skew(self) -> float | None:
+        """Return how far the server's clock is ahead of this machine's, in seconds; None where that is not known."""
+        now = self.now()
+        return None if now is None else now - self._clock.now()
+
+    def _hear(self, answer: Answer) -> None:
+        # Without what a server echoes of the credentials, since places are kept.
+        told = {name: self.redactor.text(answer.headers.get(name, "")) for name in HEADERS}
+        self.heard = self.heard.followed_by(told, self._clock.elapsed())
 
     # The one place that calls
 
@@ -131,6 +156,7 @@ class Caller:
         is_good = 200 <= answer.status_code < 300
         try:
             self._check_simulated(answer)
+            self._hear(answer)
             if not is_good:
                 with contextlib.suppress(AmbiguousError):  # the status tells enough
                     answer.content = first_bytes(answer.chunks, MOST_OF_ERROR)

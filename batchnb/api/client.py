@@ -14,6 +14,7 @@ import msgspec
 from batchnb.api.calling import BATCHES, MESSAGES, Answer, Caller
 from batchnb.api.shapes import ID, BatchInfo, FileInfo, FilePage, ModelPage, Page, TokenCount
 from batchnb.capabilities import ModelInfo
+from batchnb.clock import Clock
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError
 
 if TYPE_CHECKING:
@@ -36,11 +37,32 @@ class Api(Caller):
         The client to use; without it one is made from the environment, as the SDK does.
     simulator : str, optional
         The simulator's id that every answer must carry. None: no answer may carry one.
+    clock : Clock, optional
+        The time.
     """
 
-    def __init__(self, client: anthropic.Anthropic | None = None, *, simulator: str | None = None) -> None:
-        super().__init__(client, simulator=simulator)
+    def __init__(
+        self, client: anthropic.Anthropic | None = None, *, simulator: str | None = None, clock: Clock | None = None
+    ) -> None:
+        super().__init__(client, simulator=simulator, clock=clock)
         self._models: dict[str, ModelInfo | None] = {}
+
+    def listen(self, *, timeout: float = 10.0) -> None:
+        """Make one free call, if no answer has come yet, for what the headers of any answer tell. Blocks.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds.
+
+        Raises
+        ------
+        CredentialsError
+            There is no key.
+        """
+        if not self.heard.answers:
+            with contextlib.suppress(ApiError):  # an answer that is an error tells as much
+                self._call("GET", "/v1/models", query={"limit": 1}, timeout=timeout)
 
     # Batches
 

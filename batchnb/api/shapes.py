@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -26,10 +26,30 @@ class BatchInfo(msgspec.Struct, frozen=True):
     id: _Id
     told_status: Any = msgspec.field(default=None, name="processing_status")
     reported: Any = msgspec.field(default=None, name="request_counts")
-    created_at: datetime | None = None
-    expires_at: datetime | None = None
-    ended_at: datetime | None = None
-    archived_at: datetime | None = None
+    created: Any = msgspec.field(default=None, name="created_at")
+    expires: Any = msgspec.field(default=None, name="expires_at")
+    ended: Any = msgspec.field(default=None, name="ended_at")
+    archived: Any = msgspec.field(default=None, name="archived_at")
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was made; None, as with the times below, where the server does not say, or nothing readable."""
+        return _moment(self.created)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When what is not answered expires."""
+        return _moment(self.expires)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it ended."""
+        return _moment(self.ended)
+
+    @property
+    def archived_at(self) -> datetime | None:
+        """When its results were dropped."""
+        return _moment(self.archived)
 
     @property
     def processing_status(self) -> str:
@@ -47,6 +67,15 @@ class BatchInfo(msgspec.Struct, frozen=True):
         """How many requests the batch holds, in whatever state; 0 where the server does not say."""
         known = self.request_counts
         return sum(known.values()) if isinstance(self.reported, dict) and len(known) == len(self.reported) else 0
+
+
+def _moment(told: Any) -> datetime | None:
+    """Read a time, in UTC whatever its zone. One that cannot be read costs nothing else of the answer."""
+    try:
+        moment = told if isinstance(told, datetime) else msgspec.convert(told, datetime)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (msgspec.ValidationError, OverflowError):
+        return None
 
 
 class FileInfo(msgspec.Struct, frozen=True):

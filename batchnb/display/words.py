@@ -146,7 +146,7 @@ def live_words(snapshot: Snapshot) -> list[str]:
         takes = units.span(*usually)
         late = snapshot.elapsed > usually[1]
         said.append(f"longer than usual ({takes}, {learned})" if late else f"usually {takes} in all, {learned}")
-    if snapshot.expires_at is not None and 0 < (left := snapshot.expires_at - snapshot.now) < EXPIRY_SHOWN:
+    if (left := snapshot.expires_in) is not None and 0 < left < EXPIRY_SHOWN:
         said.append(f"what is not answered in {units.minutes(left)} expires")
     checked = None if snapshot.checked_at is None else units.ago(max(0.0, snapshot.now - snapshot.checked_at))
     if snapshot.failing:

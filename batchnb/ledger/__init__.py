@@ -14,6 +14,7 @@ from batchnb.ledger.askings import CHUNK, Askings
 from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.claims import Fits
 from batchnb.ledger.copies import COPIED, hold_back_copied
+from batchnb.ledger.evidence import Evidence, Taken
 from batchnb.ledger.files import FileRecord, Files, KnownFile
 from batchnb.ledger.foreign import Foreign, ForeignBatch
 from batchnb.ledger.jobs import JobRecord, Jobs, NewJob
@@ -51,6 +52,7 @@ __all__ = [
     "Row",
     "RowAnswer",
     "Rows",
+    "Taken",
     "Tally",
     "UsageLine",
     "in_parts",
@@ -75,6 +77,8 @@ class Ledger:
         What became of jobs' rows, counted.
     askings : Askings
     batches : Batches
+    evidence : Evidence
+        What is known for settling a batch whose answer was lost.
     foreign : Foreign
         Batches that this ledger did not send.
     files : Files
@@ -101,6 +105,7 @@ class Ledger:
             raise
         self.tallies = Tallies(self._store)
         self.batches = Batches(self._store, self.tallies)
+        self.evidence = Evidence(self._store)
         self.foreign = Foreign(self._store, self.batches)
         self.files = Files(self._store, Spool(home / "files" / self.path.stem))
         self.jobs = Jobs(self._store, self.foreign, self.files, self.tallies)

@@ -10,6 +10,7 @@ import msgspec
 
 from batchnb.delivery import MARK_BYTES
 from batchnb.errors import JobStateError, LedgerError
+from batchnb.heard import NOWHERE, Place
 from batchnb.ledger.claims import Fits, Wish, taken
 from batchnb.ledger.outcomes import asked, write_answers
 from batchnb.ledger.store import Store
@@ -49,6 +50,16 @@ class BatchRecord:
     given_up: int
     standard: int
     cache: str | None = None
+    server_at: float | None = None
+    skew: float | None = None
+    sought_at: float | None = None
+    organization: str | None = None
+    workspace: str | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where it was sent, as far as that is known."""
+        return Place(self.organization, self.workspace)
 
 
 class Held(NamedTuple):
@@ -182,6 +193,7 @@ class Batches:
     def claim(
         self, job: int, *, owner: str, now: float, max_requests: int, max_bytes: int, cache: str | None = None,
         only: Sequence[int] = (), without: Sequence[int] = (), fits: Fits | None = None,
+        server_at: float | None = None, place: Place = NOWHERE,
     ) -> BatchRecord | None:  # fmt: skip
         """Record the intent to send a batch of a job's unsent requests, before any byte is sent.
 
@@ -190,7 +202,8 @@ class Batches:
         least one; and no more than `fits` allows, be it none. None where nothing is unsent, or nothing fits.
 
         With a `cache`, room is left for the marks. `only` are the requests that may be taken, `without` the envelopes
-        whose requests may not: see :class:`batchnb.ledger.warming.Warming`.
+        whose requests may not: see :class:`batchnb.ledger.warming.Warming`. `server_at` is `now` by the server's clock,
+        and `place` where the key in use belongs, where these are known.
         """
         with self._store.transaction(durable=True) as db:
             wish = Wish(max_requests, max_bytes, MARK_BYTES if cache else 0, only, without, fits)
@@ -198,9 +211,9 @@ class Batches:
             if not requests:
                 return None
             number = db.execute(
-                "INSERT INTO batches (state, owner, requests, bytes, intended_at, processing, cache)"
-                " VALUES ('submitting', ?, ?, ?, ?, ?, ?)",
-                (owner, requests, size, now, requests, cache),
+                "INSERT INTO batches (state, owner, requests, bytes, intended_at, processing, cache, server_at,"
+                " organization, workspace) VALUES ('submitting', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (owner, requests, size, now, requests, cache, server_at, *place),
             ).lastrowid
             assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
             self.hold(number, ranges)
@@ -224,8 +237,11 @@ class Batches:
                 {"batch": number},
             )
 
-    def accepted(self, number: int, server_id: str, *, times: Mapping[str, float | None]) -> bool:
-        """Record which batch of the server this one is: durable, since it is a purchase.
+    def accepted(
+        self, number: int, server_id: str, *, times: Mapping[str, float | None], place: Place = NOWHERE,
+        skew: float | None = None,
+    ) -> bool:  # fmt: skip
+        """Record which batch of the server this one is, and where: durable, since it is a purchase.
 
         Tells whether it was recorded: not where another process has settled the batch in the meantime, nor where that
         batch of the server already stands for another one.
@@ -233,20 +249,26 @@ class Batches:
         with self._store.transaction(durable=True) as db:
             done = db.execute(
                 "UPDATE batches SET server_id = :server, state = 'in_progress', failed_at = NULL, note = NULL,"
-                " given_up = 0, created_at = :created, expires_at = :expires"
+                " given_up = 0, created_at = :created, expires_at = :expires, skew = COALESCE(:skew, skew),"
+                " organization = COALESCE(:organization, organization), workspace = COALESCE(:workspace, workspace)"
                 " WHERE id = :number AND state IN ('submitting', 'uncertain')"
                 " AND NOT EXISTS (SELECT 1 FROM batches WHERE server_id = :server)",
                 {"server": server_id, "created": times.get("created_at"), "expires": times.get("expires_at"),
-                 "number": number},
+                 "number": number, "skew": skew, **place._asdict()},
             )  # fmt: skip
             return done.rowcount == 1
 
-    def uncertain(self, number: int, *, now: float, note: str) -> None:
-        """Record that a create call got no usable answer, or that its owner died before one was recorded."""
+    def uncertain(self, number: int, *, now: float, note: str, place: Place = NOWHERE) -> None:
+        """Record that a create call got no usable answer, or that its owner died before one was recorded.
+
+        `place` is where it was sent, as far as an answer that was no use, such as an error, told so.
+        """
         with self._store.transaction(durable=True) as db:
             db.execute(
-                "UPDATE batches SET state = 'uncertain', failed_at = ?, note = ? WHERE id = ? AND state = 'submitting'",
-                (now, note, number),
+                "UPDATE batches SET state = 'uncertain', failed_at = ?, note = ?,"
+                " organization = COALESCE(?, organization), workspace = COALESCE(?, workspace)"
+                " WHERE id = ? AND state = 'submitting'",
+                (now, note, *place, number),
             )
 
     def let_go(self, number: int, *, state: str) -> bool:
@@ -314,16 +336,19 @@ class Batches:
             return found.rowcount > 0
 
     def checked(
-        self, number: int, *, state: str, counts: Mapping[str, int], times: Mapping[str, float | None], now: float
-    ) -> None:
-        """Record what the server says of a batch."""
+        self, number: int, *, state: str, counts: Mapping[str, int], times: Mapping[str, float | None], now: float,
+        place: Place = NOWHERE, skew: float | None = None,
+    ) -> None:  # fmt: skip
+        """Record what the server says of a batch, and where that was."""
         with self._store.transaction(rows=False) as db:
             db.execute(
                 f"UPDATE batches SET state = ?, {' = ?, '.join(COUNTS)} = ?,"
-                " ended_at = ?, expires_at = COALESCE(?, expires_at), checked_at = ?, note = NULL, given_up = 0"
+                " ended_at = ?, expires_at = COALESCE(?, expires_at), checked_at = ?, note = NULL, given_up = 0,"
+                " skew = COALESCE(?, skew), organization = COALESCE(?, organization),"
+                " workspace = COALESCE(?, workspace)"
                 " WHERE id = ? AND state IN ('in_progress', 'canceling', 'ended', 'lost')",
                 (state, *(counts.get(name, 0) for name in COUNTS), times.get("ended_at"), times.get("expires_at"), now,
-                 number),
+                 skew, *place, number),
             )  # fmt: skip
 
     def note(self, number: int, note: str | None) -> None:

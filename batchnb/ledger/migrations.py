@@ -298,4 +298,19 @@ STEPS: tuple[str, ...] = (
         PRIMARY KEY (job, request)
     ) WITHOUT ROWID;
     """,
+    """
+    -- What the server's answers told beside their bodies; NULL: not known. server_at: when the batch was about to be
+    -- sent, by the server's clock. sought_at: when, having got no answer, it was first looked for, by that clock too.
+    -- skew: how far that clock was ahead of this machine's when the server last told of the batch, in seconds.
+    ALTER TABLE batches ADD COLUMN server_at REAL;
+    ALTER TABLE batches ADD COLUMN skew REAL;
+    ALTER TABLE batches ADD COLUMN sought_at REAL;
+
+    -- Where the key belonged that it was sent with, by the server's own ids. NULL: not known.
+    ALTER TABLE batches ADD COLUMN organization TEXT;
+    ALTER TABLE batches ADD COLUMN workspace TEXT;
+
+    -- deleted: 1  on the server, from here: no listing shows it any more
+    ALTER TABLE batches ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;
+    """,
 )

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from email.utils import formatdate
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 _ORGANIZATION = "00000000-0000-4000-8000-000000000000"
+_WORKSPACE = "wrkspc_01SimulatedSimulatedSimu"
 _RATE_LIMIT = 4000
 _MOST_CALLS = 200_000  # remembered: a simulator may run for weeks
 #: The names under which faults strike calls of their kind.
@@ -182,7 +184,10 @@ class App:
         return {
             "batchnb-simulator": self._identity,
             "request-id": new_id("req"),
+            # By the clock of the batches' times; uvicorn's own would be by another.
+            "date": formatdate(self._clock.now(), usegmt=True),
             "anthropic-organization-id": _ORGANIZATION,
+            "anthropic-workspace-id": _WORKSPACE,
             "anthropic-ratelimit-requests-limit": str(_RATE_LIMIT),
             "anthropic-ratelimit-requests-remaining": str(_RATE_LIMIT - 1),
             "anthropic-ratelimit-requests-reset": rfc3339(self._clock.now()),

@@ -230,6 +230,7 @@ class Simulator:
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,
             proxy_headers=False,
             # Longer than clients keep an idle connection, so that none is closed just as a call begins.
             timeout_keep_alive=120,

@@ -31,8 +31,10 @@ class Bench:
     def open(self, **options: Any) -> Workspace:
         """Open another workspace on the same ledger."""
         client = anthropic.Anthropic(api_key=options.pop("key", KEY), base_url=options.pop("url", self.server.url))
+        clock = options.pop("clock", None)
         options = {"home": self.home, "max_poll": 0.02, **options}
         workspace = Workspace(client, scope="independent", **options)
+        workspace.clock = clock or workspace.clock
         self._stack.callback(client.close)
         self._stack.callback(workspace.close)
         return workspace

@@ -6,7 +6,8 @@ import gzip
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 
@@ -33,6 +34,33 @@ class Upload:
     let_go: threading.Event = field(default_factory=threading.Event)
 
 
+def format_date(moment: datetime) -> str:
+    """Write a time as HTTP has it."""
+    return format_datetime(moment, usegmt=True)
+
+
+@dataclass
+class Listed:
+    """How batches are listed.
+
+    Attributes
+    ----------
+    order : callable
+        Puts them in order; they come to it newest first.
+    page : int
+        The most on one page.
+    shows : callable
+        Tells whether one is shown.
+    between : callable
+        Called after each page.
+    """
+
+    order: Callable[[list[Any]], list[Any]] = list
+    page: int = 100
+    shows: Callable[[Any], object] = bool
+    between: Callable[[], object] = bool
+
+
 @dataclass
 class Manner:
     """How every answer comes.
@@ -45,15 +73,21 @@ class Manner:
         Every connection is closed after its answer, without a word.
     shift : timedelta
         How far the server's clock is ahead.
+    date : callable or None
+        Makes of the server's time what an answer says in its ``Date``; None: no such header.
     room : int or None
         The most requests that may wait in batches that have not ended: a create that goes beyond is refused with 429.
+    listed : Listed
+        How batches are listed.
     """
 
     gzip: bool = False
     chunked: bool = False
     hangs_up: bool = False
     shift: timedelta = timedelta()
+    date: Callable[[datetime], str | None] = format_date
     room: int | None = None
+    listed: Listed = field(default_factory=Listed)
 
     def encode(self, body: bytes) -> tuple[bytes, dict[str, str]]:
         """Give a body as it is sent, with the headers that say so."""

@@ -16,7 +16,6 @@ import re
 import socket
 import struct
 import threading
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -100,6 +99,7 @@ class Batch:
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: What its description says instead of the truth.
     lies: dict[str, Any] = field(default_factory=dict)
+    workspace: str | None = None
 
 
 def stamp(moment: datetime | None) -> str | None:
@@ -151,6 +151,10 @@ class Server:
         Gives a request's result from its params.
     ends : bool
         Whether a batch ends at once; otherwise when `end` is called.
+    workspaces, organizations : dict of str to str
+        Whose each key is. A batch is seen from its workspace only.
+    tells_place : bool
+        Whether answers say so.
     most : int
         Requests above which a create is refused with 413.
     manner : Manner
@@ -162,6 +166,9 @@ class Server:
         self.calls: list[tuple[str, str, int]] = []
         self.busy = 0
         self.keys: set[str] = set()
+        self.workspaces: dict[str, str] = {}
+        self.organizations: dict[str, str] = {}
+        self.tells_place = True
         self.faults: dict[str, list[Any]] = defaultdict(list)
         self.always: dict[str, Any] = {}
         self.result: Callable[[dict[str, Any]], dict[str, Any]] = succeeded
@@ -246,8 +253,11 @@ class Server:
             for batch in batches:
                 batch.status = "vanished"
 
-    def find(self, batch_id: str) -> Batch | None:
-        return next((batch for batch in self.batches if batch.id == batch_id and batch.status != "vanished"), None)
+    def seen_from(self, workspace: str | None) -> list[Batch]:
+        return [batch for batch in self.batches if batch.status != "vanished" and batch.workspace == workspace]
+
+    def find(self, batch_id: str, workspace: str | None = None) -> Batch | None:
+        return next((batch for batch in self.seen_from(workspace) if batch.id == batch_id), None)
 
     def described(self, batch: Batch) -> dict[str, Any]:
         counts = dict.fromkeys(COUNTS, 0)
@@ -275,8 +285,19 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
 
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        return super().date_time_string((timestamp or time.time()) + self.owner.manner.shift.total_seconds())
+    def send_response(self, code: int, message: str | None = None) -> None:
+        self.send_response_only(code, message)
+        date = self.owner.manner.date(self.owner.now())
+        if date is not None:
+            self.send_header("date", date)
+        if self.owner.tells_place:
+            for name, names in (("organization", self.owner.organizations), ("workspace", self.owner.workspaces)):
+                if self.key in names:
+                    self.send_header(f"anthropic-{name}-id", names[self.key])
+
+    @property
+    def workspace(self) -> str | None:
+        return self.owner.workspaces.get(self.key)
 
     def do_GET(self) -> None:
         self._serve("GET")
@@ -292,7 +313,8 @@ class Handler(BaseHTTPRequestHandler):
         with self.owner.changed:
             self.owner.busy += 1
         key = self.headers.get("authorization") or self.headers.get("x-api-key") or ""
-        self.owner.keys.add(key.removeprefix("Bearer "))
+        self.key = key.removeprefix("Bearer ")
+        self.owner.keys.add(self.key)
         path = urlsplit(self.path).path
         try:
             body = self._body(method)
@@ -391,7 +413,10 @@ class Handler(BaseHTTPRequestHandler):
         elif not requests or len(set(identifiers)) < len(identifiers) or not all(map(CUSTOM_ID.fullmatch, identifiers)):
             self._error(400)
         elif fault is None or fault.accept:
-            self._made(self.owner.accept(requests), fault)
+            with self.owner.lock:
+                batch = self.owner.accept(requests)
+                batch.workspace = self.workspace
+            self._made(batch, fault)
         else:
             self._not_made(fault)
 
@@ -419,20 +444,20 @@ class Handler(BaseHTTPRequestHandler):
         self._hang_up()
 
     def _list(self) -> None:
-        query = parse_qs(urlsplit(self.path).query)
+        query, listed = parse_qs(urlsplit(self.path).query), self.owner.manner.listed
         with self.owner.lock:
-            newest = [batch for batch in reversed(self.owner.batches) if batch.status != "vanished"]
-            after = query.get("after_id", [None])[0]
-            if after is not None:
-                newest = newest[[batch.id for batch in newest].index(after) + 1 :]
-            page = newest[: int(query.get("limit", ["20"])[0])]
+            ordered = listed.order(self.owner.seen_from(self.workspace)[::-1])
+            known = [batch.id for batch in ordered]
+            start = known.index(query["after_id"][0]) + 1 if "after_id" in query else 0
+            page = ordered[start : start + min(int(query.get("limit", ["20"])[0]), listed.page)]
             ids = [batch.id for batch in page] or [None]
-            data = [self.owner.described(batch) for batch in page]
-        more = len(page) < len(newest)
+            data = [self.owner.described(batch) for batch in page if listed.shows(batch)]
+            more = start + len(page) < len(ordered)
+            listed.between()
         self._json(200, {"data": data, "has_more": more, "first_id": ids[0], "last_id": ids[-1]})
 
     def _one(self, name: str, batch_id: str) -> None:
-        batch = self.owner.find(batch_id)
+        batch = self.owner.find(batch_id, self.workspace)
         if batch is None:
             self._error(404)
         elif name == "results":

@@ -127,7 +127,7 @@ def test_a_restarted_simulator_has_its_files_and_no_halves_of_them(tmp_path):
         file = client.files.upload(file=("a.png", png(), "image/png"))
         assert oct((tmp_path / "files").stat().st_mode & 0o777) == "0o700"
         assert oct((tmp_path / "files" / file.id).stat().st_mode & 0o777) == "0o600"
-    (tmp_path / "files" / "0123.part").write_bytes(b"half")
+    (tmp_path / "files" / f"{'0123' * 4}.part").write_bytes(b"half")
     with Simulator(tmp_path) as simulator, sdk(simulator) as client:
         assert client.files.retrieve_metadata(file.id) == file
         assert client.messages.create(**asking(by_id(file.id))).usage.input_tokens > 400

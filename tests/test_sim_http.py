@@ -19,7 +19,7 @@ from simulation import KEY, call, created, params, raw_results, requests, sdk
 import batchnb.sim
 from batchnb.sim import Simulator, parameters
 from batchnb.sim.content import BLOCK_TYPES
-from batchnb.sim.store import make_private
+from batchnb.sim.folder import make_private
 
 ROOT = Path(__file__).parents[1]
 
@@ -142,10 +142,14 @@ def test_a_body_that_is_declared_too_large_is_refused_before_it_is_read(simulato
 
 
 def test_a_client_that_leaves_in_the_middle_does_no_harm(simulator):
-    host, port = simulator.url.removeprefix("http://").split(":")
-    head = b"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\nanthropic-version: 2026-10-21\r\n"
+    address = simulator.url.removeprefix("http://")
+    host, port = address.split(":")
+    head = (
+        b"POST /v1/messages HTTP/1.1\r\nhost: %s\r\nx-api-key: k\r\nanthropic-version: 2026-10-21\r\n"
+        % address.encode()
+    )
     with socket.create_connection((host, int(port))) as connection:
-        connection.sendall(head + b"content-length: 100\r\n\r\n{")
+        connection.sendall(f"{head}content-length: 100\r\n\r\n{{".encode())
     assert call(simulator, "GET", "/v1/models").status == 200
 
 
@@ -241,8 +245,8 @@ def test_the_command_line_serves_until_it_is_told_to_stop(tmp_path, number):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         line = process.stdout.readline()
-        url = re.search(r"ANTHROPIC_BASE_URL=(http://127\.0\.0\.1:\d+)", line).group(1)
-        with anthropic.Anthropic(base_url=url, api_key="simulated") as client:
+        url, key = re.search(r"ANTHROPIC_BASE_URL=(http://127\.0\.0\.1:\d+) ANTHROPIC_API_KEY=(\S+)", line).groups()
+        with anthropic.Anthropic(base_url=url, api_key=key) as client:
             assert client.messages.create(**params("Echo: hi")).content[0].text == "hi"
         process.send_signal(number)
         assert process.wait(timeout=20) == 0

@@ -54,13 +54,13 @@ def scope_of(base_url: str) -> tuple[str, str | None]:
     return (f"simulator:{simulator}", simulator) if simulator else (plain, None)
 
 
-def simulator_client(url: str) -> anthropic.Anthropic:
-    """Make a client for the simulator: with a dummy key, so that no real one can reach it."""
+def simulator_client(url: str, key: str = "simulated") -> anthropic.Anthropic:
+    """Make a client for the simulator: with its own or a dummy key, so that no real one can reach it."""
     load()
     import anthropic
 
     http_client = anthropic.DefaultHttpxClient(transport=_local_transport(url), verify=_verify(url), trust_env=False)
-    return anthropic.Anthropic(api_key="simulated", base_url=url, http_client=http_client)
+    return anthropic.Anthropic(api_key=key, base_url=url, http_client=http_client)
 
 
 def _local_transport(url: str) -> httpx2.HTTPTransport:

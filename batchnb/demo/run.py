@@ -101,8 +101,8 @@ def _simulated_workspace() -> Iterator[Workspace]:
 
     with (
         tempfile.TemporaryDirectory(prefix="batchnb-demo-") as home,
-        Simulator() as simulator,
-        simulator_client(simulator.url) as client,
+        Simulator(own_key=True) as simulator,
+        simulator_client(simulator.url, simulator.key) as client,
     ):
         workspace = Workspace(client, home=home, max_poll=1.0)
         try:

@@ -7,9 +7,9 @@ from batchnb.sim.app import Call
 from batchnb.sim.batches import Limits, Recorded
 from batchnb.sim.catalogue import Model
 from batchnb.sim.faults import KINDS, Fault
+from batchnb.sim.folder import StateError, StateInUseError
 from batchnb.sim.responder import Reply, count_tokens, respond
-from batchnb.sim.server import Simulator, StateInUseError
-from batchnb.sim.store import StateError
+from batchnb.sim.server import Simulator
 from batchnb.sim.wire import Clock
 
 __all__ = [

@@ -58,7 +58,10 @@ class Answerer:
         """
         if self._responder is None:
             return respond(read, random.Random(zlib.crc32(f"{self._seed}:{name}".encode())))  # noqa: S311 - answers
-        given = self._responder(params)
+        try:
+            given = self._responder(params)
+        except RecursionError as problem:  # the user's own: any other comes from a request that nests too deeply
+            raise RuntimeError(f"RecursionError: {problem}") from problem
         if isinstance(given, dict):
             given = msgspec.json.encode(given).decode()
         if isinstance(given, str):

@@ -1,15 +1,16 @@
 """The HTTP face of the simulator: authentication, headers, bodies, and the faults that strike calls.
 
 Sources: platform.claude.com documentation (headers, errors), anthropic 2.12.0 (what clients send). The rate-limit
-headers are plausible and constant. The key is looked at only to see that there is one: it is never kept or written.
+headers are plausible and constant. The key is compared with the simulator's own, or only seen to be there: it is never
+kept or written. What calls take in memory is bounded, all together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,9 +21,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from batchnb.sim import transport
+from batchnb.sim.access import Access
+from batchnb.sim.connections import Quiet
 from batchnb.sim.faults import Fault, FaultPlan
 from batchnb.sim.routes import Ask, Service, Stream, match
-from batchnb.sim.wire import ApiError, Clock, envelope, new_id, rfc3339
+from batchnb.sim.wire import ApiError, Clock, envelope, invalid, new_id, rfc3339
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -31,9 +34,13 @@ _ORGANIZATION = "00000000-0000-4000-8000-000000000000"
 _WORKSPACE = "wrkspc_01SimulatedSimulatedSimu"
 _RATE_LIMIT = 4000
 _MOST_CALLS = 200_000  # remembered: a simulator may run for weeks
+_LONGEST_PATH, _LONGEST_METHOD = 200, 20  # remembered of each
+_LARGEST_CALL = 32_000_000  # bytes of a body, but that of a batch (platform.claude.com documentation)
+_FORM = 1_000_000  # bytes of an upload beside the file itself
 #: The names under which faults strike calls of their kind.
 _FAULT_ROUTES = {"model": "models", "file": "files", "delete_file": "files", "download": "files"}
 _log = logging.getLogger(__name__)
+_log.addFilter(Quiet())
 
 
 class Call(NamedTuple):
@@ -51,12 +58,14 @@ class App:
     ----------
     service
         What answers the calls.
+    access
+        Who is let in.
     plan
         The faults to come.
     identity
-        The simulator's id, told in every response.
+        The simulator's id, told in every response to a call that was meant for it.
     max_bytes
-        The largest body of a call.
+        The largest body of a call. Twice as much, or 600 MB, may be held of all calls together.
     clock
         The time.
     calls
@@ -64,12 +73,22 @@ class App:
     """
 
     def __init__(
-        self, service: Service, plan: FaultPlan, identity: str, *, max_bytes: int, clock: Clock, calls: list[Call]
+        self,
+        service: Service,
+        access: Access,
+        plan: FaultPlan,
+        identity: str,
+        *,
+        max_bytes: int,
+        clock: Clock,
+        calls: list[Call],
     ) -> None:
         self._service = service
+        self._access = access
         self._plan = plan
         self._identity = identity
         self._max_bytes = max_bytes
+        self._room = _Room(max(600_000_000, 2 * max_bytes))
         self._clock = clock
         self._calls = calls
 
@@ -77,22 +96,32 @@ class App:
         """Answer one call."""
         if scope["type"] != "http":
             return
-        exchange = _Exchange(Request(scope, receive), send, self._headers(), self._calls)
+        request = Request(scope, receive)
+        try:
+            self._access.check_origin(request.headers)
+        except ApiError as refusal:  # a stranger learns nothing else
+            stranger = _Exchange(request, send, {"connection": "close"}, self._calls)
+            await stranger.send_json(msgspec.json.encode(envelope(refusal, None)), refusal.status)
+            return
+        exchange = _Exchange(request, send, self._headers(), self._calls)
         try:
             await self._respond(exchange)
         except ApiError as refusal:
-            body = msgspec.json.encode(envelope(refusal, exchange.headers["request-id"]))
-            retry = {"x-should-retry": _retryable(refusal.status)}
-            await exchange.send_json(body, refusal.status, refusal.headers | retry)
+            await exchange.refuse(refusal)
         except ClientDisconnect:
             exchange.note(None)
         except asyncio.CancelledError:  # the server stops
             exchange.note(None)
             await transport.hang_up(scope, receive)
+        except Exception:
+            if exchange.has_begun:
+                raise
+            _log.exception("the simulator failed to answer a call")
+            await exchange.refuse(ApiError("api_error"))
 
     async def _respond(self, exchange: _Exchange) -> None:
         request = exchange.request
-        _authenticate(request)
+        self._access.check_key(request.headers)
         version = _version(request)
         route, item = match(request.method, request.url.path)
         struck = await self._struck(route, item)
@@ -106,13 +135,25 @@ class App:
             origin=f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}",
             faults=struck,
         )
-        if route != "upload":
-            await self._carry_out(replace(ask, body=await self._body(request)), exchange)
+        if route == "upload":
+            await self._receive(ask, exchange)
             return
+        with self._room.share() as share:
+            most = self._max_bytes if route == "create" else min(self._max_bytes, _LARGEST_CALL)
+            body = await _body(request, most, share)
+            await self._carry_out(replace(ask, body=body), exchange)
+
+    async def _receive(self, ask: Ask, exchange: _Exchange) -> None:
+        """Answer an upload: its file goes to disk as it comes."""
+        request = exchange.request
         upload = await run_in_threadpool(self._service.receive, request.headers.get("content-type", ""))
+        length = 0
         try:
             # On disk piece by piece, and in this thread: a page cache takes 64 kB faster than a thread is changed.
             async for piece in request.stream():
+                length += len(piece)
+                if length > upload.most + _FORM:
+                    raise _too_large()
                 upload.form.feed(piece)
             upload.finish()
             await self._carry_out(replace(ask, upload=upload), exchange)
@@ -148,6 +189,8 @@ class App:
             return answer if isinstance(answer, Stream) else msgspec.json.encode(answer)
         except ApiError:
             raise
+        except RecursionError:
+            raise invalid("The request body nests too deeply.") from None
         except Exception as problem:
             _log.exception("the simulator failed to answer %s", ask.route)
             raise ApiError("api_error") from problem
@@ -166,19 +209,6 @@ class App:
         else:
             raise _refusal(fault)
         return True
-
-    async def _body(self, request: Request) -> bytes:
-        too_large = ApiError("request_too_large", headers={"connection": "close"})
-        declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self._max_bytes:
-            raise too_large
-        pieces, length = [], 0
-        async for piece in request.stream():
-            pieces.append(piece)
-            length += len(piece)
-            if length > self._max_bytes:
-                raise too_large
-        return b"".join(pieces)
 
     def _headers(self) -> dict[str, str]:
         return {
@@ -210,7 +240,19 @@ class _Exchange:
             self._noted = True
             if len(self._calls) >= _MOST_CALLS:
                 del self._calls[: _MOST_CALLS // 2]
-            self._calls.append(Call(self.request.method, self.request.url.path, status))
+            path = str(self.request.scope["path"])
+            self._calls.append(Call(self.request.method[:_LONGEST_METHOD], path[:_LONGEST_PATH], status))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a part of the answer was sent, or the call was given up."""
+        return self._noted
+
+    async def refuse(self, refusal: ApiError) -> None:
+        """Send an error in the API's envelope."""
+        body = msgspec.json.encode(envelope(refusal, self.headers["request-id"]))
+        retry = {"x-should-retry": _retryable(refusal.status)}
+        await self.send_json(body, refusal.status, refusal.headers | retry)
 
     async def send_json(self, body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.note(status)
@@ -233,11 +275,49 @@ class _Exchange:
         await self._raw_send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _authenticate(request: Request) -> None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if request.headers.get("x-api-key", "").strip() or (scheme.lower() == "bearer" and token.strip()):
-        return
-    raise ApiError("authentication_error", "x-api-key header is required")
+class _Room:
+    """The bytes of bodies that all calls together may hold in memory."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    @contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """Yield a function that takes so many bytes of it, until the end of the block.
+
+        It raises ApiError (529) where there are not so many left: nothing was done, and waiting helps.
+        """
+        taken = 0
+
+        def take(count: int) -> None:
+            nonlocal taken
+            if count > self._left:
+                raise ApiError("overloaded_error", headers={"connection": "close"})
+            self._left -= count
+            taken += count
+
+        try:
+            yield take
+        finally:
+            self._left += taken
+
+
+async def _body(request: Request, most: int, take: Callable[[int], None]) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > most:  # h11 has seen that it has at most 20 digits
+        raise _too_large()
+    pieces, length = [], 0
+    async for piece in request.stream():
+        take(len(piece))
+        pieces.append(piece)
+        length += len(piece)
+        if length > most:
+            raise _too_large()
+    return b"".join(pieces)
+
+
+def _too_large() -> ApiError:
+    return ApiError("request_too_large", headers={"connection": "close"})
 
 
 def _version(request: Request) -> str:

@@ -9,14 +9,18 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
+from batchnb.sim.folder import StateError
 from batchnb.sim.server import Simulator
-from batchnb.sim.store import StateError
+
+_STEP = 0.5  # seconds: on Windows a signal is seen only between waits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the simulator's options to a parser."""
     parser.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one)")
-    parser.add_argument("--state", metavar="DIR", help="where the batches are kept (default: a temporary folder)")
+    parser.add_argument(
+        "--state", metavar="DIR", help="where batches and the key are kept (default: in a temporary folder)"
+    )
     parser.add_argument(
         "--delay",
         type=float,
@@ -39,8 +43,9 @@ def run(args: argparse.Namespace) -> int:
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
         stopped.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last is Windows' Ctrl-Break
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)
     try:
         simulator = Simulator(
             args.state,
@@ -49,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
             speed=args.speed,
             seed=args.seed,
             sdk_tests=args.sdk_tests,
+            own_key=True,
         ).start()
     except (OSError, ValueError, StateError) as problem:
         sys.stderr.write(f"the simulator cannot start: {problem}\n")
@@ -56,10 +62,11 @@ def run(args: argparse.Namespace) -> int:
     with simulator:
         sys.stdout.write(
             f"Simulator of the Message Batches API at {simulator.url}"
-            f" - point a client at it: ANTHROPIC_BASE_URL={simulator.url} ANTHROPIC_API_KEY=simulated\n"
+            f" - point a client at it: ANTHROPIC_BASE_URL={simulator.url} ANTHROPIC_API_KEY={simulator.key}\n"
         )
         sys.stdout.flush()
-        stopped.wait()
+        while not stopped.wait(_STEP):
+            pass
     return 0
 
 

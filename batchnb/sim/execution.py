@@ -16,7 +16,7 @@ from batchnb.sim.caching import Cache
 from batchnb.sim.responder import Reply
 from batchnb.sim.store import BatchRow, RequestRow
 from batchnb.sim.validation import Validator
-from batchnb.sim.wire import DEFAULT_MESSAGES, ApiError, decode_json, envelope, new_id
+from batchnb.sim.wire import DEFAULT_MESSAGES, ApiError, decode_json, envelope, invalid, new_id
 
 _STILL_RUNNING = 0.1  # the share of requests under way when a cancel arrives, which finish all the same
 _REFUSAL_TEXT = "I can't help with that."
@@ -59,6 +59,8 @@ class Executor:
             return request.row, "succeeded", msgspec.json.encode({"type": "succeeded", "message": answer})
         except ApiError as refusal:
             error = envelope(refusal, new_id("req"))
+        except RecursionError:
+            error = envelope(invalid("The request nests too deeply."), new_id("req"))
         except Exception as problem:  # noqa: BLE001 - a user's responder may raise anything; the row tells it
             text = f"{DEFAULT_MESSAGES['api_error']} (the responder raised {type(problem).__name__}: {problem})"
             error = envelope(ApiError("api_error", text), new_id("req"))
@@ -66,16 +68,18 @@ class Executor:
 
     def _answer(self, batch: BatchRow, request: RequestRow, chance: float) -> dict[str, Any]:
         params = decode_json(request.params)
-        read, model = self._validator.check(
+        accepted = self._validator.check(
             params, "batch", version=batch.version, beta=batch.beta, betas=batch.betas.split(",")
         )
+        read = accepted.read
         reply = self._answerer.reply(params, read, request.custom_id)
+        accepted.check_length(reply.input_tokens)
         if request.fate == "refusal":
             reply = Reply([{"type": "text", "text": _REFUSAL_TEXT}], "refusal", reply.input_tokens, 8)
         elif request.fate == "max_tokens":
             reply = _cut(reply)
         split = self._cache.split(read, reply.input_tokens, request_seed=chance, at=batch.due_at)
-        return message(reply, read, model=model, tier="batch", split=split)
+        return message(reply, read, model=accepted.model, tier="batch", split=split)
 
 
 def share_of(seed: int, batch: int, custom_id: str) -> float:

@@ -8,27 +8,29 @@ names are refused). Unverified: that all but deleting an expired file is a 404, 
 from __future__ import annotations
 
 import mimetypes
-import os
-import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from collections import OrderedDict
 from contextlib import suppress
-from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from batchnb.sim import media
 from batchnb.sim.batches import Limits
+from batchnb.sim.folder import Folder
 from batchnb.sim.media import Content, Media
 from batchnb.sim.multipart import Parser
-from batchnb.sim.store import FileRow, Store, make_private
+from batchnb.sim.store import FileRow, Store
 from batchnb.sim.wire import ApiError, Clock, invalid, new_id, rfc3339
 
-_FOLDER = "files"
 _SHORTEST, _LONGEST = 3600, 7_776_000  # seconds until a file expires
 _MOST_IDS = 100
 _LONGEST_NAME = 255
 _FORBIDDEN = frozenset('<>:"|?*') | {chr(code) for code in range(32)}
 _UNTYPED = "application/octet-stream"
+# Bytes read of a file. So much text is beyond every context window, and the pages of a larger PDF are estimated.
+_MOST_TEXT, _MOST_MEDIA = 8_000_000, 32_000_000
+_KEPT_TEXT, _MOST_KEPT = 32_000_000, 10_000  # characters, files
 
 
 class Upload:
@@ -36,8 +38,8 @@ class Upload:
 
     Parameters
     ----------
-    path
-        Where the bytes go, until the file has an id.
+    folder
+        Where the bytes go, under a passing name until the file has an id.
     content_type
         The ``content-type`` of the call.
     most
@@ -49,12 +51,11 @@ class Upload:
         400 where the call brings no form.
     """
 
-    def __init__(self, path: Path, content_type: str, most: int) -> None:
+    def __init__(self, folder: Folder, content_type: str, most: int) -> None:
         self.form = Parser(content_type, self)
-        self.path = path
         self.size = 0
-        self._most = most
-        self._file = os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+        self.most = most
+        self.path, self._file = folder.new_part()
 
     def write(self, data: bytes) -> None:
         """Take the next bytes of the file itself.
@@ -65,8 +66,8 @@ class Upload:
             413 where it grows too large.
         """
         self.size += len(data)
-        if self.size > self._most:
-            message = f"File too large: the maximum size of a file is {self._most} bytes."
+        if self.size > self.most:
+            message = f"File too large: the maximum size of a file is {self.most} bytes."
             raise ApiError("request_too_large", message, headers={"connection": "close"})
         self._file.write(data)
 
@@ -95,25 +96,24 @@ class Files:
     store
         Where they are listed.
     folder
-        The state folder; their bytes stand in a folder in it, made when the first one comes.
+        The state folder, which keeps their bytes.
     clock
         The time.
     limits
         The API's limits.
     """
 
-    def __init__(self, store: Store, folder: Path, *, clock: Clock, limits: Limits) -> None:
+    def __init__(self, store: Store, folder: Folder, *, clock: Clock, limits: Limits) -> None:
         self._store = store
-        self._folder = folder / _FOLDER
+        self._folder = folder
         self._clock = clock
         self._limits = limits
-        self._contents: dict[str, Content] = {}
-        self._tidy()
+        self._contents = _Contents()
+        folder.tidy(store.file_ids())
 
     def receive(self, content_type: str) -> Upload:
         """Begin to receive a file."""
-        make_private(self._folder)
-        return Upload(self._folder / f"{secrets.token_hex(8)}.part", content_type, self._limits.file_bytes)
+        return Upload(self._folder, content_type, self._limits.file_bytes)
 
     def add(self, upload: Upload) -> FileRow:
         """Accept a file that was received.
@@ -137,7 +137,7 @@ class Files:
             message = "Your organization's file storage quota is exhausted. Delete files to free up space."
             raise ApiError("invalid_request_error", message, code="storage_quota_exceeded")
         file_id, now = new_id("file"), self._clock.now()
-        upload.path.replace(self._folder / file_id)
+        self._folder.keep(upload.path, file_id)
         return self._store.add_file(
             file_id,
             filename=filename,
@@ -202,8 +202,8 @@ class Files:
         if self._store.file(file_id) is None:
             raise ApiError("not_found_error", f"File not found: {file_id}")
         self._store.delete_file(file_id)
-        self._contents.pop(file_id, None)
-        (self._folder / file_id).unlink(missing_ok=True)
+        self._contents.forget(file_id)
+        self._folder.remove(file_id)
 
     def download(self, file_id: str) -> None:
         """Refuse to give a file's bytes: only what a tool made can be downloaded, and no tool runs here.
@@ -226,15 +226,16 @@ class Files:
         """
         file = self.retrieve(file_id)
         known = self._contents.get(file_id)
-        if known is None:
-            try:
-                data = (self._folder / file_id).read_bytes()
-            except FileNotFoundError:  # deleted by another call just now
-                raise ApiError("not_found_error", f"File not found: {file_id}") from None
-            text = data.decode("utf-8", "replace") if file.mime_type.startswith("text/plain") else None
-            found = Media("", 0) if text is not None else media.inspect(data)
-            known = self._contents[file_id] = Content(file.mime_type, file.size, found, text)
-        return known
+        if known is not None:
+            return known
+        is_text = file.mime_type.startswith("text/plain")
+        try:
+            data = self._folder.read(file_id, _MOST_TEXT if is_text else _MOST_MEDIA)
+        except FileNotFoundError:  # deleted by another call just now
+            raise ApiError("not_found_error", f"File not found: {file_id}") from None
+        text = data.decode("utf-8", "replace") if is_text else None
+        found = Media("", 0) if text is not None else media.inspect(data, file.size)
+        return self._contents.keep(file_id, Content(file.mime_type, file.size, found, text))
 
     @staticmethod
     def describe(file: FileRow, *, beta: bool) -> dict[str, Any]:
@@ -250,13 +251,34 @@ class Files:
             "downloadable": False,
         } | ({"scope": None} if beta else {})
 
-    def _tidy(self) -> None:
-        """Remove what an interrupted upload or deletion left."""
-        if self._folder.is_dir():
-            known = self._store.file_ids()
-            for path in self._folder.iterdir():
-                if path.name not in known:
-                    path.unlink()
+
+class _Contents:
+    """What was read of files lately: the texts of some megabytes, so that the rows of a batch need not read each."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Content] = OrderedDict()
+        self._size = 0
+        self._lock = Lock()
+
+    def get(self, file_id: str) -> Content | None:
+        with self._lock:
+            if file_id in self._kept:
+                self._kept.move_to_end(file_id)
+            return self._kept.get(file_id)
+
+    def keep(self, file_id: str, content: Content) -> Content:
+        self.forget(file_id)
+        with self._lock:
+            self._kept[file_id] = content
+            self._size += len(content.text or "")
+            while len(self._kept) > 1 and (self._size > _KEPT_TEXT or len(self._kept) > _MOST_KEPT):
+                self._size -= len(self._kept.popitem(last=False)[1].text or "")
+        return content
+
+    def forget(self, file_id: str) -> None:
+        with self._lock:
+            content = self._kept.pop(file_id, None)
+            self._size -= len(content.text or "") if content is not None else 0
 
 
 def _expires_in(text: str | None) -> int | None:

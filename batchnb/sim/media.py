@@ -72,16 +72,16 @@ class Content:
     text: str | None
 
 
-def inspect(data: bytes) -> Media:
-    """Return what an image or a PDF tells of itself."""
+def inspect(data: bytes, size: int = 0) -> Media:
+    """Return what an image or a PDF tells of itself; `data` may be the beginning alone of one that has `size` bytes."""
     kind = sniff(data)
     if kind == PDF:
-        pages = pdf_pages(data)
+        pages = max(1, pdf_pages(data) * max(size, len(data)) // len(data))
         return Media(kind, pages * PAGE_TOKENS, pages=pages)
-    size = image_size(data) if kind else None
-    if size is None:
+    sides = image_size(data) if kind else None
+    if sides is None:
         return Media(kind, UNKNOWN_IMAGE_TOKENS)
-    return Media(kind, image_tokens(*size), *size)
+    return Media(kind, image_tokens(*sides), *sides)
 
 
 def sniff(data: bytes) -> str:

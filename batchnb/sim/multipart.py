@@ -14,6 +14,7 @@ from batchnb.sim.wire import ApiError, invalid
 
 _MOST_HEADERS = 16_384  # bytes of one part's headers
 _MOST_FIELD = 65_536  # bytes of one field that is no file
+_MOST_PARTS = 20
 _LONGEST_BOUNDARY = 70  # RFC 2046
 
 
@@ -67,6 +68,7 @@ class Parser:
         self._step: Callable[[], bool] = self._preamble
         self._field = ""
         self._value = bytearray()
+        self._parts = 0
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the body.
@@ -129,6 +131,9 @@ class Parser:
             raise _broken("a part has no name")
         self._field = _text(name)
         self._value.clear()
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise _broken("it has too many parts")
         if self._field == self._file:
             if self.has_file:
                 raise invalid(f"{self._file}: only one file may be given")

@@ -227,8 +227,11 @@ class Service:
         accepted = self._checked(params, ask, "messages")
         try:
             reply = self._answerer.reply(params, accepted.read, "")
+        except ApiError:
+            raise
         except Exception as problem:
             raise ApiError("api_error", f"The responder raised {type(problem).__name__}: {problem}") from problem
+        accepted.check_length(reply.input_tokens)
         split = self._cache.split(accepted.read, reply.input_tokens)
         whole = message(reply, accepted.read, model=accepted.model, tier="standard", split=split)
         if params.get("stream"):

@@ -6,54 +6,52 @@ import asyncio
 import atexit
 import os
 import secrets
-import shutil
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import uvicorn
-from filelock import FileLock, Timeout
 
+from batchnb.sim.access import Access
 from batchnb.sim.answers import Answerer, Responder
 from batchnb.sim.app import App, Call
 from batchnb.sim.batches import Batches, Limits, Recorded
 from batchnb.sim.caching import Cache
 from batchnb.sim.catalogue import Catalogue, Model
+from batchnb.sim.connections import Protocol, Server
 from batchnb.sim.execution import Executor
 from batchnb.sim.faults import Fault, FaultPlan
 from batchnb.sim.files import Files
+from batchnb.sim.folder import Folder
 from batchnb.sim.routes import Service
 from batchnb.sim.sdk_tests import SdkTestService
-from batchnb.sim.store import StateError, Store, make_private, new_identity
-from batchnb.sim.transport import Protocol
+from batchnb.sim.store import Store, new_identity
 from batchnb.sim.validation import Validator
 from batchnb.sim.wire import Clock
 
 _HOST = "127.0.0.1"
-_LAST_ANSWERS = 1.0  # seconds
-
-
-class StateInUseError(StateError):
-    """Another simulator, in this process or another, is using the state folder."""
+#: A key like no real one: what it is for can be seen, and the rest is 128 random bits.
+_KEY_START = "simulated-"
 
 
 class Simulator:
     """A server on 127.0.0.1 that behaves like the Message Batches API, without a model and without cost.
 
-    Any client of the API works against it: give it `url` as its base URL and any key that is not empty.
-    Making one touches nothing; `start` opens a port and writes to the state folder.
+    Any client of the API works against it: give it `url` as its base URL and `key` as its key. It answers calls that
+    are addressed to this machine and come from no web page. Making one touches nothing; `start` opens a port and writes
+    to the state folder.
 
     Parameters
     ----------
     state : str or Path, optional
-        The folder that keeps batches and files, so that a later simulator finds them. By default a temporary folder,
-        removed by `stop`. Requests and results of archived batches are forgotten at the next start.
+        The folder that keeps batches and files, so that a later simulator finds them: a missing or an empty one, or one
+        of an earlier simulator. By default a temporary folder, removed by `stop`. Requests and results of archived
+        batches are forgotten at the next start.
     port : int
         The port; 0 means a free one.
     responder : callable, optional
@@ -80,11 +78,14 @@ class Simulator:
         The share of a batch's requests that read a marked prefix from the prompt cache once it is there, from 0 to 1.
         The first request with a prefix always writes it. Entries last five minutes or an hour after their last use,
         divided by `speed`; they are lost when the simulator stops.
+    own_key : bool
+        Answer only calls that bring the state folder's own `key`, so that no other user of this machine can read it.
+        By default any key will do that is not empty, which is enough for tests. Of no effect with `sdk_tests`.
 
     Examples
     --------
     >>> with Simulator(delay=(0.05, 0.1)) as simulator:
-    ...     client = anthropic.Anthropic(base_url=simulator.url, api_key="simulated")  # doctest: +SKIP
+    ...     client = anthropic.Anthropic(base_url=simulator.url, api_key=simulator.key)  # doctest: +SKIP
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Simulator:
         clock: Clock | None = None,
         models: Iterable[Model] = (),
         cache_hits: float = 0.8,
+        own_key: bool = False,
     ) -> None:
         if not 0 <= delay[0] <= delay[1]:
             raise ValueError(f"delay is (shortest, longest) in seconds, not {delay!r}")
@@ -111,12 +113,13 @@ class Simulator:
             raise ValueError(f"cache_hits is a share from 0 to 1, not {cache_hits!r}")
         self.calls: list[Call] = []
         self.faults = FaultPlan(faults)
-        self._given_state = None if state is None else Path(state).expanduser()
+        self._folder = Folder(state)
         self._port = port
         self._responder = responder
         self._delay, self._speed = delay, speed
         self._seed = seed
         self._sdk_tests = sdk_tests
+        self._own_key = own_key and not sdk_tests
         self._limits = limits or Limits()
         self._clock = clock or Clock()
         self._catalogue = Catalogue(models)
@@ -127,6 +130,11 @@ class Simulator:
     def url(self) -> str:
         """The base URL, such as ``"http://127.0.0.1:40123"``."""
         return f"http://{_HOST}:{self._up().port}"
+
+    @property
+    def key(self) -> str:
+        """The key to give to clients. With `own_key` it is random, kept in the state folder, and so the same again."""
+        return self._up().key
 
     @property
     def id(self) -> str:
@@ -144,9 +152,9 @@ class Simulator:
         Raises
         ------
         StateInUseError
-            When another simulator uses the folder.
+            When another simulator uses the folder; the message says which.
         StateError
-            When the folder holds something else, or cannot be written to.
+            When the folder holds something else, or cannot be made or written to. Nothing in it was changed.
         OSError
             When the port is taken.
         """
@@ -193,19 +201,19 @@ class Simulator:
 
     def _launch(self) -> _Running:
         with ExitStack() as resources:
-            folder = self._given_state
-            if folder is None:
-                folder = Path(tempfile.mkdtemp(prefix="batchnb-sim-"))
-                resources.callback(shutil.rmtree, folder, ignore_errors=True)
-            make_private(folder)
-            resources.callback(_hold(folder).release)
+            folder = self._folder.claim()
+            resources.callback(folder.discard)
+            resources.callback(folder.release)
             listener = resources.enter_context(_listen(self._port))
-            store = Store(folder)
+            store = Store(folder.database())
             resources.callback(store.close)
-            return self._serve(folder, store, listener, resources)
+            running = self._serve(folder, store, listener, resources)
+            folder.tell_holder(f"http://{_HOST}:{running.port}")
+            return running
 
-    def _serve(self, folder: Path, store: Store, listener: socket.socket, resources: ExitStack) -> _Running:
+    def _serve(self, folder: Folder, store: Store, listener: socket.socket, resources: ExitStack) -> _Running:
         identity = store.remember("id", new_identity())
+        key = store.remember("key", _KEY_START + secrets.token_hex(16)) if self._own_key else None
         seed = self._seed if self._seed is not None else int(store.remember("seed", str(secrets.randbits(32))))
         cache = Cache(self._clock, speed=self._speed, hits=self._cache_hits)
         answerer = Answerer(self._responder, seed)
@@ -221,7 +229,10 @@ class Simulator:
             seed=seed,
         )
         service = (SdkTestService if self._sdk_tests else Service)(batches, answerer, cache, files, validator)
-        app = App(service, self.faults, identity, max_bytes=self._limits.bytes, clock=self._clock, calls=self.calls)
+        access = Access(int(listener.getsockname()[1]), key)
+        app = App(
+            service, access, self.faults, identity, max_bytes=self._limits.bytes, clock=self._clock, calls=self.calls
+        )
         config = uvicorn.Config(
             app,
             http=Protocol,
@@ -235,43 +246,7 @@ class Simulator:
             # Longer than clients keep an idle connection, so that none is closed just as a call begins.
             timeout_keep_alive=120,
         )
-        return _Running(folder, identity, batches, config, listener, resources)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, without its clock: it does not wake ten times a second, nor wait a tenth of one at its end."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._told = asyncio.Event()
-
-    async def main_loop(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        while not await self.on_tick(0):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), 1.0)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - as uvicorn's own
-        """Close what is idle and give what is being answered a second."""
-        for server in self.servers:
-            server.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_ANSWERS):
-                while self.server_state.connections:
-                    await asyncio.sleep(0.002)
-        if tasks := set(self.server_state.tasks):
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks, timeout=_LAST_ANSWERS)
-
-    def tell_to_stop(self) -> None:
-        """Stop soon. Called from another thread."""
-        self.should_exit = True
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._told.set)
+        return _Running(folder.path, identity, key or f"{_KEY_START}key", batches, config, listener, resources)
 
 
 class _Running:
@@ -281,16 +256,17 @@ class _Running:
         self,
         folder: Path,
         identity: str,
+        key: str,
         batches: Batches,
         config: uvicorn.Config,
         listener: socket.socket,
         resources: ExitStack,
     ) -> None:
-        self.folder, self.identity, self.batches = folder, identity, batches
+        self.folder, self.identity, self.key, self.batches = folder, identity, key, batches
         self.port = int(listener.getsockname()[1])
         self._process = os.getpid()
-        self._server = _Server(config)
-        self._thread = threading.Thread(target=self._run, args=(listener,), name="batchnb-simulator", daemon=True)
+        self._server = Server(config, listener)
+        self._thread = threading.Thread(target=self._run, name="batchnb-simulator", daemon=True)
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             time.sleep(0.002)
@@ -298,11 +274,11 @@ class _Running:
             raise RuntimeError("the simulator's server did not start; its thread has told why on stderr")
         self._resources = resources.pop_all()
 
-    def _run(self, listener: socket.socket) -> None:
+    def _run(self) -> None:
         # A loop of its own making: asyncio.run may have been patched (nest_asyncio) by the notebook around it.
         loop = asyncio.SelectorEventLoop()
         try:
-            loop.run_until_complete(self._server.serve(sockets=[listener]))
+            loop.run_until_complete(self._server.serve())
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
@@ -314,17 +290,6 @@ class _Running:
         self._thread.join(timeout=10)
         self.batches.close()
         self._resources.close()
-
-
-def _hold(folder: Path) -> FileLock:
-    lock = FileLock(folder / "simulator.lock", mode=0o600, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StateInUseError(
-            f"another simulator is using {folder}; stop it first, or give this one another state folder"
-        ) from None
-    return lock
 
 
 def _listen(port: int) -> socket.socket:

@@ -6,7 +6,6 @@ in chunks, so that no caller holds the lock for long.
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
 import threading
@@ -14,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+
+from batchnb.sim.folder import StateError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -106,10 +107,6 @@ class FileRow:
     expires_at: float | None
 
 
-class StateError(RuntimeError):
-    """The state folder cannot be used: it holds something else, or cannot be written to."""
-
-
 _COLUMNS = ", ".join(field.name for field in fields(BatchRow))
 _FILE_COLUMNS = ", ".join(field.name for field in fields(FileRow))
 
@@ -119,8 +116,8 @@ class Store:
 
     Parameters
     ----------
-    folder
-        Where the file stands. Folders that are missing are made with mode 0700; the file has mode 0600.
+    path
+        The file, which exists, though it may be empty.
 
     Raises
     ------
@@ -128,12 +125,7 @@ class Store:
         When the file is not SQLite's, or cannot be written to.
     """
 
-    def __init__(self, folder: Path) -> None:
-        make_private(folder)
-        path = folder / "simulator.db"
-        # Made before SQLite opens it, because SQLite would let the umask decide; its -wal and -shm copy the mode.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        path.chmod(0o600)
+    def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -144,7 +136,7 @@ class Store:
                 self._db.execute("ALTER TABLE batch ADD COLUMN betas TEXT NOT NULL DEFAULT ''")
         except sqlite3.DatabaseError as problem:
             self._db.close()
-            raise StateError(f"{path} cannot be used ({problem}); name another state folder, or delete it") from problem
+            raise StateError(f"{path} cannot be used ({problem}); name another state folder") from problem
 
     def close(self) -> None:
         """Close the file."""
@@ -361,16 +353,6 @@ class Store:
 def new_identity() -> str:
     """Return a random id for a new state."""
     return f"sim-{secrets.token_hex(8)}"
-
-
-def make_private(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, with mode 0700; one that exists is left as it is."""
-    if folder.is_dir():
-        return
-    if not folder.parent.is_dir():
-        make_private(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    folder.chmod(0o700)  # whatever the umask
 
 
 def _batch(row: Sequence[object]) -> BatchRow:

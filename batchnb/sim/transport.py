@@ -1,7 +1,6 @@
 """Endings that HTTP does not foresee: a reset, a close without an answer, a body that nobody framed.
 
-ASGI has no word for these, so the protocol passes its transport along in ``scope["state"]``, which is where servers
-may leave things for applications.
+ASGI has no word for these, so the protocol passes its transport along: see `batchnb.sim.connections.Protocol`.
 """
 
 from __future__ import annotations
@@ -9,28 +8,18 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from batchnb.sim.connections import transport_of
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
-_KEY = "batchnb_transport"
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
-class Protocol(H11Protocol):
-    """uvicorn's HTTP protocol, with the connection's transport in ``scope["state"]``."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        """Keep the transport where `hang_up` finds it."""
-        self.app_state = {**self.app_state, _KEY: transport}
-        super().connection_made(transport)
-
-
 def _transport(scope: Scope) -> asyncio.Transport:
-    return cast("asyncio.Transport", scope["state"][_KEY])
+    return transport_of(scope["state"])
 
 
 async def _gone(receive: Receive) -> None:

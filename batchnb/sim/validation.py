@@ -28,6 +28,7 @@ _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _TOOL_CHOICES = ("auto", "any", "tool", "none")
 _THINKING = ("enabled", "disabled", "adaptive", "between_tools")
 _MIN_THINKING_BUDGET = 1024
+_REMEMBERED = 100_000  # bytes of a schema that is kept in memory
 _LONG_OUTPUT, _LONGEST_OUTPUT = "output-300k-2026-03-24", 300_000  # the beta, for batches only
 
 
@@ -41,10 +42,18 @@ class Accepted(NamedTuple):
         the text of text files.
     model
         The canonical id of the model.
+    window
+        Its context window, in tokens; None where that is not checked.
     """
 
     read: Mapping[str, Any]
     model: str
+    window: int | None = None
+
+    def check_length(self, tokens: int) -> None:
+        """Raise ApiError for a request of more tokens than the model reads."""
+        if self.window is not None and tokens > self.window:
+            raise invalid(f"prompt is too long: {tokens} tokens > {self.window} maximum")
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ class Validator:
         if len(params) > (2 if endpoint == "count_tokens" else 3):  # more than what has been seen above
             _check_options(params, endpoint, model)
         check_breakpoints(params)
-        return Accepted(attachments.read(params), model.id)
+        return Accepted(attachments.read(params), model.id, model.window)
 
     def _model(self, name: object, endpoint: str) -> Model:
         if not isinstance(name, str):
@@ -237,7 +246,9 @@ def _check_output_config(value: object, model: Model) -> None:
 
 def _check_schema(schema: dict[str, Any], where: str, *, strict: bool) -> None:
     # Every row of a batch tends to bring the same schema, and walking it costs more than the rest of the check.
-    if complaint := _complaint(msgspec.json.encode(schema), strict):
+    encoded = msgspec.json.encode(schema)
+    look = _complaint if len(encoded) <= _REMEMBERED else _complaint.__wrapped__
+    if complaint := look(encoded, strict):
         raise invalid(f"{where}: {complaint}")
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from batchnb.errors import BatchnbError
+from batchnb.errors import BatchnbError, InputError
 from batchnb.units import clean
 
 
@@ -33,9 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo.set_defaults(run=demo_run.run)
     jobs.set_defaults(run=_jobs)
     sim_cli.add_arguments(simulate)
+    simulate.add_argument("--name", help="the name of a state under BATCHNB_HOME, instead of --state: see simulate()")
     collecting.add_arguments(collect)
     collect.set_defaults(run=collecting.run)
-    simulate.set_defaults(run=sim_cli.run)
+    simulate.set_defaults(run=_simulate)
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -70,6 +71,17 @@ class _Harmless(io.TextIOBase):
     @property
     def encoding(self) -> str:  # type: ignore[override]
         return self._stream.encoding
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from batchnb.current import state_folder
+    from batchnb.sim import cli
+
+    if args.name is not None:
+        if args.state is not None:
+            raise InputError("--state and --name both say where batches are kept; give one of them.")
+        args.state = state_folder(args.name)
+    return cli.run(args)
 
 
 def _jobs(_args: argparse.Namespace) -> int:

@@ -7,11 +7,12 @@ import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchnb.api import simulator_client
+from batchnb.errors import InputError, LedgerError
 from batchnb.workspace import Workspace, home_folder
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ __all__ = ["default_workspace", "simulate"]
 #: another workspace is made. Those of proxies are written in small letters, too.
 VARIABLES = ("BATCHNB_", "ANTHROPIC_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
-#: Simulators that may run beside each other, each in a state folder of its own.
+#: Simulators of one name, or of none, that may run beside each other, each in a state folder of its own.
 MOST_SIMULATORS = 20
 
 _guard = threading.Lock()
@@ -31,6 +32,8 @@ _guard = threading.Lock()
 _from_environment: dict[str, Workspace] = {}
 _salt = secrets.token_bytes(16)
 _simulation: _Simulation | None = None
+#: Under which settings a simulator was asked for that did not start, and why: nothing may go to the real API instead.
+_not_started: tuple[str, str] | None = None
 
 
 class _Simulation:
@@ -39,7 +42,7 @@ class _Simulation:
     def __init__(self, settings: Mapping[str, Any], simulator: Simulator) -> None:
         self.settings = settings
         self.simulator = simulator
-        self._client = simulator_client(simulator.url)
+        self._client = simulator_client(simulator.url, simulator.key)
         self.workspace = Workspace(self._client)
 
     def stop(self) -> None:
@@ -49,11 +52,22 @@ class _Simulation:
 
 
 def default_workspace() -> Workspace:
-    """Give the simulator's workspace after ``simulate()``, else the one of the environment. Touches no network."""
+    """Return the simulator's workspace after ``simulate()``, else the one of the environment. Touches no network.
+
+    Raises
+    ------
+    LedgerError
+        Where ``simulate()`` was called and the simulator did not start: the real API was not asked for.
+    """
     with _guard:
         if _simulation is not None:
             return _simulation.workspace
         settings = _settings()
+        if _not_started is not None and _not_started[0] == settings:
+            raise LedgerError(
+                f"{_not_started[1]} Nothing was sent. Call simulate() again; or, to go on with the real API, leave it "
+                "out and restart the kernel."
+            )
         if settings not in _from_environment:
             _from_environment[settings] = Workspace()
         return _from_environment[settings]
@@ -68,6 +82,7 @@ def _settings() -> str:
 def simulate(
     state: str | Path | None = None,
     *,
+    name: str | None = None,
     responder: Callable[[Any], Any] | None = None,
     delay: tuple[float, float] = (1.0, 5.0),
     speed: float = 1.0,
@@ -76,14 +91,23 @@ def simulate(
     """Work on the built-in simulator from here on: no key, no cost, answers made up from word evidence.
 
     Starts a server on 127.0.0.1 in this process and makes it the default of everything that names no workspace. It
-    keeps its batches on disk, so that the same notebook, run again after a restart, finds its answers. A dummy key is
-    used: a real one never reaches it. Simulated answers are kept apart from real ones, and are marked wherever they are
-    shown. To go on with the real API, leave this call out and restart the kernel.
+    keeps its batches on disk, so that the same notebook, run again after a restart, finds its answers. A key of the
+    state's own is used: a real one never reaches it. Simulated answers are kept apart from real ones, and are marked
+    wherever they are shown. To go on with the real API, leave this call out and restart the kernel.
+
+    Each notebook, and each script, has a state of its own by itself, known by where its file is. Where that is unknown
+    (a console, some tools that run notebooks) states are numbered in the order in which they are asked for; name them
+    there. One state serves one process: a second kernel of the same notebook gets another state, and the first keeps
+    its own; of a state that was named, it gets an error that says who has it.
 
     Parameters
     ----------
     state : path, optional
-        The folder that keeps the simulator's batches. Default: one under ``BATCHNB_HOME``.
+        The folder that keeps the simulator's batches: a missing or an empty one, or one of an earlier simulator.
+        Default: one under ``BATCHNB_HOME``.
+    name : str, optional
+        The name of the state, instead of a folder: letters, digits, ``-``, ``_`` and ``.``, at most 64, large and small
+        letters alike. A numbered state has its number for a name.
     responder : callable, optional
         Gives the answer to a request's params, as text or as a dict. Default: picks labels by simple word evidence.
     delay : tuple of float
@@ -96,32 +120,86 @@ def simulate(
     Returns
     -------
     Simulator
-        The running simulator. Called again with the same settings, the one that runs already.
+        The running simulator; other clients reach it by its `url` and `key`. Called again with the same settings, the
+        one that runs already.
+
+    Raises
+    ------
+    InputError
+        For a name, a delay or a speed that makes no sense, or a state and a name at once.
+    LedgerError
+        Where the state cannot be kept, holds something else, or is in use. Until another call succeeds, nothing is sent
+        to the real API instead.
     """
-    global _simulation  # noqa: PLW0603  # there is one default, whoever asks
-    settings: dict[str, Any] = {"state": state, "responder": responder, "delay": delay, "speed": speed, "seed": seed}
+    global _simulation, _not_started  # noqa: PLW0603  # there is one default, whoever asks
+    settings: dict[str, Any] = {"state": state, "name": name, "responder": responder, "delay": delay, "speed": speed,
+                                "seed": seed}  # fmt: skip
     with _guard:
         if _simulation is not None:
             if _simulation.settings == settings:
                 return _simulation.simulator
             _simulation.stop()
+            _simulation = None
         else:
+            atexit.unregister(_stop_simulation)
             atexit.register(_stop_simulation)
-        _simulation = _Simulation(settings, _start(**settings))
+        try:
+            _simulation = _Simulation(settings, _start(**settings))
+        except BaseException as error:
+            _not_started = _settings(), f"The simulator that was asked for did not start: {error}"
+            raise
+        _not_started = None
         return _simulation.simulator
 
 
-def _start(state: str | Path | None, **settings: Any) -> Simulator:
-    from batchnb.sim import Simulator, StateInUseError
+def state_folder(name: str) -> Path:
+    """Return the folder of the simulator's state of this name.
 
-    if state is not None:
-        return Simulator(state, **settings).start()
+    Raises
+    ------
+    InputError
+        For a name that some file system does not take.
+    """
+    from batchnb.sim.names import folder_name
+
+    try:
+        return home_folder() / "simulator" / folder_name(name)
+    except ValueError as error:
+        raise InputError(f"In simulate(), {error}.") from None
+
+
+def _start(state: str | Path | None, name: str | None, **settings: Any) -> Simulator:
+    from batchnb.sim import Simulator, StateError, StateInUseError
+
+    if state is not None and name is not None:
+        raise InputError("simulate() takes a state folder or the name of a state, not both.")
+    given = state_folder(name) if name is not None else state
+    try:
+        if given is not None:
+            return Simulator(given, own_key=True, **settings).start()
+        for folder in _default_folders():
+            try:
+                return Simulator(folder, own_key=True, **settings).start()
+            except StateInUseError:
+                continue  # another kernel simulates too; each keeps its own batches
+        return Simulator(None, own_key=True, **settings).start()
+    except (StateError, OSError) as error:
+        also = "" if given is not None and name is None else " Or set BATCHNB_HOME to a folder you can write to."
+        raise LedgerError(f"The simulator cannot start: {error}.{also}") from error
+    except ValueError as error:
+        raise InputError(f"In simulate(), {error}.") from None
+
+
+def _default_folders() -> Iterator[Path]:
+    """Yield the folders that a state without a name may be in, the first first."""
+    from batchnb.sim.names import default_name
+
+    known = default_name()
     for number in range(1, MOST_SIMULATORS):
-        try:
-            return Simulator(home_folder() / "simulator" / str(number), **settings).start()
-        except StateInUseError:
-            continue  # another kernel simulates too; each keeps its own batches
-    return Simulator(None, **settings).start()
+        if known is None:
+            yield state_folder(str(number))
+        else:
+            yield state_folder(known if number == 1 else f"{known}.{number}")
 
 
 def _stop_simulation() -> None:

@@ -144,10 +144,21 @@ class Store:
             self._db.close()
 
     def remember(self, name: str, default: str) -> str:
-        """Return a named value of this state, storing the default when there is none."""
-        with self._transaction():
-            self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, default))
-            value = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0]
+        """Return a named value of this state, storing the default when there is none.
+
+        Raises
+        ------
+        StateError
+            When it cannot be stored.
+        """
+        try:
+            with self._transaction():
+                self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, default))
+                value = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0]
+        except sqlite3.Error as problem:
+            raise StateError(
+                f"the simulator's state cannot be written ({problem}); name another state folder"
+            ) from None
         return str(value)
 
     def add_batch(

@@ -30,8 +30,9 @@ _ESCAPE = re.compile(
     r"|(?:does|do) not fit|no other (?:label|category|one))\b|해당 없음|以上皆非|都不",
     re.IGNORECASE,
 )
-#: What stands between a label and its description on a line of its own.
-_DESCRIBES = re.compile(r"\s*[:：=]\s*|\s+[-–—]+\s+")
+#: What stands between a label and its description on a line of its own. From where its space begins: it is looked for
+#: at each character, and a line may be all space.
+_DESCRIBES = re.compile(r"(?<!\s)(?:\s*[:：=]\s*|\s+[-–—]+\s+)")
 #: Of several labels, those count that fit at least this well beside the best.
 _ALSO_FITS = 0.34
 _ASKS_FOR_GOOD = re.compile(

@@ -66,7 +66,7 @@ _ANSWER_CUE = re.compile(
 _OPEN_TAG = re.compile(r"<([A-Za-z][\w-]{0,40})>")
 _DATA_TAG = re.compile(rf"(?:\w+[_-])?(?:{_NOUNS}|data|row|record|item|user|source)s?(?:[_-]\w+)?", re.IGNORECASE)
 _FENCE = re.compile(r'```[\w-]*\n?(.*?)```|"""(.*?)"""', re.DOTALL)
-_QUOTED = re.compile(r"\"([^\"\n]{2,4000})\"|“([^”]{2,4000})”|「([^」]{2,4000})」|'([^'\n]{12,4000})'")
+_QUOTED = re.compile(r"\"([^\"\n]{2,4000})\"|“([^“”]{2,4000})”|「([^「」]{2,4000})」|'([^'\n]{12,4000})'")
 #: Data in the middle of a question: 'Is the review "..." positive?'
 _OPEN_QUOTE = re.compile(rf"\b(?:{_NOUNS})\s+[\"“]", re.IGNORECASE)
 _CLOSE_QUOTES = {'"': '"', "“": "”"}

@@ -12,6 +12,7 @@ from batchnb.sim.labels import choose, choose_all, script_language
 from batchnb.sim.notes import matching, noted
 from batchnb.sim.prompts import Question
 from batchnb.sim.schemas import resolve
+from batchnb.sim.wire import invalid
 
 __all__ = ["build"]
 
@@ -19,6 +20,11 @@ __all__ = ["build"]
 _DEEP = 6
 #: A schema that insists on endless depth has no value; stop before Python does.
 _BOTTOM = 40
+#: A schema whose parts refer to others many times over can have more values than there is time for.
+_MOST_STEPS = 20_000
+#: No reply has more: what a description notes may be any number.
+_MOST_ITEMS, _MOST_CHARS = 1_000, 20_000
+_NAME_CHARS = 1_000  # of a field's name and description that are looked at
 _EXTRACT_CHARS = 120
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
@@ -62,6 +68,11 @@ def build(schema: Any, question: Question) -> Any:
         ignored: ``not``, conditions.
     question : Question
         What the value is about: enums are chosen, numbers rated and strings cut from its passage.
+
+    Raises
+    ------
+    ApiError
+        400 for a schema that is too complex; whether the API draws the line there is unverified.
     """
     return _Builder(schema, question).value(schema, "", 0)
 
@@ -70,8 +81,15 @@ class _Builder:
     def __init__(self, root: Any, question: Question) -> None:
         self.root = root
         self.question = question
+        self.steps = 0
+
+    def step(self) -> None:
+        self.steps += 1
+        if self.steps > _MOST_STEPS:
+            raise invalid("Schema is too complex.")
 
     def value(self, schema: Any, name: str, depth: int) -> Any:
+        self.step()
         if not isinstance(schema, dict) or depth > _BOTTOM:
             return None
         if "$ref" in schema or "allOf" in schema:
@@ -99,6 +117,7 @@ class _Builder:
 
     def flat(self, schema: Mapping[str, Any], hops: int = 0) -> Mapping[str, Any]:
         """Return a schema with its reference followed and its ``allOf`` parts merged into it."""
+        self.step()
         if hops > _BOTTOM:
             return {}
         parts: list[Mapping[str, Any]] = [part for part in schema.get("allOf", ()) if isinstance(part, dict)]
@@ -135,7 +154,8 @@ class _Builder:
     def picks(self, options: Sequence[Any], described: Mapping[str, str], fewest: int, most: int) -> list[Any]:
         """Return the options that fit, in their order: as many as fit, within the bounds on their number."""
         chosen = choose_all(_names(options), self.question, described)[:most]
-        more = [position for position in range(len(options)) if position not in chosen][: max(0, fewest - len(chosen))]
+        taken = set(chosen)
+        more = [position for position in range(len(options)) if position not in taken][: max(0, fewest - len(chosen))]
         return [options[position] for position in sorted([*chosen, *more])]
 
     def branch(self, schema: Mapping[str, Any], branches: Sequence[Any], name: str, depth: int) -> Any:
@@ -163,7 +183,7 @@ class _Builder:
         if "enum" in schema or "const" in schema:
             return False
         if set(kinds) <= {"integer", "number"}:
-            about = f"{name} {schema.get('description', '')}"
+            about = _about(name, schema)
             if _CERTAINTY.search(about) or _RATING.search(about):
                 return False
             return not _NUMBER.search(self.question.passage[:2000])
@@ -177,7 +197,7 @@ class _Builder:
     def object_(self, schema: Mapping[str, Any], _name: str, depth: int) -> dict[str, Any]:
         properties = schema.get("properties")
         properties = properties if isinstance(properties, dict) else {}
-        required = [key for key in schema.get("required", ()) if isinstance(key, str)]
+        required = dict.fromkeys(key for key in schema.get("required", ()) if isinstance(key, str))
         # The order of structured outputs: what is required as the schema orders it, then the rest likewise.
         wanted = [key for key in properties if key in required]
         if depth <= _DEEP:
@@ -189,14 +209,16 @@ class _Builder:
     def array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
         first = [self.value(part, name, depth + 1) for part in schema.get("prefixItems", ())]
         items = schema.get("items", {})
-        fewest = int(schema.get("minItems", 0))
-        most = int(schema.get("maxItems", max(fewest, 3)))
+        fewest = int(min(schema.get("minItems", 0), _MOST_ITEMS))
+        most = int(min(schema.get("maxItems", max(fewest, 3)), _MOST_ITEMS))
         if items is False:
             return first
         flat = self.flat(items) if isinstance(items, dict) else {}
         told = self.options(flat)
         if told and fewest <= len(told[0]):
-            rest = self.picks(*told, fewest - len(first), int(schema.get("maxItems", len(told[0]))) - len(first))
+            rest = self.picks(
+                *told, fewest - len(first), int(min(schema.get("maxItems", len(told[0])), len(told[0]))) - len(first)
+            )
         elif flat.get("type") == "string" and not {"enum", "const", "format", "anyOf", "oneOf"} & flat.keys():
             rest = self.keywords(flat, max(fewest, min(most, 3)) - len(first), fewest - len(first))
         else:
@@ -248,7 +270,7 @@ class _Builder:
 
     def number(self, schema: Mapping[str, Any], name: str, _depth: int) -> float:
         whole = schema.get("type") == "integer"
-        about = f"{name} {schema.get('description', '')}"
+        about = _about(name, schema)
         value = self.measure(schema, about, whole)
         step = schema.get("multipleOf", 1 if whole else None)
         if step:
@@ -276,7 +298,7 @@ class _Builder:
         return float(found[0]) if found else 0.0
 
     def boolean(self, schema: Mapping[str, Any], name: str, _depth: int) -> bool:
-        about = f"{name} {schema.get('description', '')}"
+        about = _about(name, schema)
         difference = self.question.evidence.positive - self.question.evidence.negative
         if _BAD.search(about):
             return difference < 0
@@ -309,6 +331,10 @@ _TELLING = {
 }
 
 
+def _about(name: str, schema: Mapping[str, Any]) -> str:
+    return f"{name[:_NAME_CHARS]} {str(schema.get('description', ''))[:_NAME_CHARS]}"
+
+
 def _names(options: Sequence[Any]) -> list[str]:
     return [option if isinstance(option, str) else str(option) for option in options]
 
@@ -327,7 +353,7 @@ def _both(key: str, first: Any, second: Any) -> Any:
     if key in ("properties", "$defs", "definitions"):
         return {**second, **first}
     if key == "required":
-        return [*first, *(name for name in second if name not in first)]
+        return [*dict.fromkeys([*first, *second])]
     if key == "enum":
         return [option for option in first if option in second] or first
     if key in ("minimum", "exclusiveMinimum", "minLength", "minItems"):
@@ -394,6 +420,7 @@ def _clamped(value: float, low: float, high: float) -> float:
 
 def _fit_length(text: str, schema: Mapping[str, Any]) -> str:
     fewest, most = schema.get("minLength"), schema.get("maxLength")
-    if isinstance(fewest, int) and len(text) < fewest:
+    fewest = min(fewest, _MOST_CHARS) if isinstance(fewest, int) else 0
+    if len(text) < fewest:
         text += "." * (fewest - len(text))
     return text[:most] if isinstance(most, int) else text

@@ -184,8 +184,8 @@ def _start(state: str | Path | None, name: str | None, **settings: Any) -> Simul
                 continue  # another kernel simulates too; each keeps its own batches
         return Simulator(None, own_key=True, **settings).start()
     except (StateError, OSError) as error:
-        also = "" if given is not None and name is None else " Or set BATCHNB_HOME to a folder you can write to."
-        raise LedgerError(f"The simulator cannot start: {error}.{also}") from error
+        also = "" if state is not None else ", or set BATCHNB_HOME to a folder you can write to"
+        raise LedgerError(f"The simulator cannot start: {error}{also}.") from error
     except ValueError as error:
         raise InputError(f"In simulate(), {error}.") from None
 

@@ -45,9 +45,11 @@ class Kernel:
     ----------
     folder : Path
         Where its ledger, its connection file and its history live.
+    **environment : str
+        More variables of its environment.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         from jupyter_client import KernelManager
 
         here = Path(__file__).parent
@@ -55,6 +57,7 @@ class Kernel:
         env["PYTHONPATH"] = os.pathsep.join(map(str, [here.parent, here]))
         env["BATCHNB_HOME"] = str(folder / "home")
         env["IPYTHONDIR"] = str(folder / "ipython")
+        env |= environment
         self.messages: list[Message] = []
         self.widgets: dict[str, dict[str, Any]] = {}
         self._manager = KernelManager(connection_file=str(folder / "kernel.json"))
@@ -153,11 +156,11 @@ class Kernel:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Kernel]:
+def running(folder: Path, **environment: str) -> Iterator[Kernel]:
     """Start a kernel, and end it after the block."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of jupyter_client's own dependencies
-        kernel = Kernel(folder)
+        kernel = Kernel(folder, **environment)
         try:
             yield kernel
         finally:

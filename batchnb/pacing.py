@@ -76,7 +76,7 @@ FOREGROUND = Foreground()
 
 
 class Pace:
-    """The pace of one background thread, which rests now and then.
+    """The pace of background work, in one thread or several, which rest now and then.
 
     Parameters
     ----------
@@ -93,15 +93,26 @@ class Pace:
         self._spares = spares
         self._clock = clock
         self._cpu = cpu
-        self._since = clock(), cpu()
+        self._lock = threading.Lock()
+        self._counted = threading.local()
+        self._counted.cpu = cpu()
+        self._since, self._spent = clock(), 0.0
+
+    def count(self) -> None:
+        """Count what this thread has computed since it last did; a new one, in all its life."""
+        cpu = self._cpu()
+        with self._lock:
+            self._spent += max(0.0, cpu - getattr(self._counted, "cpu", 0.0))
+        self._counted.cpu = cpu
 
     def rest(self) -> None:
         """Rest as long as what was done since the last rest asks for; not at all, or no longer, once there is no need.
 
         No lock may be held that the foreground may want.
         """
-        clock, cpu = self._since
-        # The CPU time of another thread than the last one is no measure: then this is the first rest of a new one.
-        owed = max(0.0, self._cpu() - cpu) / SHARE - (self._clock() - clock)
+        self.count()
+        with self._lock:
+            owed = self._spent / SHARE - (self._clock() - self._since)
         self._spares(max(0.0, owed))
-        self._since = self._clock(), self._cpu()
+        with self._lock:
+            self._since, self._spent = self._clock(), 0.0

@@ -6,12 +6,14 @@
    waiting helps, or carry the server's message. No usable answer: the batch is *uncertain*.
 4. Uncertain is settled by listing (:mod:`batchnb.settling`). Nothing is bought again by itself.
 
-No thread and no sleep in here: :mod:`batchnb.watcher` calls these steps when they are due.
+No thread and no sleep in here: :mod:`batchnb.watcher` calls these steps when they are due, those of several jobs at a
+time where one takes long.
 """
 
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -118,6 +120,8 @@ class Submission:
         self._max_requests = max_requests
         self._prices = prices
         self._rest = rest
+        self._claiming = threading.Lock()
+        self._sending: set[int] = set()
         self.settling = Settling(api, ledger, clock, grace=grace)
         self.uploads = Uploads(api, ledger, clock.now)
 
@@ -143,6 +147,11 @@ class Submission:
             return Sent(anything=True, wait=error.retry_after or 0.0, reason=reason)
         return Sent(anything=True, reason=f"Files are uploaded before sending; the last one was {file.name!r}.")
 
+    def is_sending(self, batch: int) -> bool:
+        """Tell whether a thread of this process is sending a batch, by its number in the ledger."""
+        with self._claiming:
+            return batch in self._sending
+
     def send(self, job: JobRecord, *, patient: bool = True) -> Sent:
         """Claim and send one batch of a job's unsent requests; or upload one file that they need, before.
 
@@ -154,11 +163,21 @@ class Submission:
         if not self.api.heard.answers and self._ledger.rows.count_unsent(job.number):
             # So that the intent has the server's time, and whose key it is, before anything can be lost.
             self.api.listen()
-        batch = self._claim(job, patient=patient)
+        with self._claiming:  # so that nobody finds it claimed, and nobody sending it
+            batch = self._claim(job, patient=patient)
+            if isinstance(batch, BatchRecord):
+                self._sending.add(batch.id)
         if batch is None:
             return self._held_back(job)
         if isinstance(batch, float):
             return Sent(anything=True, wait=max(0.0, batch - self._clock.now()), reason=FIRST_REASON, filling=True)
+        try:
+            return self._send(job, batch)
+        finally:
+            with self._claiming:
+                self._sending.discard(batch.id)
+
+    def _send(self, job: JobRecord, batch: BatchRecord) -> Sent:
         missing = self.uploads.missing(batch.id)
         if missing is not None:  # it was forgotten a moment ago, or the claim took others than were looked at
             self._ledger.batches.let_go(batch.id, state="submitting")

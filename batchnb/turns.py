@@ -7,21 +7,25 @@ is only what costs little to find out again; all else is in the ledger.
 from __future__ import annotations
 
 import random
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batchnb.clock import Clock
-from batchnb.errors import ApiError, NotFoundError, RefusedError
+from batchnb.errors import ApiError, BatchnbError, NotFoundError, RefusedError
 from batchnb.ledger import ATTACHED, LIVE, BatchRecord, Ledger
 from batchnb.schedule import backoff, poll_interval
 from batchnb.settling import DECIDE, FINDING_OUT, READ_AGAIN, Settlement, times_of
 from batchnb.submission import Submission, state_of, waiting_helps
 
-__all__ = ["Turned", "Turns"]
+__all__ = ["Turned", "Turns", "unexpected"]
 
 #: How often to look whether a batch another process is sending has got its id, or lost its owner, in seconds.
 OTHERS_INTERVAL = 2.0
+
+#: Why a batch is waited for that another process sends.
+BY_ANOTHER = "Another process, such as a second notebook, is sending these rows; they are taken from it when it has."
 
 #: A batch the server has not known, or whose results have kept breaking off, for this long, in seconds, is lost.
 GONE_AFTER = 600.0
@@ -138,6 +142,11 @@ class Turns:
             if isinstance(error, NotFoundError) or (refused and batch.state == "uncertain"):
                 return self._doubt(batch, due, str(error))
             return Turned()
+        except BatchnbError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a defect of ours must not stop the other batches
+            self._failed(batch, due, ApiError(unexpected(error)))
+            return Turned()
         due.failures = 0
         return turned
 
@@ -153,7 +162,7 @@ class Turns:
     def _look_after_other(self, batch: BatchRecord, due: _Due) -> Turned:
         """Wait for a batch that another process is sending, unless that process has died.
 
-        One of our own in this state is not being sent either: the answer to its create could not be recorded.
+        One of our own in this state that is not being sent either: the answer to its create could not be recorded.
         """
         due.at = self._clock.elapsed() + OTHERS_INTERVAL
         owner = self._ledger.owner
@@ -161,6 +170,10 @@ class Turns:
             given_up = self._ledger.pilots.look_after(batch.id, batch.owner)
             return Turned(changed=given_up, again=given_up, let_go=given_up)
         if batch.owner != owner.name and owner.is_alive(batch.owner):
+            if batch.note != BY_ANOTHER:
+                self._ledger.batches.note(batch.id, BY_ANOTHER)
+            return Turned()
+        if self._submission.is_sending(batch.id):
             return Turned()
         self._ledger.batches.uncertain(batch.id, now=self._clock.now(), note=f"Sending was interrupted. {FINDING_OUT}")
         due.at = 0.0
@@ -253,3 +266,14 @@ class Turns:
         pause = backoff(due.failures - 1, retry_after=error.retry_after, jitter=random.random())  # noqa: S311
         due.at = self._clock.elapsed() + min(pause, max(self._max_poll, error.retry_after or 0.0))
         self._ledger.batches.note(batch.id, f"The last check failed and is tried again: {error}")
+
+
+def unexpected(error: Exception) -> str:
+    """Tell of an error that is a defect of ours, such that it can be reported: where it was raised, and nothing more.
+
+    Not what it says, which may hold a row's text.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "batchnb" in frame.filename] or list(frames)
+    place = f" in {ours[-1].name}, line {ours[-1].lineno}" if ours else ""
+    return f"An unexpected error ({type(error).__name__}{place}): please report it. What is recorded is safe."

@@ -1,8 +1,10 @@
 """One background thread for all jobs: it sends, polls, collects, cancels and settles, one step at a time.
 
 Doing one thing at a time keeps the protocol simple: a batch is never polled while it is being sent, and a cancel that
-comes during a create is carried out right after it. The thread lives while a watched job is open; a job can be watched
-again at any time, by any process, since all that matters is in the ledger.
+comes during a create is carried out right after it. What takes long, as with a server that does not answer, goes on
+beside the rest (:mod:`batchnb.beside`), still one thing at a time of each batch, and of each job that sends. The thread
+lives while a watched job is open; a job can be watched again at any time, by any process, since all that matters is in
+the ledger.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from batchnb.beside import SOON, Beside
 from batchnb.clock import Clock
 from batchnb.errors import BatchnbError, JobNotFoundError, LedgerError
 from batchnb.ledger import BatchRecord, JobRecord, Ledger
 from batchnb.pacing import FOREGROUND
 from batchnb.schedule import backoff
-from batchnb.submission import Submission
-from batchnb.turns import Turns
+from batchnb.submission import Sent, Submission
+from batchnb.turns import Turned, Turns, unexpected
 
 __all__ = ["Watcher"]
 
@@ -62,13 +65,15 @@ class Watcher:
         Longest time between two status checks of a batch, in seconds.
     clock : Clock
         The time.
-    rest : callable
-        Called between two things that are done: see :class:`batchnb.pacing.Pace`.
+    rest, count : callable
+        Called between two things that are done, and at the end of each: see :class:`batchnb.pacing.Pace`.
+    soon : float
+        Seconds that a thing may take before the next is begun.
     """
 
     def __init__(
         self, submission: Submission, ledger: Ledger, *, max_poll: float, clock: Clock | None = None,
-        rest: Callable[[], object] = lambda: None,
+        rest: Callable[[], object] = lambda: None, count: Callable[[], None] = lambda: None, soon: float = SOON,
     ) -> None:  # fmt: skip
         self._submission = submission
         self._ledger = ledger
@@ -81,6 +86,7 @@ class Watcher:
         self._lock = threading.RLock()
         self._stepping = threading.Lock()
         self._wake = threading.Event()
+        self._beside = Beside(self._wake.set, soon=soon, count=count)
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._patient = True
@@ -163,7 +169,7 @@ class Watcher:
         Blocks until the thread is between two steps: within one, what a turn has brought is not all recorded.
         """
         with self._stepping:
-            return self._is_at_rest()
+            return self._beside.going_on() is None and self._is_at_rest()
 
     def _is_at_rest(self) -> bool:
         for watch in self._open_watches():
@@ -182,6 +188,18 @@ class Watcher:
         if watch is not None and watch.unreachable:
             return True
         return any(map(self._turns.is_failing, self._ledger.batches.of_job(job)))
+
+    def waiting_for(self, job: int) -> str | None:
+        """Say what a job waits for right now that takes long, in a sentence; None where there is no such thing."""
+        found = [("Sending", self._beside.going_on(("send", job)))]
+        found += [
+            (f"Batch {batch.server_id}" if batch.server_id else "A batch", self._beside.going_on(("turn", batch.id)))
+            for batch in self._ledger.batches.of_job(job)
+        ]
+        name, seconds = max(found, key=lambda one: one[1] or 0.0)
+        if seconds is None or seconds < SOON:
+            return None
+        return f"{name} waits for the server, which has been at its answer for {seconds:.0f} s."
 
     @property
     def running(self) -> bool:
@@ -238,19 +256,24 @@ class Watcher:
 
     def step(self) -> float | None:
         """Do what is due; give the seconds until something is due again, or None when no watched job is open."""
+        self._beside.finish()
         now = self._clock.elapsed()
         open_jobs = []
         for watch in self._open_watches():
+            if self._stopping:
+                return 0.0
             job = self._job_of(watch)
             if job is not None:
                 open_jobs.append(job)
                 self._send(job, watch, now)
                 self._rest()
-        if self._stopping:
-            return 0.0
-        batches = {batch.id: batch for job in open_jobs for batch in self._ledger.batches.of_job(job.number)}
-        for batch in self._turns.due(batches.values()):
-            self._turn_to(batch)
+        batches: dict[int, tuple[BatchRecord, int]] = {}
+        for job in open_jobs:
+            batches |= {batch.id: (batch, job.number) for batch in self._ledger.batches.of_job(job.number)}
+        for batch in self._turns.due(batch for batch, _ in batches.values()):
+            if self._stopping:
+                return 0.0
+            self._turn_to(batch, batches[batch.id][1])
             self._rest()
         self._settle_jobs()
         self.failure = None
@@ -286,7 +309,21 @@ class Watcher:
             self._note(job, None)
         if job.state != "open" or not watch.may_send or watch.send_at > now:
             return
-        sent = self._submission.send(job, patient=self._patient)
+        if self._beside.has_room(("send", job.number), job.number):
+            self._beside.do(
+                ("send", job.number), job.number, lambda: self._sent_of(job), lambda sent: self._sent(job, watch, sent)
+            )
+
+    def _sent_of(self, job: JobRecord) -> Sent:
+        try:
+            return self._submission.send(job, patient=self._patient)
+        except BatchnbError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a defect of ours must not stop the other jobs
+            return Sent(anything=True, wait=0.0, reason=f"Sending failed and is tried again: {unexpected(error)}")
+
+    def _sent(self, job: JobRecord, watch: _Watch, sent: Sent) -> None:
+        now = self._clock.elapsed()
         self._changed, watch.unreachable, watch.filling = True, sent.unreachable, sent.filling
         watch.held_back = job.delivery.max_cost if sent.reason is not None and not sent.anything else None
         if not sent.anything:
@@ -319,8 +356,11 @@ class Watcher:
                 watch.send_at = 0.0
                 self._wake.set()
 
-    def _turn_to(self, batch: BatchRecord) -> None:
-        turned = self._turns.take(batch)
+    def _turn_to(self, batch: BatchRecord, job: int) -> None:
+        if self._beside.has_room(("turn", batch.id), job):
+            self._beside.do(("turn", batch.id), job, lambda: self._turns.take(batch), self._turned)
+
+    def _turned(self, turned: Turned) -> None:
         if turned.changed:
             self._changed = True
             self._end_fillings()

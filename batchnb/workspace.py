@@ -170,7 +170,7 @@ class Workspace:
         return self._part("watcher", self._new_watcher)
 
     def _new_watcher(self) -> Watcher:
-        rest = Pace().rest
+        pace = Pace()
         submission = Submission(
             self.api,
             self.ledger,
@@ -178,10 +178,12 @@ class Workspace:
             max_requests=self._max_requests,
             grace=self._grace,
             prices=prices_in_use,
-            rest=rest,
+            rest=pace.rest,
         )
         atexit.register(self._at_exit)
-        return Watcher(submission, self.ledger, max_poll=self._max_poll, clock=self.clock, rest=rest)
+        return Watcher(
+            submission, self.ledger, max_poll=self._max_poll, clock=self.clock, rest=pace.rest, count=pace.count
+        )
 
     @functools.cached_property
     def _found_scope(self) -> tuple[str, str | None]:

@@ -82,7 +82,7 @@ class Beside:
 
         try:
             threading.Thread(target=run, name="batchnb-beside", daemon=True).start()
-        except RuntimeError:
+        except (RuntimeError, MemoryError):
             run()
         if task.done.wait(self._soon):
             self._take(key)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from batchnb.api import simulator_client
 from batchnb.errors import InputError, LedgerError
-from batchnb.workspace import Workspace, home_folder
+from batchnb.settings import home_folder
+from batchnb.workspace import Workspace
 
 if TYPE_CHECKING:
     from batchnb.sim import Simulator
@@ -42,12 +43,14 @@ class _Simulation:
     def __init__(self, settings: Mapping[str, Any], simulator: Simulator) -> None:
         self.settings = settings
         self.simulator = simulator
+        self._process = os.getpid()
         self._client = simulator_client(simulator.url, simulator.key)
         self.workspace = Workspace(self._client)
 
     def stop(self) -> None:
         self.workspace.close()
-        self._client.close()
+        if self._process == os.getpid():  # a child has connections, and a lock on them, that are its parent's
+            self._client.close()
         self.simulator.stop()
 
 
@@ -200,6 +203,16 @@ def _default_folders() -> Iterator[Path]:
             yield state_folder(str(number))
         else:
             yield state_folder(known if number == 1 else f"{known}.{number}")
+
+
+def _begin_in_child() -> None:
+    """After a fork: another thread may have held the lock. The workspaces begin anew by themselves."""
+    global _guard  # noqa: PLW0603  # a lock cannot be given back by anybody but its holder
+    _guard = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def _stop_simulation() -> None:

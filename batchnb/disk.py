@@ -51,7 +51,7 @@ PATIENCE, PAUSE = 2.0, 0.02
 
 #: What batchnb calls what it keeps. (A ledger's drafts, logs and those set aside begin with its own name.)
 OURS = re.compile(
-    r"ledgers|owners|files|known|simulator|[0-9a-f]{32}\.lock|[0-9a-f]{64}(\.[0-9a-f]{32})?"
+    r"ledgers|owners|files|known|simulator|[0-9a-f]{32}\.(lock|new)|[0-9a-f]{64}(\.[0-9a-f]{32})?"
     r"|.+-[0-9a-f]{8}(\.sqlite([.-].*)?)?"
 )
 

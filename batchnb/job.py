@@ -127,13 +127,16 @@ class Job(Answered):
         BatchnbError
             The background thread had to give up; what is recorded is safe, and running the cell again goes on.
         """
+        deadline = None if timeout is None else time.monotonic() + timeout
         with explained(self._goes_on()):
-            if self.done():
-                return True
-            watcher = self._workspace.watcher
-            ended = wait(watcher.watch(self._number), timeout)
-        self._raise_failure(watcher)
-        return ended
+            while not self.done():
+                watcher = self._workspace.watcher
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                ended = wait(watcher.watch(self._number), left, meanwhile=watcher.keep_going)
+                if not ended:
+                    return False
+                self._raise_failure(watcher)
+        return True
 
     def result(
         self, timeout: float | None = None, *, partial: bool = False, details: bool | None = None
@@ -167,11 +170,11 @@ class Job(Answered):
         return self._awaited().__await__()
 
     async def _awaited(self) -> pd.DataFrame:
-        if not self.done():
-            watcher = self._workspace.watcher
-            with explained(self._goes_on()):
-                await async_wait(watcher.watch(self._number), None)
-            self._raise_failure(watcher)
+        with explained(self._goes_on()):
+            while not self.done():
+                watcher = self._workspace.watcher
+                await async_wait(watcher.watch(self._number), None, meanwhile=watcher.keep_going)
+                self._raise_failure(watcher)
         return await asyncio.to_thread(self.to_frame)  # a million rows take more than a second
 
     def _goes_on(self) -> str:
@@ -185,8 +188,9 @@ class Job(Answered):
     def _raise_failure(self, watcher: Watcher) -> None:
         failure = watcher.failure
         if failure is not None and not watcher.running and not self.done():
+            why = str(failure).rstrip(".") or type(failure).__name__
             raise BatchnbError(
-                f"The background work of job {self._id} stopped: {str(failure).rstrip('.')}. What is recorded is safe; "
+                f"The background work of job {self._id} stopped: {why}. What is recorded is safe; "
                 "running the cell again goes on where it stopped."
             ) from failure
 

@@ -13,6 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from batchnb.forks import at_forks
+
 __all__ = ["FOREGROUND", "Foreground", "Pace"]
 
 #: The part of the time that background work takes at most while a cell computes.
@@ -23,12 +25,20 @@ class Foreground:
     """What the user's own code does, as far as that is known: whether it runs, and whether it waits for ours."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._listens = False
         self._runs = not hasattr(sys, "ps1")  # at a prompt of plain Python, nobody tells when something runs
+        self._begin()
+        at_forks(self, in_child=self._after_fork_in_child)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
         self._waits = 0
         self._spares = threading.Event()
         self._tell()
+
+    def _after_fork_in_child(self) -> None:
+        """Nobody waits in the child but the thread that forked, if it does."""
+        self._begin()
 
     def listen(self) -> None:
         """Be told by IPython when cells begin and end, where this is IPython. Called within a cell, as a rule."""
@@ -56,7 +66,7 @@ class Foreground:
             yield
         finally:
             with self._lock:
-                self._waits -= 1
+                self._waits = max(0, self._waits - 1)  # the wait may have begun before a fork
             self._tell()
 
     def spares(self, timeout: float) -> bool:

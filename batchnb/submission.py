@@ -207,6 +207,7 @@ class Submission:
 
     def _claim(self, job: JobRecord, *, patient: bool) -> BatchRecord | float | None:
         """Claim a batch; or give the time until which to wait for a cache, in seconds since the epoch."""
+        self._ledger.ready_to_claim()
         now = self._clock.now()
         claim = functools.partial(
             self._ledger.batches.claim, job.number, owner=self._ledger.owner.name, now=now,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from batchnb.clock import Clock
+from batchnb.clock import Clock, Moment
 from batchnb.errors import ApiError, BatchnbError, NotFoundError, RefusedError
 from batchnb.ledger import ATTACHED, LIVE, BatchRecord, Ledger
 from batchnb.schedule import backoff, poll_interval
@@ -26,6 +26,11 @@ OTHERS_INTERVAL = 2.0
 
 #: Why a batch is waited for that another process sends.
 BY_ANOTHER = "Another process, such as a second notebook, is sending these rows; they are taken from it when it has."
+#: Why a batch is waited for that nobody may be sending.
+NO_TRACE = (
+    "Whether the process that was sending these rows still lives cannot be told: its lock file is gone. They wait "
+    "until its call must have ended, eleven minutes at most; nothing is sent twice."
+)
 
 #: A batch the server has not known, or whose results have kept breaking off, for this long, in seconds, is lost.
 GONE_AFTER = 600.0
@@ -167,17 +172,26 @@ class Turns:
         due.at = self._clock.elapsed() + OTHERS_INTERVAL
         owner = self._ledger.owner
         if batch.standard:  # no batch: there is nothing on the server to be found
-            given_up = self._ledger.pilots.look_after(batch.id, batch.owner)
+            given_up = self._ledger.pilots.look_after(batch, self._clock.now())
             return Turned(changed=given_up, again=given_up, let_go=given_up)
-        if batch.owner != owner.name and owner.is_alive(batch.owner):
-            if batch.note != BY_ANOTHER:
-                self._ledger.batches.note(batch.id, BY_ANOTHER)
+        if batch.owner != owner.name and owner.may_act(batch.owner, self._age_of(batch)):
+            note = BY_ANOTHER if owner.is_alive(batch.owner) else NO_TRACE
+            if batch.note != note:
+                self._ledger.batches.note(batch.id, note)
             return Turned()
         if self._submission.is_sending(batch.id):
             return Turned()
         self._ledger.batches.uncertain(batch.id, now=self._clock.now(), note=f"Sending was interrupted. {FINDING_OUT}")
         due.at = 0.0
         return Turned(again=True)
+
+    def _age_of(self, batch: BatchRecord) -> float:
+        """Return how long ago a batch was claimed, in seconds: by the server's clock, where its answers tell that."""
+        moment = Moment(self._clock.now(), self._submission.api.now())
+        now = moment.at_server(batch.skew)
+        if now is None or batch.skew is None:
+            return moment.local - batch.intended_at
+        return now - (batch.intended_at + batch.skew)
 
     def _settle(self, batch: BatchRecord, due: _Due) -> Turned:
         due.at = self._clock.elapsed() + self._next_interval(due)

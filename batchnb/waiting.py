@@ -30,7 +30,9 @@ _STEP = 0.05
 _OF_WIDGETS = ("comm_open", "comm_msg", "comm_close")
 
 
-def wait(event: threading.Event, timeout: float | None = None) -> bool:
+def wait(
+    event: threading.Event, timeout: float | None = None, *, meanwhile: Callable[[], object] = lambda: None
+) -> bool:
     """Block until `event` is set.
 
     On the main thread of a Jupyter kernel, widgets stay alive meanwhile: their callbacks run inside this call. Where
@@ -42,6 +44,8 @@ def wait(event: threading.Event, timeout: float | None = None) -> bool:
         Set by another thread.
     timeout : float or None
         Seconds to wait at most; None waits for ever.
+    meanwhile : callable
+        Called several times a second.
 
     Returns
     -------
@@ -56,24 +60,26 @@ def wait(event: threading.Event, timeout: float | None = None) -> bool:
     if event.is_set():
         return True
     with FOREGROUND.waiting():
-        return _wait(event, timeout)
+        return _wait(event, timeout, meanwhile)
 
 
-def _wait(event: threading.Event, timeout: float | None) -> bool:
+def _wait(event: threading.Event, timeout: float | None, meanwhile: Callable[[], object]) -> bool:
     deadline = None if timeout is None else time.monotonic() + timeout
     loop = _kernel_loop()
     if loop is not None:
         with _collected_interrupts() as interrupts, _reentrant(loop) as holds:
             if holds:
-                _nested_wait(loop, lambda: event.is_set() or bool(interrupts), timeout)
+                _nested_wait(loop, lambda: event.is_set() or bool(interrupts), timeout, meanwhile)
         if interrupts:
             raise KeyboardInterrupt
         if holds:
             return event.is_set()
-    return _plain_wait(event, deadline)
+    return _plain_wait(event, deadline, meanwhile)
 
 
-async def async_wait(event: threading.Event, timeout: float | None = None) -> bool:
+async def async_wait(
+    event: threading.Event, timeout: float | None = None, *, meanwhile: Callable[[], object] = lambda: None
+) -> bool:
     """Wait until `event` is set, leaving the event loop free. Touches no network.
 
     Parameters
@@ -82,6 +88,8 @@ async def async_wait(event: threading.Event, timeout: float | None = None) -> bo
         Set by another thread.
     timeout : float or None
         Seconds to wait at most; None waits for ever.
+    meanwhile : callable
+        Called several times a second.
 
     Returns
     -------
@@ -89,7 +97,7 @@ async def async_wait(event: threading.Event, timeout: float | None = None) -> bo
         Whether the event is set.
     """
     with FOREGROUND.waiting():
-        await _until(event.is_set, timeout)
+        await _until(event.is_set, timeout, meanwhile)
     return event.is_set()
 
 
@@ -113,12 +121,13 @@ def explained(line: str) -> Iterator[None]:
         raise
 
 
-async def _until(holds: Callable[[], bool], timeout: float | None) -> None:
+async def _until(holds: Callable[[], bool], timeout: float | None, meanwhile: Callable[[], object]) -> None:
     # Looking now and then, rather than being woken: a threading.Event wakes no loop, and a helper thread for each
     # wait would outlive one that is cancelled.
     deadline = None if timeout is None else time.monotonic() + timeout
     kernel = _kernel_that_queues_clicks()
     while not holds():
+        meanwhile()
         left = _STEP if deadline is None else min(_STEP, deadline - time.monotonic())
         if left <= 0:
             break
@@ -127,9 +136,10 @@ async def _until(holds: Callable[[], bool], timeout: float | None) -> None:
         await asyncio.sleep(left)
 
 
-def _plain_wait(event: threading.Event, deadline: float | None) -> bool:
+def _plain_wait(event: threading.Event, deadline: float | None, meanwhile: Callable[[], object]) -> bool:
     # In short steps, since a long wait for a lock cannot be interrupted on Windows.
     while True:
+        meanwhile()
         left = 0.2 if deadline is None else min(0.2, deadline - time.monotonic())
         if event.wait(max(0.0, left)) or left <= 0:
             return event.is_set()
@@ -155,9 +165,9 @@ def _kernel_loop() -> asyncio.BaseEventLoop | None:
     return loop if isinstance(loop, asyncio.BaseEventLoop) else None
 
 
-def _nested_wait(loop: Any, holds: Callable[[], bool], timeout: float | None) -> None:
+def _nested_wait(loop: Any, holds: Callable[[], bool], timeout: float | None, meanwhile: Callable[[], object]) -> None:
     """Run the loop from within the cell that it runs, one round at a time, until the wait is over."""
-    task = loop.create_task(_until(holds, timeout))
+    task = loop.create_task(_until(holds, timeout, meanwhile))
     try:
         while not task.done():
             loop._run_once()

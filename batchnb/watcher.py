@@ -9,6 +9,7 @@ the ledger.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import threading
@@ -22,7 +23,9 @@ from batchnb.ledger import BatchRecord, JobRecord, Ledger
 from batchnb.pacing import FOREGROUND
 from batchnb.schedule import backoff
 from batchnb.submission import Sent, Submission
+from batchnb.subscribers import Callback, Subscribers
 from batchnb.turns import Turned, Turns, unexpected
+from batchnb.worker import Worker
 
 __all__ = ["Watcher"]
 
@@ -35,7 +38,8 @@ CALM = 0.25
 #: When to try again after the ledger could not be written, and when to give up, in seconds.
 LEDGER_PAUSE, LEDGER_PATIENCE = 5.0, 60.0
 
-Callback = Callable[[], None]
+#: Why a job is not seen through any more.
+CLOSED = "its workspace was closed"
 
 
 @dataclass(slots=True)
@@ -80,14 +84,15 @@ class Watcher:
         self._clock = clock = clock or Clock()
         self._rest = rest
         self._watches: dict[int, _Watch] = {}
-        self._callbacks: dict[int | None, list[Callback]] = {}
+        self._subscribers = Subscribers()
         self._told_at = -math.inf
         self._turns = Turns(submission, ledger, max_poll=max_poll, clock=clock)
         self._lock = threading.RLock()
         self._stepping = threading.Lock()
         self._wake = threading.Event()
         self._beside = Beside(self._wake.set, soon=soon, count=count)
-        self._thread: threading.Thread | None = None
+        self._worker = Worker()
+        self._given_up: set[int] = set()
         self._stopping = False
         self._patient = True
         self._changed = False
@@ -103,16 +108,40 @@ class Watcher:
             watch = self._watches.get(job)
             if watch is None or watch.ended.is_set():
                 watch = self._watches[job] = _Watch(job)
+            self._given_up.discard(job)
             watch.may_send = True
             if watch.filling:
                 watch.send_at = 0.0  # how the job is delivered may have changed
             self._changed = True
-            if self._thread is None:
-                self._stopping, self.failure, self._ledger_failures = False, None, 0
-                self._thread = threading.Thread(target=self._run, name="batchnb", daemon=True)
-                self._thread.start()
+            self._start()
         self._wake.set()
         return watch.ended
+
+    def keep_going(self) -> None:
+        """Start the thread again where it has died, or could not be started. Called now and then by whatever waits."""
+        if self._worker.is_due:
+            with self._lock:
+                if self._open_watches() and not self._stopping:
+                    self._start()
+
+    def _start(self) -> None:
+        if self._worker.running:
+            return
+        for number in self._given_up:  # last, so that one that brings every thread down holds up no other
+            self._watches.pop(number, None)
+            self._watches[number] = _Watch(number)
+        self._given_up.clear()
+        self._stopping, self.failure, self._ledger_failures = False, None, 0
+        self.failure = self._worker.start(self._run)
+        if self.failure is None:
+            return
+        with contextlib.suppress(LedgerError):
+            for watch in self._open_watches():
+                job = self._job_of(watch)
+                if job is not None:
+                    self._note(job, str(self.failure))
+        if self._worker.is_hopeless:
+            self._give_up(self.failure)
 
     def subscribe(self, job: int | None, callback: Callback) -> Callback:
         """Have `callback` called about once a second while the job is open, and once when it ends.
@@ -120,14 +149,7 @@ class Watcher:
         Without a job: while any is, and whenever one ends. Returns the function that ends the subscription. The
         callback runs in the background thread.
         """
-        callbacks = self._callbacks.setdefault(job, [])
-        callbacks.append(callback)
-
-        def unsubscribe() -> None:
-            if callback in callbacks:
-                callbacks.remove(callback)
-
-        return unsubscribe
+        return self._subscribers.add(job, callback)
 
     def wake(self, batches: Iterable[BatchRecord] = ()) -> None:
         """Turn to these batches, and to whatever else is due, now."""
@@ -141,20 +163,20 @@ class Watcher:
         self._patient = False
         self._end_fillings()
         self._wake.set()
+        self.keep_going()
 
     def stop(self) -> None:
         """End the thread after the step it is in; whoever waits for a job is told that nobody sees it through."""
         self._stopping = True
         self._wake.set()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            with FOREGROUND.waiting():
-                thread.join()
+        with FOREGROUND.waiting():
+            self._worker.join()
+        self._give_up(BatchnbError(CLOSED))  # where there was no thread to do so
 
     def unsent(self) -> tuple[int, float]:
         """Count the requests still to be sent, and tell how many seconds the server has sending held up, all in all."""
         count, holds = 0, [0.0]
-        for watch in self._open_watches():
+        for watch in (*self._open_watches(), *map(_Watch, self._given_up)):
             job = self._job_of(watch)
             unsent = self._ledger.rows.count_unsent(watch.number) if job and job.state == "open" else 0
             if unsent and watch.may_send:
@@ -204,8 +226,7 @@ class Watcher:
     @property
     def running(self) -> bool:
         """Whether the thread is at work."""
-        thread = self._thread
-        return thread is not None and thread.is_alive()
+        return self._worker.running
 
     # The thread
 
@@ -217,7 +238,7 @@ class Watcher:
                 return
             self._wake.wait(pause)
             self._wake.clear()
-        self._give_up(BatchnbError("its workspace was closed"))
+        self._give_up(BatchnbError(CLOSED))
 
     def _step_or_give_up(self) -> float | None:
         try:
@@ -231,12 +252,14 @@ class Watcher:
 
     def _give_up(self, error: BaseException) -> None:
         with self._lock:  # so that `watch` starts another thread rather than trust this one
-            self._thread = None
+            self._worker.ends()
             watches = self._open_watches()
             if watches:
                 self.failure = error
             for watch in watches:
                 watch.ended.set()
+            if not self._stopping:
+                self._given_up.update(watch.number for watch in watches)
         if not self._stopping:
             for watch in watches:
                 self._tell(watch)
@@ -294,7 +317,7 @@ class Watcher:
         with self._lock:
             watches = self._open_watches()
             if not watches:
-                self._thread = None  # under the lock, so that `watch` starts another rather than trust this one
+                self._worker.ends()  # under the lock, so that `watch` starts another rather than trust this one
                 return None
         now = self._clock.elapsed()
         dues = self._turns.times(batches)
@@ -410,15 +433,8 @@ class Watcher:
 
     def _tell(self, watch: _Watch) -> None:
         watch.told_at = self._clock.elapsed()
-        self._call(watch.number)
+        self._subscribers.tell(watch.number)
 
     def _tell_all(self) -> None:
         self._told_at = self._clock.elapsed()
-        self._call(None)
-
-    def _call(self, subscribed: int | None) -> None:
-        for callback in list(self._callbacks.get(subscribed, ())):
-            try:
-                callback()
-            except Exception:  # noqa: BLE001, S112  # a view that cannot be drawn, for whatever reason, costs no job
-                continue
+        self._subscribers.tell(None)

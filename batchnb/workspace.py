@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import functools
 import itertools
-import math
 import os
 import sys
 import threading
@@ -16,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
-import platformdirs
 
-from batchnb.api import Api, BatchInfo, message_fields, scope_of
+from batchnb.api import Api, BatchInfo, message_fields, own_client, scope_of
 from batchnb.clock import Clock, Moment
-from batchnb.errors import InputError, NotFoundError
+from batchnb.errors import NotFoundError
 from batchnb.foreign import attach_batch, is_batch_id, recover
+from batchnb.forks import at_exit, at_forks, keep_untouched, once
 from batchnb.job import Job
 from batchnb.ledger import COPIED, Ledger
 from batchnb.pacing import FOREGROUND, Pace
@@ -30,6 +28,7 @@ from batchnb.pricelist import prices_in_use
 from batchnb.pricing import PriceTable
 from batchnb.recipes import Recipe
 from batchnb.recording import Wishes, record_job
+from batchnb.settings import home_folder, seconds, whole_path
 from batchnb.state import job_frame, server_frame
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
@@ -41,40 +40,13 @@ if TYPE_CHECKING:
 
 _Part = TypeVar("_Part")
 
-__all__ = ["DEFAULT_MODEL", "Workspace", "home_folder"]
+__all__ = ["DEFAULT_MODEL", "Workspace"]
 
 #: The guides' choice for labelling; its price and structured outputs are documented (platform.claude.com).
 DEFAULT_MODEL = "claude-haiku-4-5"
 
-#: The longest that a setting of seconds may be: a week.
-MOST_SECONDS = 604_800.0
-
 #: Seconds for which a normal exit lets the server hold up sending.
 EXIT_PATIENCE = 30.0
-
-
-def home_folder() -> Path:
-    """Give the folder that holds the ledgers: ``BATCHNB_HOME``, or the platform's user data folder."""
-    named = os.environ.get("BATCHNB_HOME")
-    return Path(named).expanduser() if named else Path(platformdirs.user_data_dir("batchnb", appauthor=False))
-
-
-def _seconds(name: str, given: float | None, variable: str, default: float, *, least: float = 0.0) -> float:
-    """Return a number of seconds as given, else as a variable of the environment has it, else the default."""
-    value: Any = given
-    if given is None:
-        # An empty variable is none, as for the SDK.
-        name, value = variable, os.environ.get(variable, "").strip() or default
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not least <= seconds <= MOST_SECONDS:
-        value = value if len(str(value)) <= 20 else f"{str(value)[:4]}..."  # it may be a key, which belongs elsewhere
-        raise InputError(
-            f"{name} is a number of seconds, not {value!r}: at least {least:g}, at most {MOST_SECONDS:.0f}."
-        )
-    return seconds
 
 
 class Workspace:
@@ -111,11 +83,11 @@ class Workspace:
         max_batch_bytes: int = 256_000_000,
     ) -> None:
         self._client = client
-        self.home = home_folder() if home is None else Path(home).expanduser()
+        self.home = home_folder() if home is None else whole_path(home, "home")
         self.model = model or os.environ.get("BATCHNB_MODEL") or DEFAULT_MODEL
         self._scope = scope
-        self._max_poll = _seconds("max_poll", max_poll, "BATCHNB_MAX_POLL", 60.0, least=0.001)
-        self._grace = _seconds("", None, "BATCHNB_RECONCILE_GRACE", 120.0)
+        self._max_poll = seconds("max_poll", max_poll, "BATCHNB_MAX_POLL", 60.0, least=0.001)
+        self._grace = seconds("", None, "BATCHNB_RECONCILE_GRACE", 120.0)
         self._max_requests = max_batch_requests
         self._max_bytes = max_batch_bytes
         FOREGROUND.listen()
@@ -127,6 +99,14 @@ class Workspace:
         self.views: dict[str, Any] = {}
         #: Dollars that a request is expected to cost, by recipe, as estimated in this process.
         self.forecasts: dict[bytes, float] = {}
+        self._process = os.getpid()
+        at_forks(self, in_child=self._after_fork_in_child)
+
+    def _after_fork_in_child(self) -> None:
+        """Begin anew: what was made so far is the parent's. It has a thread, a lock file and connections of its own."""
+        atexit.unregister(self._at_exit)
+        keep_untouched(self._parts, self.views, self._client)
+        self._making, self._parts, self.views = threading.RLock(), {}, {}
 
     # Parts, made when first needed
 
@@ -142,7 +122,14 @@ class Workspace:
     def api(self) -> Api:
         """The connection to the API."""
         simulator = self._simulator
-        return self._part("api", lambda: Api(self._client, simulator=simulator, clock=self.clock))
+        return self._part("api", lambda: Api(self._own_client(), simulator=simulator, clock=self.clock))
+
+    def _own_client(self) -> anthropic.Anthropic | None:
+        """Return the client that was given; one like it in a child of the process that it was given in."""
+        if self._client is not None and self._process != os.getpid():
+            self._client = own_client(self._client)
+        self._process = os.getpid()
+        return self._client
 
     def now(self) -> Moment:
         """Return what time it is, here and, where that has been heard from, at the server. Touches no network."""
@@ -180,20 +167,23 @@ class Workspace:
             prices=prices_in_use,
             rest=pace.rest,
         )
-        atexit.register(self._at_exit)
+        at_exit(self._at_exit)
         return Watcher(
             submission, self.ledger, max_poll=self._max_poll, clock=self.clock, rest=pace.rest, count=pace.count
         )
 
-    @functools.cached_property
+    @once
     def _found_scope(self) -> tuple[str, str | None]:
         with self._making:
-            # The SDK's clients take long to make, so the one that tells the address is the one that is used.
-            api = self._parts["api"] = Api(self._client, clock=self.clock)
-            found, api.simulator = scope_of(api.base_url)
-        if api.simulator is None and self._scope is not None:
-            found = self._scope
-        return found, api.simulator
+            if "_found_scope" not in self.__dict__:  # nor has another thread found it
+                # The SDK's clients take long to make, so the one that tells the address is the one that is used.
+                api = self._parts["api"] = Api(self._own_client(), clock=self.clock)
+                found, api.simulator = scope_of(api.base_url)
+                if api.simulator is None and self._scope is not None:
+                    found = self._scope
+                self.__dict__["_found_scope"] = found, api.simulator
+            known: tuple[str, str | None] = self.__dict__["_found_scope"]
+            return known
 
     @property
     def scope(self) -> str:
@@ -420,6 +410,8 @@ class Workspace:
     def _at_exit(self) -> None:
         """Finish sending before the interpreter goes, and say so; waiting for answers is not needed."""
         self._freeze_views()  # first: a kernel that is shut down has seconds to leave its views readable
+        if "watcher" not in self._parts:  # it has been closed
+            return
         try:
             count, held_up = self.watcher.unsent()
             self.watcher.hurry()

@@ -20,9 +20,9 @@ PACKAGE = Path(batchnb.__file__).parent
 #: A module may import those of the layers above its own, at the top of the file or inside a function, and no others.
 #: A package stands for all its modules. What only a type checker reads is free.
 LAYERS: list[set[str]] = [
-    {"beside", "clock", "heard", "pacing", "snapshot", "units"},
-    {"errors"},
-    {"disk", "folders", "media"},
+    {"beside", "clock", "forks", "heard", "snapshot", "units"},
+    {"errors", "pacing"},
+    {"disk", "folders", "media", "settings", "subscribers", "worker"},
     {
         "capabilities",
         "cells",

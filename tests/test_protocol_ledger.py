@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import subprocess
 import sys
@@ -117,9 +118,9 @@ def test_a_batch_of_a_process_that_lives_is_left_alone(bench: Bench):
 
 def test_a_folder_without_file_locks_is_an_error_that_names_the_way_out(bench: Bench, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
-        raise NotImplementedError("FileSystem does not appear to support flock")
+        raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    monkeypatch.setattr(filelock, "lock_descriptor", refuse)
     with pytest.raises(LedgerError, match="BATCHNB_HOME"):
         bench.submit(texts(3))
     assert bench.server.batches == []
@@ -150,7 +151,8 @@ def test_a_step_that_could_not_be_recorded_is_made_up_for(bench: Bench, monkeypa
 
 def test_a_full_disk_is_a_clear_error_and_nothing_is_sent(bench: Bench):
     bench.submit(texts(3)).result(30)
-    db = bench.workspace.ledger._store._db
+    with bench.workspace.ledger._store.read() as db:
+        pass
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(LedgerError, match="disk is full"):

@@ -14,9 +14,18 @@ Every failure leaves here as an :class:`~batchnb.errors.ApiError` or :class:`~ba
 
 from __future__ import annotations
 
-from batchnb.api.addresses import scope_of, simulator_client
+from batchnb.api.addresses import own_client, scope_of, simulator_client
 from batchnb.api.client import Api
 from batchnb.api.names import message_fields, transform_schema
 from batchnb.api.shapes import BatchInfo, FileInfo
 
-__all__ = ["Api", "BatchInfo", "FileInfo", "message_fields", "scope_of", "simulator_client", "transform_schema"]
+__all__ = [
+    "Api",
+    "BatchInfo",
+    "FileInfo",
+    "message_fields",
+    "own_client",
+    "scope_of",
+    "simulator_client",
+    "transform_schema",
+]

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+import weakref
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from batchnb.api.loading import load
+from batchnb.errors import InputError
 
 if TYPE_CHECKING:
     import anthropic
     import httpx2
 
-__all__ = ["SIMULATOR_HEADER", "plain_url", "scope_of", "simulator_client"]
+__all__ = ["SIMULATOR_HEADER", "own_client", "plain_url", "scope_of", "simulator_client"]
 
 SIMULATOR_HEADER = "batchnb-simulator"
+
+#: Clients that were made here.
+_local_clients: weakref.WeakSet[anthropic.Anthropic] = weakref.WeakSet()
 
 
 def plain_url(url: str) -> str:
@@ -59,8 +64,39 @@ def simulator_client(url: str, key: str = "simulated") -> anthropic.Anthropic:
     load()
     import anthropic
 
-    http_client = anthropic.DefaultHttpxClient(transport=_local_transport(url), verify=_verify(url), trust_env=False)
-    return anthropic.Anthropic(api_key=key, base_url=url, http_client=http_client)
+    client = anthropic.Anthropic(api_key=key, base_url=url, http_client=_local_http(url))
+    _local_clients.add(client)
+    return client
+
+
+def _local_http(url: str) -> httpx2.Client:
+    import anthropic
+
+    return anthropic.DefaultHttpxClient(transport=_local_transport(url), verify=_verify(url), trust_env=False)
+
+
+def own_client(client: anthropic.Anthropic) -> anthropic.Anthropic:
+    """Make a client like the one that the parent of this process has, with connections of its own.
+
+    Two processes that speak on one connection get each other's answers. The one that is given is left as it is.
+
+    Raises
+    ------
+    InputError
+        It has an ``http_client`` that the user made: what that was made with cannot be asked.
+    """
+    import anthropic
+
+    if not isinstance(client, anthropic.Anthropic):
+        return client  # refused where it is used, as in the parent
+    if client in _local_clients:
+        return simulator_client(plain_url(str(client.base_url)), client.api_key or "")
+    if type(client._client).__name__ != "SyncHttpxClientWrapper":  # noqa: SLF001  # how the SDK names its own
+        raise InputError(
+            "This process was forked, and the client of Workspace(client=...) has an http_client of its own, whose "
+            "connections are the parent's. Make the client and the workspace in this process."
+        )
+    return client.copy(http_client=anthropic.DefaultHttpxClient(base_url=client.base_url, timeout=client.timeout))
 
 
 def _local_transport(url: str) -> httpx2.HTTPTransport:

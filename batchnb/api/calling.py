@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from batchnb.api.logs import ours
 from batchnb.api.redaction import Redactor, secrets_of
 from batchnb.clock import Clock
 from batchnb.errors import AmbiguousError, BatchnbError, RefusedError
+from batchnb.forks import once
 from batchnb.heard import HEADERS, Heard
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ class Caller:
         #: The calls that are being made.
         self.exchanges = Exchanges(self._failure_of)
 
-    @functools.cached_property
+    @once
     def _client(self) -> anthropic.Anthropic:
         return client_from(self._given, self.redactor)
 
-    @functools.cached_property
+    @once
     def base_url(self) -> str:
         """Where calls go, without user info, query and trailing slash."""
         return plain_url(str(self._client.base_url))
@@ -223,9 +223,9 @@ class Caller:
         """Return ours for what a call has raised, be it anything."""
         return failure_of(error, self.base_url, self._client, self.redactor)
 
-    @functools.cached_property
+    @once
     def _reading_client(self) -> anthropic.Anthropic:
-        """The client, such that it gives answers that are errors unread, as it gives others.
+        """Return the client, such that it gives answers that are errors unread, as it gives others.
 
         Of those it reads itself, it would read gigabytes, and it takes them for text in whatever encoding they name.
         """

@@ -161,7 +161,7 @@ class Exchange:
         """Begin. Where no thread can be started, as when Python is about to end, block until all of it has come."""
         try:
             threading.Thread(target=self._run, name="batchnb-call", daemon=True).start()
-        except RuntimeError:
+        except (RuntimeError, MemoryError):
             self._most = math.inf
             self._run()
 

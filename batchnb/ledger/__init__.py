@@ -5,11 +5,13 @@ One SQLite file per scope, so that answers of different servers, and simulated a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from batchnb.errors import LedgerError
 from batchnb.ledger.askings import CHUNK, Askings
 from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.claims import Fits
@@ -131,10 +133,24 @@ class Ledger:
         """Give a value that differs whenever what became of rows may have changed since."""
         return self._store.revision()
 
+    def ready_to_claim(self) -> None:
+        """Make sure, before requests are claimed to be sent, that what is recorded is kept, and who claims is seen.
+
+        Raises
+        ------
+        LedgerError
+            The ledger was moved or deleted while in use, or the lock file was and cannot be made again.
+        """
+        self._store.require_in_place()
+        self.owner.show()
+
     def close(self) -> None:
         """Close the file and give up what is still claimed."""
+        claims = True
+        with contextlib.suppress(LedgerError):
+            claims = self.batches.are_claimed(self.owner.name)
         self._store.close()
-        self.owner.release()
+        self.owner.release(claims=claims)
 
 
 def _file_name(scope: str) -> str:

@@ -142,6 +142,12 @@ class Batches:
         with self._store.read() as db:
             return {row[0] for row in db.execute("SELECT server_id FROM batches WHERE server_id IS NOT NULL")}
 
+    def are_claimed(self, owner: str) -> bool:
+        """Tell whether an owner claims batches whose create call has no answer yet."""
+        query = "SELECT 1 FROM batches WHERE owner = ? AND state = 'submitting' LIMIT 1"
+        with self._store.read() as db:
+            return db.execute(query, (owner,)).fetchone() is not None
+
     def items(self, number: int) -> Iterator[tuple[str, bytes, bytes, bytes, bytes]]:
         """Read the requests of a batch as (label, digest, head, content, tail)."""
         query = """

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from batchnb.ledger.batches import Batches
+from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.jobs import JobRecord, Jobs, NewJob
 from batchnb.ledger.owners import Owner
 from batchnb.ledger.questions import FEW, Row, in_parts
@@ -62,12 +62,14 @@ class Pilots:
         another process is asking, is left to it.
         """
         claims: list[int] = []
+        self._store.require_in_place()
+        self._owner.show()
         try:
             with self._store.transaction(durable=True) as db:
                 record = self._jobs.create(job, in_parts(rows, FEW), now)
                 for batch in self._batches.of_job(record.number):
                     if batch.standard and batch.state == "submitting":
-                        self.look_after(batch.id, batch.owner)
+                        self.look_after(batch, now)
                 self._jobs.release(record.number, "run")
                 claims += self._claim(record.number, now)
                 self._carried.update(claims)  # before it is committed: nobody may find them abandoned
@@ -142,11 +144,14 @@ class Pilots:
                 self._carried.discard(number)
                 self._abandon(number)
 
-    def look_after(self, number: int, owner: str) -> bool:
+    def look_after(self, claim: BatchRecord, now: float) -> bool:
         """Give up a claim whose owner has died; tell whether it was. One of this process lives while it is carried."""
-        if number in self._carried or (owner != self._owner.name and self._owner.is_alive(owner)):
+        acted_at = claim.created_at or claim.intended_at
+        if claim.id in self._carried or (
+            claim.owner != self._owner.name and self._owner.may_act(claim.owner, now - acted_at)
+        ):
             return False
-        self._abandon(number)
+        self._abandon(claim.id)
         return True
 
     def _abandon(self, number: int) -> None:

@@ -6,31 +6,23 @@ import contextlib
 import errno
 import os
 import sqlite3
-import threading
 import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from batchnb.errors import LedgerError
+from batchnb.ledger.connection import BUSY_SECONDS, Connection
 from batchnb.ledger.disks import on_network_disk
 from batchnb.ledger.migrations import STEPS
 
 __all__ = ["Store", "make_private_folder", "sync_names"]
 
-BUSY_SECONDS = 30.0
-
 #: Of a new file: four times SQLite's default, since texts and results leave less of larger pages empty.
 PAGE_BYTES = 16_384
 
-#: What is kept of the file in memory, in KiB: room for the index of a million questions, which is written all over.
-CACHE_KIB = 32_000
-
 #: Bytes that are worth writing the file anew for, and how many seconds to wait for others to let go of it.
 LEAST_BYTES, GIVE_BACK_PATIENCE = 1_000_000, 2.0
-
-#: The -wal file is cut to this when it is begun anew; else it would stay as large as the largest job.
-LOG_BYTES = 16_000_000
 
 SLOWLY = (
     "is on a network disk. It is kept with a rollback journal there, which is slower, and relies on that disk's locks. "
@@ -130,6 +122,18 @@ def _check(path: Path) -> None:
         path.chmod(0o600)
 
 
+def _identify(db: sqlite3.Connection, path: Path, identity: dict[str, str]) -> None:
+    """Write what a database is for into it, or compare that with what it says of itself."""
+    found = dict(db.execute("SELECT name, value FROM meta").fetchall())
+    for name, value in identity.items():
+        if found.setdefault(name, value) != value:
+            raise LedgerError(
+                f"The ledger {path} keeps answers of {found[name]!r}, not of {value!r}; it was left alone. "
+                "Give this workspace a home of its own: Workspace(home=...)."
+            )
+    db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", identity.items())
+
+
 class Store:
     """One SQLite file and the one connection to it, shared by this process's threads under a lock.
 
@@ -143,57 +147,39 @@ class Store:
 
     def __init__(self, path: Path, identity: dict[str, str]) -> None:
         self.path = path
-        self._lock = threading.RLock()
         self._depth = 0
         self._changes = 0
+        self._connection = Connection(path)
         make_private_folder(path.parent)
-        with self._errors():
+        with self._connection.held(), self._errors():
             self._is_new = not path.exists()
             if self._is_new:
                 _make(path)
             _check(path)
-            self._db = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
-            )
-        try:
-            self._prepare(identity)
-        except BaseException:
-            self._db.close()
-            raise
+            journal = _journal(path)
+            try:
+                self._connection.open(movable=journal == "WAL")
+                self._prepare(identity, journal)
+            except BaseException:
+                self._connection.close()
+                raise
 
-    def _prepare(self, identity: dict[str, str]) -> None:
-        with self._errors():
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+    def _prepare(self, identity: dict[str, str], journal: str) -> None:
+        with self.read() as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(STEPS):
             raise LedgerError(
                 f"The ledger {self.path} was written by a newer batchnb (schema {version}, this one knows "
                 f"{len(STEPS)}). Nothing was changed. Upgrade: pip install --upgrade batchnb"
             )
-        with self._errors():
-            journal = _journal(self.path)
-            self._db.execute(f"PRAGMA journal_mode = {journal}")
-            # Off but where something is deleted: every row written would be looked up in the tables that it refers to.
-            self._db.execute("PRAGMA foreign_keys = OFF")
-            self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            self._db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-            self._db.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk there
+        with self.read() as db:
+            db.execute(f"PRAGMA journal_mode = {journal}")
         if journal == "DELETE" and self._is_new:
             warnings.warn(f"The ledger {self.path} {SLOWLY}", stacklevel=8)  # the line that used it, more or less
-        with self.transaction(durable=True):
+        with self.transaction(durable=True) as db:
             # Read again inside the transaction: another process may have migrated in the meantime.
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            _migrate(self._db, version)
-            self._identify(identity)
-
-    def _identify(self, identity: dict[str, str]) -> None:
-        found = dict(self._db.execute("SELECT name, value FROM meta").fetchall())
-        for name, value in identity.items():
-            if found.setdefault(name, value) != value:
-                raise LedgerError(
-                    f"The ledger {self.path} keeps answers of {found[name]!r}, not of {value!r}; it was left alone. "
-                    "Give this workspace a home of its own: Workspace(home=...)."
-                )
-        self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", identity.items())
+            _migrate(db, db.execute("PRAGMA user_version").fetchone()[0])
+            _identify(db, self.path, identity)
 
     @contextlib.contextmanager
     def transaction(
@@ -212,59 +198,60 @@ class Store:
         cascade : bool
             Whether what is deleted takes along what belongs to it. (Not for a transaction inside another.)
         """
-        with self._lock, self._errors():
+        with self.read() as db:
             if self._depth:
-                yield self._db
+                yield db
                 return
             try:
-                self._db.execute(f"PRAGMA synchronous = {'EXTRA' if durable else 'NORMAL'}")
+                db.execute(f"PRAGMA synchronous = {'EXTRA' if durable else 'NORMAL'}")
                 if cascade:
-                    self._db.execute("PRAGMA foreign_keys = ON")
-                self._db.execute("BEGIN IMMEDIATE")
+                    db.execute("PRAGMA foreign_keys = ON")
+                db.execute("BEGIN IMMEDIATE")
                 self._depth += 1
-                yield self._db
-                self._db.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
                 self._changes += rows
                 if durable:
                     # What must never be forgotten does not stay in the -wal file alone: SQLite leaves out, in silence,
                     # what follows the first damaged page of that.
                     with contextlib.suppress(sqlite3.DatabaseError):
-                        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                        db.execute("PRAGMA wal_checkpoint(PASSIVE)")
             except BaseException:
                 # Also where the commit itself failed, or an interrupt fell between two lines of this. On a full disk
                 # SQLite has rolled back by itself.
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
             finally:
                 self._depth = 0
                 if cascade:
-                    self._db.execute("PRAGMA foreign_keys = OFF")
+                    db.execute("PRAGMA foreign_keys = OFF")
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """Hold the connection for reading."""
-        with self._lock, self._errors():
-            yield self._db
+        with self._errors(), self._connection.used() as db:
+            yield db
 
     @contextlib.contextmanager
     def consistently(self) -> Iterator[None]:
         """Have all that is read meanwhile be of one moment, whatever other threads and processes write. Only reads."""
-        with self._lock, self._errors():
-            if self._db.in_transaction:
+        with self.read() as db:
+            if db.in_transaction:
                 yield
                 return
-            self._db.execute("BEGIN")
+            db.execute("BEGIN")
             try:
                 yield
             finally:
-                if self._db.in_transaction:
-                    self._db.execute("COMMIT")
+                if db.in_transaction:
+                    db.execute("COMMIT")
 
     def foreign_revision(self) -> int:
         """Give a value that differs whenever another process has written since."""
         with self.read() as db:
-            return int(db.execute("PRAGMA data_version").fetchone()[0])
+            # The version is one of the connection, so that those of two cannot be compared.
+            return (self._connection.number << 32) + int(db.execute("PRAGMA data_version").fetchone()[0])
 
     def revision(self) -> tuple[int, int]:
         """Give a value that differs whenever what became of rows may have changed since."""
@@ -276,20 +263,19 @@ class Store:
         The file is written anew, which takes as much room on the disk again until it is done. Whatever happens
         meanwhile, it is either the old one or the new one. What is not given back is used again.
         """
-        with self._lock, self._errors():
+        with self.read() as db:
             free, pages, size = (
-                self._db.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("freelist_count", "page_count", "page_size")
+                db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_count", "page_size")
             )
             if free * size < LEAST_BYTES or free * 5 < pages:
                 return
-            self._db.execute(f"PRAGMA busy_timeout = {GIVE_BACK_PATIENCE * 1000:.0f}")
+            db.execute(f"PRAGMA busy_timeout = {GIVE_BACK_PATIENCE * 1000:.0f}")
             try:
                 with contextlib.suppress(sqlite3.OperationalError):  # in use elsewhere, or no room: the next time
-                    self._db.execute("VACUUM")
-                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    db.execute("VACUUM")
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
-                self._db.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+                db.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -307,8 +293,11 @@ class Store:
 
     def close(self) -> None:
         """Close the file. Further use is an error."""
-        with self._lock:
-            self._db.close()
+        self._connection.close()
+
+    def require_in_place(self) -> None:
+        """Raise LedgerError where the file was moved or deleted since it was opened, so that nothing is sent then."""
+        self._connection.require_in_place()
 
 
 def _statements(script: str) -> Iterator[str]:

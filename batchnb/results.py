@@ -7,7 +7,7 @@ from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,7 +124,9 @@ class Alike:
             yield Answer(digest, "succeeded", None, self.model, self.geo, said, replied, 0, 0, 0, raw)
 
 
-def read_lines(lines: Iterable[bytes], replies: Mapping[bytes, Reply]) -> tuple[Alike, list[Answer]]:
+def read_lines(
+    lines: Iterable[bytes], replies: Mapping[bytes, Reply], clean: Callable[[bytes], bytes] = bytes
+) -> tuple[Alike, list[Answer]]:
     """Read result lines: those that became alike, as nearly all do, and the others.
 
     Those that cannot be read, and of requests that are none of the batch's, are left out.
@@ -135,6 +137,8 @@ def read_lines(lines: Iterable[bytes], replies: Mapping[bytes, Reply]) -> tuple[
         Each the JSON of one result.
     replies : mapping
         Digest of each request of the batch, with the reply it was asked for.
+    clean : callable
+        Gives a result as it is to be kept: what a server says of an error may hold what nobody is to see.
     """
     alike, others = Alike(), list[Answer]()
     custom_ids, messages, raws, left = plain_lines(lines)
@@ -154,7 +158,7 @@ def read_lines(lines: Iterable[bytes], replies: Mapping[bytes, Reply]) -> tuple[
         alike.results.append(raw)
     for line in left:
         try:
-            answer = parse_line(line, replies)
+            answer = parse_line(line, replies, clean)
         except UNREADABLE:  # it was cut, or is no result line: that costs no other
             continue
         if answer is not None:
@@ -162,7 +166,7 @@ def read_lines(lines: Iterable[bytes], replies: Mapping[bytes, Reply]) -> tuple[
     return alike, others
 
 
-def parse_line(line: bytes, replies: Mapping[bytes, Reply]) -> Answer | None:
+def parse_line(line: bytes, replies: Mapping[bytes, Reply], clean: Callable[[bytes], bytes] = bytes) -> Answer | None:
     """Read one result line.
 
     Parameters
@@ -171,6 +175,8 @@ def parse_line(line: bytes, replies: Mapping[bytes, Reply]) -> Answer | None:
         JSON of one result.
     replies : mapping
         Digest of each request of the batch, with the reply it was asked for.
+    clean : callable
+        Gives a result as it is to be kept.
 
     Returns
     -------
@@ -185,7 +191,7 @@ def parse_line(line: bytes, replies: Mapping[bytes, Reply]) -> Answer | None:
     custom_id, raw = line_of(line)
     digest = digest_in(custom_id)
     reply = None if digest is None else replies.get(digest)
-    return None if digest is None or reply is None else answer_of(digest, raw, reply)
+    return None if digest is None or reply is None else answer_of(digest, clean(raw), reply)
 
 
 def answer_of(digest: bytes, raw: bytes, reply: Reply) -> Answer:

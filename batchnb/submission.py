@@ -265,7 +265,7 @@ class Submission:
         batches = self._ledger.batches
         if batch.owner == ATTACHED:
             broken = self._read(
-                batch, lambda lines: self._ledger.foreign.admit(batch, list(filter(None, map(result_in, lines))))
+                batch, lambda lines: self._ledger.foreign.admit(batch, list(filter(None, map(self._stranger, lines))))
             )
             return Reading(self._ledger.foreign.absent(batch), broken)
         held = batches.held(batch.id)
@@ -273,12 +273,19 @@ class Submission:
 
         def write(lines: list[bytes]) -> None:
             nonlocal answered
-            alike, others = results.read_lines(lines, held.replies)
+            alike, others = results.read_lines(lines, held.replies, self.api.redactor.result)
             answered += batches.record(batch.id, others, held.requests, alike)
 
         broken = self._read(batch, write)
         # As mostly: then there is no need to look.
         return Reading(0 if answered == len(held.requests) else batches.unanswered(batch.id), broken)
+
+    def _stranger(self, line: bytes) -> tuple[str, bytes] | None:
+        """Read a line of a batch made elsewhere as `result_in` does; None, too, where its name holds a credential."""
+        found, redactor = result_in(line), self.api.redactor
+        if found is None or redactor.text(found[0]) != found[0]:
+            return None
+        return found[0], redactor.result(found[1])
 
     def _read(self, batch: BatchRecord, write: Callable[[list[bytes]], object]) -> str | None:
         """Write the lines of a batch's results, some at a time; tell why it broke off."""

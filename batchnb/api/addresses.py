@@ -8,7 +8,9 @@ import weakref
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from batchnb.api import logs
 from batchnb.api.loading import load
+from batchnb.api.redaction import Redactor
 from batchnb.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,8 +51,12 @@ def scope_of(base_url: str) -> tuple[str, str | None]:
     plain = plain_url(base_url)
     if not _is_loopback(urlsplit(plain).hostname or ""):
         return plain, None
+    logs.install()
     # Without the SDK, whose clients take longer to make than such a server to answer.
-    with httpx2.Client(transport=_local_transport(plain), trust_env=False, timeout=10.0) as probe:
+    with (
+        logs.ours(Redactor()),
+        httpx2.Client(transport=_local_transport(plain), trust_env=False, timeout=10.0) as probe,
+    ):
         try:
             answer = probe.get(f"{plain}/v1/models", params={"limit": 1}, headers={"x-api-key": "probe"})
         except (httpx2.HTTPError, httpx2.InvalidURL):

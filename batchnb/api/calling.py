@@ -43,9 +43,12 @@ MOST_OF_ANSWER, MOST_OF_ERROR = 64_000_000, 100_000
 _T = typing.TypeVar("_T")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Answer:
-    """The answer to a call: its body read, or to be read as `chunks`."""
+    """The answer to a call: its body read, or to be read as `chunks`.
+
+    A repr shows nothing of it: what it echoes of the credentials would stand in a traceback with values.
+    """
 
     status_code: int
     headers: Mapping[str, str]

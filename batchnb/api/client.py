@@ -80,11 +80,7 @@ class Api(Caller):
         if betas:
             headers["anthropic-beta"] = ",".join(betas)
         response = self._call("POST", BATCHES, content=body, headers=headers)
-        try:
-            return self._decode(response, BatchInfo)
-        except AmbiguousError as error:
-            message = f"The server accepted a batch but its answer could not be read: {error}"
-            raise AmbiguousError(message, status=response.status_code) from None
+        return self._decode(response, BatchInfo)
 
     def retrieve_batch(self, batch_id: str) -> BatchInfo:
         """Ask the state of a batch."""
@@ -194,7 +190,7 @@ class Api(Caller):
         headers = {"content-type": "application/json"} | ({"anthropic-beta": ",".join(betas)} if betas else {})
         response = self._call("POST", MESSAGES, content=body, headers=headers)
         self._decode(response, dict[str, Any])
-        return bytes(response.content)
+        return self.redactor.message(response.content)
 
     def count_tokens(self, params: Mapping[str, Any], betas: Sequence[str] = (), *, timeout: float = 10.0) -> int:
         """Ask the free count_tokens endpoint, with the fields of `params` that it takes.

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from batchnb.api.bodies import json_in
 from batchnb.api.insides import proxy_of, variables_of_proxies
-from batchnb.api.redaction import Redactor
+from batchnb.api.redaction import MOST_SAID, Redactor
 from batchnb.errors import (
     NOT_SENT,
     AmbiguousError,
@@ -38,8 +38,8 @@ OPEN = frozenset({408, 425, 499})
 #: Seconds that a server may ask to wait at most; more is looked at again after that.
 MOST_SECONDS = 3600.0
 
-#: Characters of a server's message, and of what it calls an error, that are kept.
-MOST_SAID, MOST_NAMED = 1_000, 100
+#: Characters of what a server calls an error that are kept.
+MOST_NAMED = 100
 
 
 def failure_of(error: Exception, base_url: str, client: anthropic.Anthropic, redactor: Redactor) -> BatchnbError:

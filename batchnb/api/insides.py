@@ -47,7 +47,7 @@ def secrets_of_client(client: anthropic.Anthropic) -> set[str]:
         found |= set(secrets_in_url(url))
     http: Any = getattr(client, "_client", None)
     found |= _in_headers(getattr(http, "headers", {})) | set(map(str, dict(getattr(http, "params", {})).values()))
-    found |= set(getattr(http, "cookies", {}).values())
+    found |= {cookie.value for cookie in getattr(getattr(http, "cookies", None), "jar", ()) if cookie.value}
     found |= _in_headers({"authorization": getattr(http_auth_of(client), "_auth_header", None)})
     for transport in (getattr(http, "_transport", None), *getattr(http, "_mounts", {}).values()):
         pool = getattr(transport, "_pool", None)

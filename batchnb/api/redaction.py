@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import string
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -24,6 +24,9 @@ RUN = 8
 
 #: Characters that a secret has at least; what is shorter stands in too many words.
 LEAST = 3
+
+#: Characters of what a server says that are kept.
+MOST_SAID = 1_000
 
 #: Headers of a request that hold no secret; nor do those that begin with ``x-stainless-``.
 PLAIN_HEADERS = frozenset(
@@ -100,33 +103,68 @@ class Redactor:
             begin = end = at + RUN
         return "".join(kept) + text[end:]
 
-    def value(self, value: Any) -> Any:
-        """Return what JSON holds without secrets in it, in whatever place: also in the names of an object."""
+    def value(self, value: Any, most: int | None = None) -> Any:
+        """Return what JSON holds without secrets in it, in whatever place: also in the names of an object.
+
+        Texts are cut to so many characters.
+        """
         if isinstance(value, str):
-            return self.text(value)
+            return self.text(value)[:most]
         if isinstance(value, Mapping):
-            return {self.text(str(name)): self.value(part) for name, part in value.items()}
+            return {self.text(str(name))[:most]: self.value(part, most) for name, part in value.items()}
         if isinstance(value, list | tuple):
-            return [self.value(part) for part in value]
+            return [self.value(part, most) for part in value]
         return value
 
-    def json(self, raw: bytes) -> bytes:
-        """Return JSON without secrets in it: the same bytes where it holds none.
+    def json(self, raw: bytes, most: int | None = None) -> bytes:
+        """Return JSON without secrets in it, and with no texts longer than that: the same bytes where it holds none.
 
         What cannot be read as JSON is returned as it is: whoever reads it refuses it.
         """
         text = raw.decode("utf-8", "replace")
-        if self.text(text) == text:
+        if self.text(text) == text and (most is None or len(raw) <= most):
             return raw
         try:
-            return msgspec.json.encode(self.value(msgspec.json.decode(raw)))
+            return msgspec.json.encode(self.value(msgspec.json.decode(raw), most))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return raw
 
+    def result(self, raw: bytes) -> bytes:
+        """Return the result of a request as it is to be kept: a model's reply as it came, anything else cleaned."""
+        return raw if _is_a(_read_result, raw) else self.json(raw, MOST_SAID)
+
+    def message(self, raw: bytes) -> bytes:
+        """Return a message as it is to be kept: as it came, unless it is none."""
+        return raw if _is_a(_read_message, raw) else self.json(raw, MOST_SAID)
+
+
+class _Reply(msgspec.Struct, gc=False):
+    content: list[msgspec.Raw]
+
+
+class _Succeeded(msgspec.Struct, gc=False, tag="succeeded"):
+    message: _Reply
+
+
+_read_message = msgspec.json.Decoder(_Reply).decode
+_read_result = msgspec.json.Decoder(_Succeeded).decode
+
+
+def _is_a(read: Callable[[bytes], object], raw: bytes) -> bool:
+    try:
+        read(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
 
 def secrets_of(request: httpx2.Request) -> set[str]:
-    """Return the secrets that a request carries: in its headers, in its address, and in the query of that."""
-    found = {secret for name, value in request.headers.multi_items() for secret in secrets_in_header(name, value)}
+    """Return the secrets that a request carries: in its headers, in its address, and in the query of that.
+
+    Not its cookies, which the server has made and changes as it likes.
+    """
+    headers = [(name, value) for name, value in request.headers.multi_items() if name.lower() != "cookie"]
+    found = {secret for name, value in headers for secret in secrets_in_header(name, value)}
     return found | set(secrets_in_url(str(request.url)))
 
 

@@ -88,7 +88,7 @@ def attach_batch(api: Api, ledger: Ledger, batch_id: str, now: float) -> str:
             f"Batch {batch_id} was made on {info.created_at:%Y-%m-%d}; the server keeps results for 29 days, so they "
             "are gone."
         )
-    return ledger.foreign.attach(_described(info), _recipe(), now)
+    return ledger.foreign.attach(_described(api, info), _recipe(), now)
 
 
 def _recipe() -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _recent(api: Api) -> list[BatchInfo]:
 
 def _taken_back(api: Api, ledger: Ledger, info: BatchInfo) -> Recovered:
     """Take the answers back from one batch; read it again where it broke off or ended early."""
-    batch, found = _described(info), _Found()
+    batch, found = _described(api, info), _Found()
     for attempt in range(READ_AGAIN + 1):
         if attempt:
             time.sleep(backoff(attempt - 1))
@@ -257,5 +257,5 @@ def _patiently(call: Callable[[], _T]) -> _T:
     return call()
 
 
-def _described(info: BatchInfo) -> ForeignBatch:
-    return ForeignBatch(info.id, state_of(info), info.request_counts, **times_of(info))
+def _described(api: Api, info: BatchInfo) -> ForeignBatch:
+    return ForeignBatch(info.id, state_of(info), info.request_counts, **times_of(info), place=api.heard.place)

@@ -35,11 +35,11 @@ from batchnb.api import Api, BatchInfo
 from batchnb.clock import Clock
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError
 from batchnb.forms import UNREADABLE, line_of
-from batchnb.ledger import BatchRecord, Ledger
+from batchnb.ledger import ATTACHED, BatchRecord, Ledger
 from batchnb.reach import PAGE, Listing, read_back
 from batchnb.results import lines
 
-__all__ = ["DECIDE", "FINDING_OUT", "READ_AGAIN", "STRANGERS", "Settlement", "Settling", "result_in", "times_of"]
+__all__ = ["FINDING_OUT", "READ_AGAIN", "STRANGERS", "Settlement", "Settling", "decision_on", "result_in", "times_of"]
 
 #: Created batches are looked for from this long before the intent by the server's clock; the custom_ids decide.
 LOOK_BACK = 26 * 3600.0
@@ -163,7 +163,7 @@ class Settling:
         return (
             f"The API key in use belongs to another {kind} ({now}) than the one these rows were sent in ({there}). "
             "With a key of that one, run the cell again: it goes on, and nothing is sent twice. If there is none any "
-            f"more: {DECIDE}"
+            f"more: {decision_on(batch)}"
         )
 
     def _set_aside(self, batch: BatchRecord) -> bool:
@@ -323,6 +323,14 @@ _OTHER_WORKSPACE = "Either it was deleted there, or the API key in use belongs t
 
 def _absent(server_id: str) -> str:
     return f"The server's list of batches does not show {server_id}, which this ledger has sent or read."
+
+
+def decision_on(batch: BatchRecord) -> str:
+    """Say what can be decided of a batch that is not found.
+
+    What one made elsewhere asked is not known here, so that it cannot be asked again.
+    """
+    return 'job.resolve("drop") gives its rows up.' if batch.owner == ATTACHED else DECIDE
 
 
 def times_of(info: BatchInfo) -> dict[str, float | None]:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from batchnb.clock import Clock, Moment
 from batchnb.errors import ApiError, BatchnbError, NotFoundError, RefusedError
-from batchnb.ledger import ATTACHED, LIVE, BatchRecord, Ledger
+from batchnb.ledger import LIVE, BatchRecord, Ledger
 from batchnb.schedule import backoff, poll_interval
-from batchnb.settling import DECIDE, FINDING_OUT, READ_AGAIN, Settlement, times_of
+from batchnb.settling import FINDING_OUT, READ_AGAIN, Settlement, decision_on, times_of
 from batchnb.submission import Submission, state_of, waiting_helps
 
 __all__ = ["Turned", "Turns", "unexpected"]
@@ -270,9 +270,7 @@ class Turns:
             return Turned()
         what = f"Batch {batch.server_id} cannot be read" if batch.server_id else "These rows cannot be found again"
         due.doubted_since = None
-        # What a batch made elsewhere asked is not known here, so that it cannot be asked again.
-        decide = 'job.resolve("drop") gives its rows up.' if batch.owner == ATTACHED else DECIDE
-        self._ledger.batches.lose(batch.id, f"{what}: {why} {decide}")
+        self._ledger.batches.lose(batch.id, f"{what}: {why} {decision_on(batch)}")
         return Turned(changed=True)
 
     def _failed(self, batch: BatchRecord, due: _Due, error: ApiError) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from batchnb.errors import JobStateError
+from batchnb.heard import NOWHERE, Place
 from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.questions import runs_of
 from batchnb.ledger.store import Store
@@ -45,7 +46,7 @@ ANSWERED = f"""
 
 @dataclass(frozen=True, slots=True)
 class ForeignBatch:
-    """A batch as the server describes it. Times are seconds since the epoch."""
+    """A batch as the server describes it, and where that was. Times are seconds since the epoch."""
 
     server_id: str
     state: str
@@ -53,6 +54,7 @@ class ForeignBatch:
     created_at: float | None
     expires_at: float | None
     ended_at: float | None
+    place: Place = NOWHERE
 
     @property
     def requests(self) -> int:
@@ -250,9 +252,10 @@ class Foreign:
 
     def _insert(self, batch: ForeignBatch, owner: str, state: str) -> int:
         """Write a batch, over what is left of it where its job was deleted; give its number."""
-        names = ("server_id", "state", "owner", "requests", "created_at", "expires_at", "ended_at", *COUNTS)
+        names = ("server_id", "state", "owner", "requests", "created_at", "expires_at", "ended_at", *Place._fields,
+                 *COUNTS)  # fmt: skip
         values = (batch.server_id, state, owner, batch.requests, batch.created_at, batch.expires_at, batch.ended_at,
-                  *(batch.counts.get(name, 0) for name in COUNTS))  # fmt: skip
+                  *batch.place, *(batch.counts.get(name, 0) for name in COUNTS))  # fmt: skip
         with self._store.transaction() as db:
             db.execute(
                 f"INSERT INTO batches ({', '.join(names)}, bytes, intended_at) VALUES ({'?, ' * len(names)} 0, ?)"

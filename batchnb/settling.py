@@ -26,6 +26,7 @@ Nothing is bought again by itself in any other case.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -35,7 +36,7 @@ from batchnb.api import Api, BatchInfo
 from batchnb.clock import Clock
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError
 from batchnb.forms import UNREADABLE, line_of
-from batchnb.ledger import ATTACHED, BatchRecord, Ledger
+from batchnb.ledger import ATTACHED, BatchRecord, Ledger, Taken
 from batchnb.reach import PAGE, Listing, read_back
 from batchnb.results import lines
 
@@ -131,6 +132,8 @@ class Settling:
         """
         if known.since is None:
             known.since = self._clock.elapsed()
+        # Asked before the listing: what is recorded meanwhile need not be in it.
+        controls = self._ledger.evidence.taken(self._since(batch) or 0.0, without=batch.id)
         listing = read_back(self._api.list_batches(page_size=PAGE), self._since(batch))
         unknown = self._unknown(listing, known)
         sizes = (batch.requests, 0)  # 0: the server does not say
@@ -141,7 +144,7 @@ class Settling:
         known.open -= known.rejected
         if self._given_up(batch, known):
             return True
-        if not self._is_unlisted(batch, known, listing):
+        if not self._is_unlisted(batch, known, listing, controls):
             return False
         # A server that miscounts must not hide a batch: before anything is sent again, those of other sizes are read.
         if self._adopted(batch, unknown, known):
@@ -264,10 +267,10 @@ class Settling:
         """Return when a batch may have been made at the earliest, by the server's clock; None where nothing tells."""
         return None if batch.server_at is None else batch.server_at - LOOK_BACK
 
-    def _is_unlisted(self, batch: BatchRecord, known: Settlement, listing: Listing) -> bool:
+    def _is_unlisted(self, batch: BatchRecord, known: Settlement, listing: Listing, controls: Sequence[Taken]) -> bool:
         """Tell whether it was shown, twice, after the grace period, that the batch was never made."""
         is_late = self._is_late(batch, known)
-        known.unproven = None if known.open else self._unproven(batch, listing)
+        known.unproven = None if known.open else self._unproven(batch, listing, controls)
         if known.open or known.unproven is not None:
             known.empty_listings = 0
         elif is_late:
@@ -289,14 +292,14 @@ class Settling:
         here = self._clock.now() - (batch.intended_at if batch.failed_at is None else batch.failed_at)
         return now - batch.sought_at >= self._grace and not 0 <= here < self._grace
 
-    def _unproven(self, batch: BatchRecord, listing: Listing) -> str | None:
+    def _unproven(self, batch: BatchRecord, listing: Listing, controls: Sequence[Taken]) -> str | None:
         """Say why a listing without a batch does not show that it was never made; None where it does."""
         if not listing.reaches:
             return "The server's list of batches is too long to be read to its end."
-        here, listed = self._api.heard.place, {info.id for info in listing.batches}
+        here, listed, since = self._api.heard.place, {info.id for info in listing.batches}, self._listed_since(listing)
         missing = [
-            one for one in self._ledger.evidence.taken(self._listed_since(batch, listing), without=batch.id)
-            if one.server_id not in listed and not one.place.differs_from(batch.place)
+            one for one in controls
+            if one.created_at >= since and one.server_id not in listed and not one.place.differs_from(batch.place)
         ]  # fmt: skip
         if not batch.place.is_surely(here):
             return f"{_absent(missing[0].server_id)} {_OTHER_WORKSPACE}" if missing else None
@@ -304,11 +307,10 @@ class Settling:
         there = next(filter(self._is_there, surely_here[:CONTROLS]), None)
         return None if there is None else f"{_absent(there)} It is there, though, so the list is not whole."
 
-    def _listed_since(self, batch: BatchRecord, listing: Listing) -> float:
-        """Return since when, by the server's clock, what the ledger knows of must be listed."""
+    def _listed_since(self, listing: Listing) -> float:
+        """Return since when, by the server's clock, what is there must be listed."""
         made = [info.created_at.timestamp() for info in listing.batches if info.created_at is not None]
-        now = self._api.now() or max(made, default=LISTED)
-        return max(self._since(batch) or 0.0, now - LISTED)
+        return (self._api.now() or max(made, default=LISTED)) - LISTED
 
     def _is_there(self, server_id: str) -> bool:
         try:

@@ -97,6 +97,7 @@ class Made:
     groups: list[bytes] = field(default_factory=list)
     short_readings: int = 0
     gone: bool = False
+    workspace: str = "ours"
 
     def info(self) -> BatchInfo:
         counts = {"processing": len(self.texts)} if self.status != "ended" else self.counts
@@ -107,12 +108,14 @@ class Made:
 class Server:
     """The server: its batches, its faults, and an account of every question asked.
 
-    `skew` is how far its clock is ahead; `lag` how long a new batch stays unknown to every other call.
+    `skew` is how far its clock is ahead; `lag` how long a new batch stays unknown to every other call; `tells` whether
+    its answers say to which workspace a key belongs.
     """
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.skew = self.lag = 0.0
+        self.tells = True
         self.retries = 0  # the most that any job has
         self.batches: dict[str, Made] = {}
         self.asked: dict[bytes, list[Asking]] = defaultdict(list)
@@ -132,10 +135,11 @@ class Server:
             self.twins |= digests
         return made
 
-    def accept(self, body: bytes) -> Made:
+    def accept(self, body: bytes, workspace: str) -> Made:
         """Make a batch of a create call's body, and enter each question into the account."""
         requests = json.loads(body)["requests"]
         made = self.make({one["custom_id"]: one["params"]["messages"][0]["content"] for one in requests}, ours=True)
+        made.workspace = workspace
         if len(made.texts) < len(requests) or not requests:
             self.violations.append(f"{made.id} is empty or repeats a custom_id")
         for custom_id, text in made.texts.items():
@@ -227,7 +231,8 @@ class ModelApi:
     @property
     def heard(self) -> Heard:
         clock = self._server.clock
-        return Heard(1, clock.time + self._server.skew, clock.time, Place())
+        place = Place("org", self._caller.of_workspace) if self._server.tells else Place()
+        return Heard(1, clock.time + self._server.skew, clock.time, place)
 
     def now(self) -> float | None:
         return self.heard.at
@@ -253,7 +258,7 @@ class ModelApi:
             raise CredentialsError("no key")
         if fault == "interrupted":
             raise Interrupted
-        made = self._server.accept(body)
+        made = self._server.accept(body, self._caller.of_workspace)
         self._reached("create", True)
         if fault == "interrupted, made":
             raise Interrupted
@@ -334,7 +339,8 @@ class ModelApi:
             raise Killed
 
     def _shown(self, made: Made) -> bool:
-        return not made.gone and made.visible_from <= self._server.clock.time
+        is_known = not made.gone and made.visible_from <= self._server.clock.time
+        return is_known and made.workspace == self._caller.of_workspace
 
     def _find(self, batch_id: str) -> Made:
         made = self._server.batches[batch_id]
@@ -344,6 +350,7 @@ class ModelApi:
 
 
 class Caller:
-    """A process, as far as its calls are concerned."""
+    """A process, as far as its calls are concerned: `of_workspace` says whose its key is."""
 
     alive = True
+    of_workspace = "ours"

@@ -43,6 +43,7 @@ PATIENCE = 3_000.0
 TEXTS = st.lists(st.sampled_from([*"abcdef", None]), min_size=1, max_size=6)
 WHO = st.integers(0, 1)
 WHICH = st.integers(0, 5)  # one of several, counted round
+SHIFTS = st.sampled_from([0.0, -3_600.0, 3_600.0, 86_400.0 * 2, 86_400.0 * 365, -86_400.0 * 365])
 SECONDS = st.sampled_from([1.0, 10.0, 60.0, 130.0, 700.0])
 ENDS = st.lists(st.sampled_from(KINDS), min_size=1, max_size=4) | st.just(["succeeded"])
 CALLS = st.sampled_from(sorted(FAULTS))
@@ -74,6 +75,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         self.clock = FakeClock()
         self.server = Server(self.clock)
         self.processes: list[Process | None] = [None, None]
+        self.keys = ["ours", "ours"]
         self.cells: list[Cell] = []
         self.hooks: list[tuple[str, bool, list[str], int]] = []
         ledger = Ledger(self.home, SCOPE)
@@ -89,7 +91,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         """Give a process, started anew if it has ended."""
         found = self.processes[who]
         if found is None or not found.alive:
-            found = self.processes[who] = Process(self.home, self.server, self.clock)
+            found = self.processes[who] = Process(self.home, self.server, self.clock, self.keys[who])
             found.watch_endings(self.checks.check_ending)
         return found
 
@@ -109,9 +111,9 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         ids = self.checks.job_ids(kind) or self.checks.job_ids()
         return Job(ids[which % len(ids)], process.workspace) if ids else None
 
-    @initialize(skew=st.sampled_from([0.0, -70_000.0, 70_000.0]))
-    def start(self, skew: float) -> None:
-        self.server.skew = skew
+    @initialize(skew=st.sampled_from([0.0, -70_000.0, 70_000.0, 40_000_000.0]), tells=st.booleans())
+    def start(self, skew: float, tells: bool) -> None:
+        self.server.skew, self.server.tells = skew, tells
 
     # What a person does
 
@@ -252,6 +254,18 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         else:
             self.process(who).die_at_write(writes)
 
+    @rule(shift=SHIFTS)
+    def set_clock(self, shift: float) -> None:
+        """Set the clock of the machine, on which both processes run."""
+        self.clock.shift = shift
+
+    @precondition(lambda self: self.server.tells)
+    @rule(who=WHO, key=st.sampled_from(["ours", "another"]))
+    def change_key(self, who: int, key: str) -> None:
+        """Start a process anew with a key of a workspace, which sees none of the other's batches."""
+        self.process(who).kill()
+        self.keys[who] = key
+
     # What the server does, and others on it
 
     @precondition(lambda self: self.unended())
@@ -366,6 +380,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         for process in self.processes:
             if process is not None:
                 process.kill()
+        self.keys = ["ours", "ours"]
         self.hooks.clear()
         self.server.faults.clear()
         self.server.lag = 0.0

@@ -20,11 +20,14 @@ class Taken(NamedTuple):
     ----------
     server_id : str
         Its id on the server.
+    created_at : float
+        When it was made, in seconds since the epoch by the server's clock.
     place : Place
         Where it was sent, as far as that is known.
     """
 
     server_id: str
+    created_at: float
     place: Place
 
 
@@ -45,12 +48,12 @@ class Evidence:
             The number of one that is left out.
         """
         query = f"""
-            SELECT server_id, organization, workspace FROM batches
+            SELECT server_id, created_at, organization, workspace FROM batches
             WHERE server_id IS NOT NULL AND NOT deleted AND created_at >= ? AND id <> ? ORDER BY id DESC LIMIT {MOST}
         """
         with self._store.read() as db:
             found = db.execute(query, (since, without)).fetchall()
-        return [Taken(server_id, Place(*place)) for server_id, *place in found]
+        return [Taken(server_id, created_at, Place(*place)) for server_id, created_at, *place in found]
 
     def sought(self, number: int, server_now: float) -> None:
         """Record when an uncertain batch was first looked for, by the server's clock, in seconds since the epoch."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from batchnb.clock import Clock, Moment
+from batchnb.clock import Clock
 from batchnb.errors import ApiError, BatchnbError, NotFoundError, RefusedError
 from batchnb.ledger import LIVE, BatchRecord, Ledger
 from batchnb.schedule import backoff, poll_interval
@@ -186,12 +186,9 @@ class Turns:
         return Turned(again=True)
 
     def _age_of(self, batch: BatchRecord) -> float:
-        """Return how long ago a batch was claimed, in seconds: by the server's clock, where its answers tell that."""
-        moment = Moment(self._clock.now(), self._submission.api.now())
-        now = moment.at_server(batch.skew)
-        if now is None or batch.skew is None:
-            return moment.local - batch.intended_at
-        return now - (batch.intended_at + batch.skew)
+        """Return how long ago a batch was claimed, in seconds by the server's clock; 0 where that does not tell."""
+        now = self._submission.api.now()
+        return 0.0 if now is None or batch.server_at is None else now - batch.server_at
 
     def _settle(self, batch: BatchRecord, due: _Due) -> Turned:
         due.at = self._clock.elapsed() + self._next_interval(due)

@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from batchnb.sim import transport
 from batchnb.sim.access import Access
-from batchnb.sim.connections import Quiet
+from batchnb.sim.connections import Quiet, connection_of
 from batchnb.sim.faults import Fault, FaultPlan
 from batchnb.sim.routes import Ask, Service, Stream, match
 from batchnb.sim.wire import ApiError, Clock, envelope, invalid, new_id, rfc3339
@@ -35,6 +35,7 @@ _WORKSPACE = "wrkspc_01SimulatedSimulatedSimu"
 _RATE_LIMIT = 4000
 _MOST_CALLS = 200_000  # remembered: a simulator may run for weeks
 _LONGEST_PATH, _LONGEST_METHOD = 200, 20  # remembered of each
+_LARGEST_HEAD = 32_768  # bytes of a call's first line and headers
 _LARGEST_CALL = 32_000_000  # bytes of a body, but that of a batch (platform.claude.com documentation)
 _FORM = 1_000_000  # bytes of an upload beside the file itself
 #: The names under which faults strike calls of their kind.
@@ -98,15 +99,17 @@ class App:
             return
         request = Request(scope, receive)
         try:
+            _check_head(scope)
             self._access.check_origin(request.headers)
         except ApiError as refusal:  # a stranger learns nothing else
-            stranger = _Exchange(request, send, {"connection": "close"}, self._calls)
-            await stranger.send_json(msgspec.json.encode(envelope(refusal, None)), refusal.status)
+            connection_of(scope).is_strange = True
+            await _Exchange(request, send, {}, self._calls).refuse(refusal)
             return
         exchange = _Exchange(request, send, self._headers(), self._calls)
         try:
             await self._respond(exchange)
         except ApiError as refusal:
+            connection_of(scope).is_strange = refusal.status == 401
             await exchange.refuse(refusal)
         except ClientDisconnect:
             exchange.note(None)
@@ -250,7 +253,7 @@ class _Exchange:
 
     async def refuse(self, refusal: ApiError) -> None:
         """Send an error in the API's envelope."""
-        body = msgspec.json.encode(envelope(refusal, self.headers["request-id"]))
+        body = msgspec.json.encode(envelope(refusal, self.headers.get("request-id")))
         retry = {"x-should-retry": _retryable(refusal.status)}
         await self.send_json(body, refusal.status, refusal.headers | retry)
 
@@ -314,6 +317,13 @@ async def _body(request: Request, most: int, take: Callable[[int], None]) -> byt
         if length > most:
             raise _too_large()
     return b"".join(pieces)
+
+
+def _check_head(scope: Scope) -> None:
+    """Raise ApiError for a head that is too large; h11 bounds only one that comes in pieces."""
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    if size + len(scope["raw_path"]) + len(scope["query_string"]) + len(scope["method"]) > _LARGEST_HEAD:
+        raise ApiError("invalid_request_error", "Request header fields too large", status=431)
 
 
 def _too_large() -> ApiError:

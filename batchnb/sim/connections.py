@@ -14,10 +14,13 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
 
 _log = logging.getLogger(__name__)
 
@@ -31,12 +34,12 @@ _BODY_PATIENCE = 600.0  # for the whole of it
 _READ_PATIENCE = 600.0  # for a client that does not read its answer
 _RETRY = 0.1  # until connections are accepted again, where there was no room for another
 #: How long one is left alone at least, by how dispensable it is: see `Protocol.waits`.
-_GRACE = (0.25, 5.0, 5.0)
+_GRACE = (0.25, 1.0, 5.0)
 
 _MOST = 500
 _SHARE = 4  # of the descriptors that this process may have, a fourth
 _FEWEST = 16
-_KEY = "batchnb_transport"
+_KEY = "batchnb_connection"
 
 
 class Quiet(logging.Filter):
@@ -77,18 +80,23 @@ def most_connections() -> int:
 class Protocol(H11Protocol):
     """uvicorn's HTTP protocol, which knows since when it waits for its client.
 
-    Its transport is passed along in ``scope["state"]``, where servers may leave things for applications: ASGI has no
-    word for what `batchnb.sim.transport` does with it.
+    It is passed along in ``scope["state"]``, where servers may leave things for applications: see `connection_of`.
+
+    Attributes
+    ----------
+    is_strange : bool
+        Whether its last call was not let in: it is as dispensable as one that never asked anything.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _log
+        self.is_strange = False
         self._since = self._heard = self._unread_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        """Keep the transport, and begin to wait."""
-        self.app_state = {**self.app_state, _KEY: transport}
+        """Begin to wait."""
+        self.app_state = {**self.app_state, _KEY: self}
         self._since = self._heard = self.loop.time()
         super().connection_made(transport)
 
@@ -98,7 +106,7 @@ class Protocol(H11Protocol):
         before = self.cycle
         super().data_received(data)
         if self.cycle is not before:
-            self._since = self._heard
+            self._since, self.is_strange = self._heard, False
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
@@ -115,7 +123,7 @@ class Protocol(H11Protocol):
         if self.cycle is None:
             return 0, self._since
         if self.cycle.response_complete:
-            return 1, self._since
+            return 0 if self.is_strange else 1, self._since
         if self.flow.write_paused:
             return 2, self._unread_since
         return (2, self._since) if self.cycle.more_body else None
@@ -125,7 +133,7 @@ class Protocol(H11Protocol):
         if self.cycle is None:
             return now - self._since > _HEAD_PATIENCE
         if self.cycle.response_complete:
-            return now - self._since > _IDLE_PATIENCE
+            return now - self._since > (_HEAD_PATIENCE if self.is_strange else _IDLE_PATIENCE)
         if self.flow.write_paused:
             return now - self._unread_since > _READ_PATIENCE
         stalled = now - self._heard > _PIECE_PATIENCE and not self.flow.read_paused
@@ -269,7 +277,7 @@ def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     _log.error("%s", context.get("message"), exc_info=context.get("exception"))
 
 
-def transport_of(state: dict[str, Any]) -> asyncio.Transport:
-    """Return the transport that a `Protocol` left in a scope's state."""
-    transport: asyncio.Transport = state[_KEY]
-    return transport
+def connection_of(scope: Scope) -> Protocol:
+    """Return the connection of a call: ASGI has no word for what is done with it."""
+    connection: Protocol = scope["state"][_KEY]
+    return connection

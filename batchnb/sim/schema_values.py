@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from batchnb.sim.bounds import bounds, clamped, fit_length, multiples
 from batchnb.sim.fields import asks_for_a_part, find_amount, find_part
 from batchnb.sim.labels import choose, choose_all, script_language
 from batchnb.sim.notes import matching, noted
@@ -23,7 +24,7 @@ _BOTTOM = 40
 #: A schema whose parts refer to others many times over can have more values than there is time for.
 _MOST_STEPS = 20_000
 #: No reply has more: what a description notes may be any number.
-_MOST_ITEMS, _MOST_CHARS = 1_000, 20_000
+_MOST_ITEMS = 1_000
 _NAME_CHARS = 1_000  # of a field's name and description that are looked at
 _EXTRACT_CHARS = 120
 
@@ -234,7 +235,7 @@ class _Builder:
         longest = set(sorted(seen, key=len, reverse=True)[: max(most, 0)])
         words = [word for word in seen if word in longest]
         words += [f"item {number}" for number in range(len(words), fewest)]
-        return [_fit_length(word, schema) for word in words]
+        return [fit_length(word, schema) for word in words]
 
     def distinct(self, schema: Mapping[str, Any], values: list[Any]) -> list[Any]:
         """Make repeated values differ where that is simple: other members of an enum, counted numbers."""
@@ -243,7 +244,7 @@ class _Builder:
             return [*values[:1], *[option for option in options if option != values[0]]][: len(values)]
         if schema.get("type") in ("integer", "number"):
             step = schema.get("multipleOf", 1)
-            lowest = _multiples(schema, step)[0]
+            lowest = multiples(schema, step)[0]
             start = lowest * step if math.isfinite(lowest) else values[0]
             return [start + step * position for position in range(len(values))]
         if schema.get("type") == "string":
@@ -266,7 +267,7 @@ class _Builder:
             text = find_part(name, passage) or extract(passage)
         if isinstance(wanted := schema.get("pattern"), str):
             text = matching(wanted, passage) or text
-        return _fit_length(text, schema)
+        return fit_length(text, schema)
 
     def number(self, schema: Mapping[str, Any], name: str, _depth: int) -> float:
         whole = schema.get("type") == "integer"
@@ -274,23 +275,23 @@ class _Builder:
         value = self.measure(schema, about, whole)
         step = schema.get("multipleOf", 1 if whole else None)
         if step:
-            multiple = _clamped(round(value / step), *_multiples(schema, step))
+            multiple = clamped(round(value / step), *multiples(schema, step))
             return int(multiple * step) if whole else multiple * step
         # A round figure reads best, but must not leave the bounds.
-        return _clamped(round(value, 2), *_bounds(schema, -math.inf, math.inf))
+        return clamped(round(value, 2), *bounds(schema, -math.inf, math.inf))
 
     def measure(self, schema: Mapping[str, Any], about: str, whole: bool) -> float:
         """Return a number for a field by its name: a rating, a certainty, or the first number in the text."""
         evidence = self.question.evidence
         if _CERTAINTY.search(about):
             share = 0.5 + 0.49 * abs(evidence.balance)
-            low, high = _bounds(schema, 0.0, 100.0 if whole else 1.0)
+            low, high = bounds(schema, 0.0, 100.0 if whole else 1.0)
             return low + share * (high - low)
         if _RATING.search(about):
             told = _RANGE.search(about)
             usual = (-1.0, 1.0) if _POLARITY.search(about) and not whole else (1.0, 5.0)
             low, high = (float(told[1]), float(told[2])) if told else usual
-            low, high = _bounds(schema, low, high)
+            low, high = bounds(schema, low, high)
             return low + (evidence.balance + 1) / 2 * (high - low)
         if _MONEY.search(about) and (amount := find_amount(self.question.passage)) is not None:
             return amount
@@ -388,39 +389,3 @@ def _weight(schema: Mapping[str, Any]) -> int:
     if "const" in schema or "enum" in schema:
         return 0
     return {"null": 0, "object": 3, "array": 2, None: 4}.get(schema.get("type"), 1)
-
-
-def _bounds(schema: Mapping[str, Any], low: float, high: float) -> tuple[float, float]:
-    """Return the lowest and the highest number allowed, where a schema says so, else the usual ones."""
-    low, high = schema.get("minimum", low), schema.get("maximum", high)
-    if "exclusiveMinimum" in schema:
-        low = max(schema.get("minimum", -math.inf), math.nextafter(schema["exclusiveMinimum"], math.inf))
-    if "exclusiveMaximum" in schema:
-        high = min(schema.get("maximum", math.inf), math.nextafter(schema["exclusiveMaximum"], -math.inf))
-    # One bound beyond the usual other one ("at least 10" for a rating of 1 to 5) moves that one.
-    if low > high:
-        return (low, low) if "minimum" in schema or "exclusiveMinimum" in schema else (high, high)
-    return low, high
-
-
-def _multiples(schema: Mapping[str, Any], step: float) -> tuple[float, float]:
-    """Return the lowest and the highest multiple of a step within a schema's bounds."""
-    low = math.ceil(schema["minimum"] / step) if "minimum" in schema else -math.inf
-    high = math.floor(schema["maximum"] / step) if "maximum" in schema else math.inf
-    if "exclusiveMinimum" in schema:
-        low = max(low, math.floor(schema["exclusiveMinimum"] / step) + 1)
-    if "exclusiveMaximum" in schema:
-        high = min(high, math.ceil(schema["exclusiveMaximum"] / step) - 1)
-    return low, high
-
-
-def _clamped(value: float, low: float, high: float) -> float:
-    return max(low, min(value, high))
-
-
-def _fit_length(text: str, schema: Mapping[str, Any]) -> str:
-    fewest, most = schema.get("minLength"), schema.get("maxLength")
-    fewest = min(fewest, _MOST_CHARS) if isinstance(fewest, int) else 0
-    if len(text) < fewest:
-        text += "." * (fewest - len(text))
-    return text[:most] if isinstance(most, int) else text

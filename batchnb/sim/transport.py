@@ -1,6 +1,6 @@
 """Endings that HTTP does not foresee: a reset, a close without an answer, a body that nobody framed.
 
-ASGI has no word for these, so the protocol passes its transport along: see `batchnb.sim.connections.Protocol`.
+ASGI has no word for these, so the protocol is passed along: see `batchnb.sim.connections`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
-from batchnb.sim.connections import transport_of
+from batchnb.sim.connections import connection_of
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope
@@ -19,7 +19,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 def _transport(scope: Scope) -> asyncio.Transport:
-    return transport_of(scope["state"])
+    return connection_of(scope).transport
 
 
 async def _gone(receive: Receive) -> None:

@@ -192,17 +192,22 @@ def prune(
     return pruned(_workspace(workspace), older_than, dry_run=dry_run)
 
 
-def recover(timeout: float | None = None, *, workspace: Workspace | None = None) -> pd.DataFrame:
+def recover(timeout: float | None = None, *, forget: bool = False, workspace: Workspace | None = None) -> pd.DataFrame:
     """Take back what a lost ledger knew (Binder, a new laptop), so that the cell, run again, buys nothing twice.
 
     Lists the server's batches of the last 29 days and keeps the answers whose custom_ids carry a digest of ours; the
     same question, asked again here, finds them. Touches the network; blocks, also until the batches in progress have
     ended, since whose they are is only to be seen then. Interrupting it keeps what has been taken back.
 
+    A ledger that is damaged is set aside first, under another name, and a new one begun. A ledger that was begun where
+    there had been one before, or that is an older backup, sends nothing until this has come to its end.
+
     Parameters
     ----------
     timeout : float, optional
         Seconds to wait, at most, for batches in progress. Default: no limit.
+    forget : bool
+        Take nothing back, and go on without: what an earlier ledger has bought may be bought again. Touches no network.
     workspace : Workspace, optional
         Default: the one of the environment, or of ``simulate()``.
 
@@ -212,7 +217,7 @@ def recover(timeout: float | None = None, *, workspace: Workspace | None = None)
         The batches that hold, or may hold, answers of ours: id, requests, rows that carry a digest, answers taken back,
         note.
     """
-    return _workspace(workspace).recover(timeout)
+    return _workspace(workspace).recover(timeout, forget=forget)
 
 
 def prices() -> pd.DataFrame:

@@ -38,8 +38,8 @@ __all__ = [
 
 #: How an error ends that another folder helps against: a new one knows nothing of what was bought.
 ELSEWHERE = (
-    "set BATCHNB_HOME to a folder you can write to, and call batchnb.recover() there before anything else: it takes "
-    "back what has been bought from here."
+    "Set BATCHNB_HOME to a folder you can write to if that is no way, and call batchnb.recover() there before anything "
+    "else: it takes back what was bought from here."
 )
 
 #: Opens a file that nobody has made before: not by a link either. (Windows has no O_NOFOLLOW, nor others O_BINARY.)
@@ -52,7 +52,7 @@ PATIENCE, PAUSE = 2.0, 0.02
 #: What batchnb calls what it keeps. (A ledger's drafts, logs and those set aside begin with its own name.)
 OURS = re.compile(
     r"ledgers|owners|files|known|simulator|[0-9a-f]{32}\.(lock|new)|[0-9a-f]{64}(\.[0-9a-f]{32})?"
-    r"|.+-[0-9a-f]{8}(\.sqlite([.-].*)?)?"
+    r"|.+-[0-9a-f]{8}(\.lock|\.sqlite([.-].*)?)?"
 )
 
 
@@ -77,11 +77,11 @@ def private_home(named: Path) -> Path:
     try:
         found = named.stat()
     except FileNotFoundError as error:
-        raise LedgerError(f"{named} is a link to a folder that is not there. Mend it, or {ELSEWHERE}") from error
+        raise LedgerError(f"{named} is a link to a folder that is not there. Mend it. {ELSEWHERE}") from error
     except OSError as error:
-        raise LedgerError(f"The folder {named} cannot be used ({error.strerror}). Mend that, or {ELSEWHERE}") from error
+        raise LedgerError(f"The folder {named} cannot be used ({error.strerror}). Mend that. {ELSEWHERE}") from error
     if not stat.S_ISDIR(found.st_mode):
-        raise LedgerError(f"{named} is a file, where a folder is needed for the ledger. Move it away, or {ELSEWHERE}")
+        raise LedgerError(f"{named} is a file, where a folder is needed for the ledger. Move it away. {ELSEWHERE}")
     inside = named / f"batchnb-{_user()}"
     if _is_own(named / "ledgers") or (_is_ours_alone(found) and not os.path.lexists(inside)):
         return named
@@ -102,11 +102,11 @@ def private_folder(path: Path) -> Path:
     with contextlib.suppress(FileExistsError):
         return _made(path)
     if not path.is_dir():
-        raise LedgerError(f"{path} is no folder, where one is needed for the ledger. Move it away, or {ELSEWHERE}")
+        raise LedgerError(f"{path} is no folder, where one is needed for the ledger. Move it away. {ELSEWHERE}")
     if not _is_own(path):
         raise LedgerError(
             f"{path} is another user's, or a link that another user made, so nothing is kept there. If it is yours, "
-            f"make yourself its owner; or {ELSEWHERE}"
+            f"make yourself its owner. {ELSEWHERE}"
         )
     with contextlib.suppress(OSError):  # a folder on a disk without modes, or one that may not be changed, serves too
         if path.stat().st_mode & 0o077 and _has_only_ours(path):
@@ -124,7 +124,7 @@ def _made(path: Path) -> Path:
     except FileExistsError:
         raise
     except OSError as error:
-        raise LedgerError(f"The folder {path} cannot be made ({error.strerror}). Mend that, or {ELSEWHERE}") from error
+        raise LedgerError(f"The folder {path} cannot be made ({error.strerror}). Mend that. {ELSEWHERE}") from error
     for folder in (path, *missing):
         sync_names(folder.parent)
     return path

@@ -97,6 +97,7 @@ def _ask(
         missed = shipment.plan(digests, unsent, time.time())
         unsent |= set(missed)
     if unsent:
+        ledger.ask_before_sending()
         first = next(place for place, row in enumerate(rows) if row.digest in unsent)
         asked = [row for row in rows if row.digest in unsent]
         check_first(workspace.api, workspace.prices, recipe, frame, positions[first], asked)

@@ -122,9 +122,12 @@ def record_job(
         A row cannot be asked, the server refuses the request's shape or model, or the job may cost more than its limit.
     CredentialsError
         There is no key, or the server refuses it.
+    LedgerError
+        Something is to be sent, and an earlier ledger may have bought it: `recover` comes first.
     """
     asked = _read(ledger, frame, recipe, rows)
     if asked.first is not None:
+        ledger.ask_before_sending()
         _check(api, prices, asked, asked.first)
     delivery = _delivery(api, ledger, prices, asked, wishes)
     if asked.first is not None:  # last, since what is refused asks nothing again

@@ -18,10 +18,10 @@ import pandas as pd
 from batchnb.api import Api, BatchInfo, message_fields, own_client, scope_of
 from batchnb.clock import Clock, Moment
 from batchnb.errors import NotFoundError
-from batchnb.foreign import attach_batch, is_batch_id, recover
+from batchnb.foreign import Recovered, attach_batch, is_batch_id, recover
 from batchnb.forks import at_exit, at_forks, keep_untouched, once
 from batchnb.job import Job
-from batchnb.ledger import COPIED, Ledger
+from batchnb.ledger import COPIED, DamagedLedgerError, Ledger, put_damaged_aside
 from batchnb.pacing import FOREGROUND, Pace
 from batchnb.preflight import stacklevel_of_user
 from batchnb.pricelist import prices_in_use
@@ -302,7 +302,7 @@ class Workspace:
         self.go_on(self.ledger.jobs.get(job.id).number)
         return job
 
-    def recover(self, timeout: float | None = None) -> pd.DataFrame:
+    def recover(self, timeout: float | None = None, *, forget: bool = False) -> pd.DataFrame:
         """Take back what a lost ledger knew: answers on the server to questions whose digests our custom_ids carry.
 
         Lists the batches of the last 29 days, and reads those this ledger does not know. What was answered is not asked
@@ -310,10 +310,16 @@ class Workspace:
         since theirs cannot be told before. Interrupting it keeps what has been taken back. Calling it again reads only
         what is new.
 
+        A ledger that is damaged is set aside first, under another name, and a new one begun. One that was begun beside
+        an earlier one, or is a backup, sends nothing before this has come to its end, with nothing left to read.
+
         Parameters
         ----------
         timeout : float, optional
             Seconds to wait, at most, for batches in progress. Default: no limit.
+        forget : bool
+            Take nothing back, and let the ledger send: what an earlier one has bought may be bought again. Touches no
+            network.
 
         Returns
         -------
@@ -325,12 +331,31 @@ class Workspace:
         ------
         ApiError
             The batches could not be listed.
+        LedgerError
+            The ledger is damaged, and another kernel may have it open.
         """
-        self.api.require_credentials()
-        found = recover(self.api, self.ledger, max_poll=self._max_poll, timeout=timeout)
+        if not forget:
+            self.api.require_credentials()
+        try:
+            found = self._recover(timeout, forget=forget)
+        except DamagedLedgerError:
+            self._set_damaged_aside()
+            found = self._recover(timeout, forget=forget)
         told = [one for one in found if one.ours or one.note]
         rows = [[one.batch.id, one.batch.total, one.ours, one.answers, one.note, self.simulated] for one in told]
         return pd.DataFrame(rows, columns=["id", "requests", "ours", "recovered", "note", "simulated"])
+
+    def _recover(self, timeout: float | None, *, forget: bool) -> list[Recovered]:
+        ledger = self.ledger
+        found = [] if forget else recover(self.api, ledger, max_poll=self._max_poll, timeout=timeout)
+        if not any(one.note for one in found):
+            ledger.forget_earlier()
+        return found
+
+    def _set_damaged_aside(self) -> None:
+        self.close()
+        aside = put_damaged_aside(self.home, self.scope)
+        print(f"batchnb: the damaged ledger is kept as {aside}; a new one is begun.", file=sys.stderr)  # noqa: T201
 
     def jobs(self) -> pd.DataFrame:
         """List the jobs of this ledger, newest first. Touches no network."""

@@ -11,11 +11,13 @@ import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from batchnb.disk import ELSEWHERE, private_home
 from batchnb.errors import LedgerError
 from batchnb.ledger.askings import CHUNK, Askings
 from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.claims import Fits
 from batchnb.ledger.copies import COPIED, hold_back_copied
+from batchnb.ledger.earlier import RECOVER, set_aside
 from batchnb.ledger.evidence import Evidence, Taken
 from batchnb.ledger.files import FileRecord, Files, KnownFile
 from batchnb.ledger.foreign import Foreign, ForeignBatch
@@ -25,7 +27,7 @@ from batchnb.ledger.pilots import Call, Pilots
 from batchnb.ledger.questions import FEW, ForgottenError, Row, Rows, in_parts
 from batchnb.ledger.rows import TELLING, Origin, Results, RowAnswer, RowReader
 from batchnb.ledger.spool import Spool
-from batchnb.ledger.store import Store, make_private_folder
+from batchnb.ledger.store import DamagedLedgerError, Store
 from batchnb.ledger.tallies import Kind, Tallies, Tally, UsageLine
 from batchnb.ledger.terms import ATTACHED, LIVE
 from batchnb.ledger.warming import Warming
@@ -39,6 +41,7 @@ __all__ = [
     "TELLING",
     "BatchRecord",
     "Call",
+    "DamagedLedgerError",
     "FileRecord",
     "Fits",
     "ForeignBatch",
@@ -58,6 +61,7 @@ __all__ = [
     "Tally",
     "UsageLine",
     "in_parts",
+    "put_damaged_aside",
 ]
 
 
@@ -67,7 +71,7 @@ class Ledger:
     Parameters
     ----------
     home : Path
-        The folder that holds the ledgers (``BATCHNB_HOME``).
+        The folder that holds the ledgers (``BATCHNB_HOME``), or holds the one that does: see `batchnb.disk`.
     scope : str
         Whose answers these are: a base URL, ``simulator:<id>``, or a name of the user's own.
 
@@ -96,10 +100,9 @@ class Ledger:
     """
 
     def __init__(self, home: Path, scope: str) -> None:
-        self.home = make_private_folder(home)
+        self.home, self.path = _place(home, scope)
         self.scope = scope
-        self.path = home / "ledgers" / f"{_file_name(scope)}.sqlite"
-        self.owner = Owner(home)
+        self.owner = Owner(self.home)
         try:
             self._store = Store(self.path, {"scope": scope})
         except BaseException:
@@ -109,7 +112,7 @@ class Ledger:
         self.batches = Batches(self._store, self.tallies)
         self.evidence = Evidence(self._store)
         self.foreign = Foreign(self._store, self.batches)
-        self.files = Files(self._store, Spool(home / "files" / self.path.stem))
+        self.files = Files(self._store, Spool(self.home / "files" / self.path.stem))
         self.jobs = Jobs(self._store, self.foreign, self.files, self.tallies)
         self.rows = RowReader(self._store)
         self.askings = Askings(self._store)
@@ -120,6 +123,22 @@ class Ledger:
         except BaseException:
             self.close()
             raise
+
+    def ask_before_sending(self) -> None:
+        """Raise LedgerError where this ledger was begun beside an earlier one, or is an older one, until `recover` ran.
+
+        It does not know what that has bought. Simulated answers cost nothing, so nothing is asked of theirs.
+        """
+        earlier = None if self.scope.startswith("simulator:") else self._store.earlier()
+        if earlier is not None:
+            raise LedgerError(
+                f"The ledger {self.path} does not know of all that was bought before: {earlier}. Nothing was sent. "
+                f"{RECOVER}"
+            )
+
+    def forget_earlier(self) -> None:
+        """Send from now on, whatever an earlier ledger has bought."""
+        self._store.forget_earlier()
 
     def consistently(self) -> AbstractContextManager[None]:
         """Have all that is read meanwhile be of one moment, whatever other threads and processes write. Only reads."""
@@ -151,6 +170,44 @@ class Ledger:
             claims = self.batches.are_claimed(self.owner.name)
         self._store.close()
         self.owner.release(claims=claims)
+
+
+def put_damaged_aside(home: Path, scope: str) -> Path | None:
+    """Rename the ledger of a scope that cannot be used any more, so that a new one is begun; return its new name.
+
+    Raises
+    ------
+    LedgerError
+        Another process uses the home, so that it may have the file open; or the file cannot be renamed.
+    """
+    settled, path = _place(home, scope)
+    owner = Owner(settled)
+    try:
+        if owner.others_are_alive():
+            raise LedgerError(
+                f"The ledger {path} is damaged, and another kernel or script that uses batchnb may have it open. Shut "
+                "those down (and close() other workspaces of this one), and call batchnb.recover() again."
+            )
+        return set_aside(path, "damaged")
+    except OSError as error:
+        raise LedgerError(
+            f"The ledger {path} cannot be set aside ({error.strerror}). Close what has it open, make its folder yours "
+            "to write to, and call batchnb.recover() again."
+        ) from error
+    finally:
+        owner.release()
+
+
+def _place(home: Path, scope: str) -> tuple[Path, Path]:
+    """Return the folder that a ledger is kept in, and its file."""
+    settled, place = private_home(home), Path("ledgers", f"{_file_name(scope)}.sqlite")
+    if settled != home and (home / place).exists():
+        raise LedgerError(
+            f"{home / place} is a ledger of {scope}, in a folder of another user's. It was left alone, and none is "
+            "begun beside it, which would know nothing of what it has bought. Nothing was sent. If it is yours, make "
+            f"yourself the owner of its folder and files. {ELSEWHERE}"
+        )
+    return settled, settled / place
 
 
 def _file_name(scope: str) -> str:

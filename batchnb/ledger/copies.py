@@ -3,7 +3,9 @@
 A file is told from its copy by its number on the disk (inode), which a rename keeps and a copy does not have. Linux
 gives the number of a deleted file to the next one, such as a backup of it that is put in its place; the generation of
 its folder tells those apart, where the file system keeps one (ext4, xfs, btrfs). A backup written into the file itself
-cannot be told.
+is told by what it has forgotten: see `batchnb.ledger.earlier`. What puts a file anew into its place, such as a program
+that keeps folders alike on several computers, makes a copy of it too; only somebody who knows can tell that there is no
+other one.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ __all__ = ["COPIED", "hold_back_copied"]
 COPIED = (
     "This ledger is a copy, or was restored from a backup: where the other one goes on, these rows may be sent there "
     'too. batchnb.recover() takes back what has been answered; then job.resolve("send") sends the rest from here, and '
-    'job.resolve("drop") gives it up.'
+    'job.resolve("drop") gives it up. (A program that keeps folders alike on several computers makes copies too: where '
+    "no other kernel uses the ledger, recover and send.)"
 )
 
 
@@ -34,12 +37,12 @@ def hold_back_copied(store: Store, batches: Batches) -> int:
     themselves.
     """
     here = _file_id(store.path)
-    with store.transaction(durable=True) as db:
+    with store.transaction(durable=True, counts=False) as db:
         known = db.execute("SELECT value FROM meta WHERE name = 'file'").fetchone()
-        if known is None or not _differ(known[0], here):
+        if not store.is_behind and (known is None or not _differ(known[0], here)):
             db.execute("INSERT OR IGNORE INTO meta VALUES ('file', ?)", (here,))
             return 0
-        db.execute("UPDATE meta SET value = ? WHERE name = 'file'", (here,))
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('file', ?)", (here,))
         for job, created_at in db.execute("SELECT number, created_at FROM jobs WHERE state = 'open'").fetchall():
             waiting = [request for (request,) in db.execute(f"SELECT DISTINCT r.id {UNSENT} ORDER BY 1", {"job": job})]
             if waiting:
@@ -86,6 +89,12 @@ def _generation(folder: Path) -> str:
 
 
 def _differ(known: str, here: str) -> bool:
-    """Tell whether two files differ; a generation counts only where both are known."""
+    """Tell whether two files differ; a generation counts only where both are known, and so does a number.
+
+    Some disks have no numbers, which Python gives as 0; of long ones on Windows, Python 3.11 gives the last 64 bits.
+    """
     (number, _, generation), (number_here, _, generation_here) = known.partition(" "), here.partition(" ")
-    return number != number_here or (bool(generation and generation_here) and generation != generation_here)
+    low, low_here = (int(one) % 2**64 for one in (number, number_here))
+    if 0 in (low, low_here):
+        return False
+    return low != low_here or (bool(generation and generation_here) and generation != generation_here)

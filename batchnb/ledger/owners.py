@@ -18,10 +18,10 @@ from pathlib import Path
 
 import filelock
 
+from batchnb.disk import ELSEWHERE, private_folder
 from batchnb.errors import LedgerError
 from batchnb.forks import at_forks
 from batchnb.ledger.disks import on_network_disk
-from batchnb.ledger.store import make_private_folder
 
 __all__ = ["Owner"]
 
@@ -50,7 +50,7 @@ class Owner:
     """
 
     def __init__(self, home: Path) -> None:
-        self._folder = make_private_folder(home / "owners")
+        self._folder = private_folder(home / "owners")
         self._missing_since: dict[str, float] = {}
         self.name = uuid.uuid4().hex
         self._process = os.getpid()
@@ -79,7 +79,7 @@ class Owner:
                 return
         except OSError:
             pass  # not there, or no longer to be reached: what is made now tells why
-        make_private_folder(self._folder)
+        private_folder(self._folder)
         # Locked before it has its name: nobody may find it free.
         draft = path.with_suffix(".new")
         replaced, self._file = self._file, self._locked(draft)
@@ -140,6 +140,11 @@ class Owner:
             return True
         return self._is_held(self._path_of(name))
 
+    def others_are_alive(self) -> bool:
+        """Tell whether another owner lives, be it in this process or another."""
+        names = [path.stem for path in self._folder.glob("*.lock")]
+        return any(self.is_alive(name) for name in names if name != self.name)
+
     def _is_held(self, path: Path) -> bool | None:
         try:
             file = os.open(path, os.O_RDWR | NO_LINKS)
@@ -179,7 +184,7 @@ class Owner:
                 os.close(file)
             raise LedgerError(
                 f"The folder {self._folder} takes no file locks ({error}), so other processes could not tell whether "
-                "this one is still sending. Nothing was sent. Set BATCHNB_HOME to a folder on a local disk."
+                f"this one is still sending. Nothing was sent. Make it yours to write to. {ELSEWHERE}"
             ) from error
         return file
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import uuid
+import math
+import re
 from collections.abc import Container
 from pathlib import Path
 
+from batchnb.disk import ELSEWHERE, private_folder, remove, write_private
 from batchnb.errors import LedgerError
-from batchnb.ledger.store import make_private_folder, sync_names
 
 __all__ = ["Spool"]
+
+#: What is kept here: a SHA-256, or a draft of it. Nothing else in the folder is ours.
+NAMES = re.compile(r"[0-9a-f]{64}(\.[0-9a-f]{32})?")
 
 
 class Spool:
@@ -44,24 +47,17 @@ class Spool:
         """
         if self.path(sha256) is not None:
             return
-        make_private_folder(self._folder.parent)
-        make_private_folder(self._folder)
-        draft = self._folder / f"{sha256}.{uuid.uuid4().hex}"
         try:
-            try:
-                with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                draft.replace(self._folder / sha256)
-            finally:
-                draft.unlink(missing_ok=True)
+            private_folder(self._folder.parent)
+            private_folder(self._folder)
+            write_private(self._folder / sha256, data)
         except OSError as error:
+            if self.path(sha256) is not None:  # another process was first, and has it open: the same bytes
+                return
             raise LedgerError(
-                f"A file to be uploaded cannot be kept in {self._folder} ({error.strerror}). Free space, or set "
-                "BATCHNB_HOME to a folder you can write to. Nothing was sent."
+                f"A file to be uploaded cannot be kept in {self._folder} ({error.strerror}). Nothing was sent. Free "
+                f"space. {ELSEWHERE}"
             ) from error
-        sync_names(self._folder)
 
     def sweep(self, wanted: Container[str], before: float) -> None:
         """Remove what a process left that died before it could record what it is for.
@@ -74,9 +70,16 @@ class Spool:
             Seconds since the epoch: what came later stays too, since it may be recorded yet.
         """
         for path in self._folder.glob("*"):
-            if path.name not in wanted and path.stat().st_mtime < before:
-                path.unlink(missing_ok=True)
+            if NAMES.fullmatch(path.name) and path.name not in wanted and _came(path) < before:
+                remove(path)
 
     def remove(self, sha256: str) -> None:
-        """Let the bytes of a file go."""
-        (self._folder / sha256).unlink(missing_ok=True)
+        """Let the bytes of a file go. Those that another process reads stay until `sweep` finds them."""
+        remove(self._folder / sha256)
+
+
+def _came(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except OSError:  # another process has removed it
+        return math.inf

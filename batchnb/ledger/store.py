@@ -11,12 +11,14 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from batchnb.disk import ELSEWHERE, name_once, private_file, private_folder, remove, sync_names
 from batchnb.errors import LedgerError
 from batchnb.ledger.connection import BUSY_SECONDS, Connection
 from batchnb.ledger.disks import on_network_disk
+from batchnb.ledger.earlier import Earlier, set_aside
 from batchnb.ledger.migrations import STEPS
 
-__all__ = ["Store", "make_private_folder", "sync_names"]
+__all__ = ["DamagedLedgerError", "Store"]
 
 #: Of a new file: four times SQLite's default, since texts and results leave less of larger pages empty.
 PAGE_BYTES = 16_384
@@ -26,71 +28,44 @@ LEAST_BYTES, GIVE_BACK_PATIENCE = 1_000_000, 2.0
 
 SLOWLY = (
     "is on a network disk. It is kept with a rollback journal there, which is slower, and relies on that disk's locks. "
-    "Set BATCHNB_HOME to a folder on a local disk if there is one that lasts. (This is said once.)"
+    "If there is a folder on a local disk that lasts, set BATCHNB_HOME to it now, before anything is sent. (This is "
+    "said once.)"
+)
+
+#: What helps where the file is no ledger any more.
+MEND = (
+    "Call batchnb.recover(): it sets the file aside, where it is kept, begins a new ledger, and takes back from the "
+    "server what was answered; then run the cell again. (If you move it away yourself, the new one asks for the same "
+    "before it sends.)"
 )
 
 
-def make_private_folder(path: Path) -> Path:
-    """Make a folder that only its owner can enter, and that a power cut does not forget."""
-    is_new = not path.exists()
-    missing = [parent for parent in path.parents if not parent.exists()]
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if is_new or path.stat().st_mode & 0o077:  # a strict umask may have shut out its owner
-            path.chmod(0o700)
-    except OSError as error:
-        raise LedgerError(
-            f"The folder {path} cannot be made ({error.strerror}). Set BATCHNB_HOME to a folder you can write to."
-        ) from error
-    # Also where it was there already: whoever made it may have died before this.
-    for folder in (path, *missing):
-        sync_names(folder.parent)
-    return path
-
-
-def sync_names(folder: Path) -> None:
-    """Have the disk keep the names in a folder: SQLite syncs its files, and the names of no folder above its own."""
-    with contextlib.suppress(OSError):  # Windows opens no folders, and some disks sync none
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _make(path: Path) -> None:
+def _make(path: Path, earlier: str | None) -> None:
     """Make a ledger's file, whole or not at all; one that is empty was cut off later. Another process may be first."""
     draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    draft.chmod(0o600)  # whatever the umask; SQLite gives its -wal and -shm files the mode of the database
+    private_file(draft).close()  # SQLite gives its -wal and -shm files the mode of the database
     try:
         with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as db:
             db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             db.execute("BEGIN")
             _migrate(db, 0)
+            if earlier is not None:
+                db.execute("INSERT INTO meta VALUES ('earlier', ?)", (earlier,))
             db.execute("COMMIT")
             # Here, where nobody else can be: for a change of this SQLite does not wait until others let go of the file.
             db.execute(f"PRAGMA journal_mode = {_journal(path)}")
+        # What another database has left behind would be taken for this one's, and written into it.
+        set_aside(path, "left")
         with contextlib.suppress(FileExistsError):
-            _name(draft, path)
+            name_once(draft, path)
     finally:
-        draft.unlink(missing_ok=True)
+        remove(draft)
     sync_names(path.parent)
 
 
 def _journal(path: Path) -> str:
     """Tell which kind of journal a ledger keeps: a write-ahead log needs memory that all its users share."""
     return "DELETE" if on_network_disk(path) else "WAL"
-
-
-def _name(draft: Path, path: Path) -> None:
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        raise
-    except OSError:  # no such links on this disk
-        if not path.exists():
-            draft.rename(path)
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:
@@ -114,12 +89,12 @@ def _check(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     found = path.stat()
     if found.st_size == 0:
-        raise LedgerError(
-            f"The ledger {path} is empty: it was cut off, as by a copy that failed. Put a backup in its place; or move "
-            "it away, and batchnb.recover() takes back what was answered. Nothing was sent."
+        raise DamagedLedgerError(
+            f"The ledger {path} is empty: it was cut off, as by a copy that failed. {MEND} Nothing was sent."
         )
     if found.st_mode & 0o077:
-        path.chmod(0o600)
+        with contextlib.suppress(OSError):  # as on a disk without modes
+            path.chmod(0o600)
 
 
 def _identify(db: sqlite3.Connection, path: Path, identity: dict[str, str]) -> None:
@@ -129,9 +104,14 @@ def _identify(db: sqlite3.Connection, path: Path, identity: dict[str, str]) -> N
         if found.setdefault(name, value) != value:
             raise LedgerError(
                 f"The ledger {path} keeps answers of {found[name]!r}, not of {value!r}; it was left alone. "
-                "Give this workspace a home of its own: Workspace(home=...)."
+                "Give this workspace a home of its own, Workspace(home=...), and call its recover() first: it takes "
+                "back what was bought in that scope."
             )
     db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", identity.items())
+
+
+class DamagedLedgerError(LedgerError):
+    """The ledger's file is no ledger, or no longer one."""
 
 
 class Store:
@@ -143,18 +123,32 @@ class Store:
         The file; made, with mode 0600, if it does not exist.
     identity : dict of str to str
         What the file must be for: compared with what it says of itself, or written into a new one.
+
+    Attributes
+    ----------
+    is_behind : bool
+        Whether the file has forgotten what was recorded: it is an older one, such as a backup.
     """
 
     def __init__(self, path: Path, identity: dict[str, str]) -> None:
         self.path = path
         self._depth = 0
         self._changes = 0
+        self.is_behind = False
+        self._earlier = Earlier(path.parent.parent, path)
         self._connection = Connection(path)
-        make_private_folder(path.parent)
+        private_folder(path.parent)
         with self._connection.held(), self._errors():
+            if path.is_symlink() and not path.exists():
+                raise LedgerError(
+                    f"The ledger {path} is a link to a file that is not there, as where its disk is not mounted. Mend "
+                    "that; or remove the link: then a new ledger is begun, and asks for batchnb.recover() first."
+                )
             self._is_new = not path.exists()
             if self._is_new:
-                _make(path)
+                with self._earlier.making():
+                    if not path.exists():
+                        _make(path, self._earlier.traces())
             _check(path)
             journal = _journal(path)
             try:
@@ -167,6 +161,8 @@ class Store:
     def _prepare(self, identity: dict[str, str], journal: str) -> None:
         with self.read() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:  # a new one is never seen without its tables
+            raise DamagedLedgerError(f"The file {self.path} is a database, but no ledger. {MEND} Nothing was sent.")
         if version > len(STEPS):
             raise LedgerError(
                 f"The ledger {self.path} was written by a newer batchnb (schema {version}, this one knows "
@@ -176,14 +172,36 @@ class Store:
             db.execute(f"PRAGMA journal_mode = {journal}")
         if journal == "DELETE" and self._is_new:
             warnings.warn(f"The ledger {self.path} {SLOWLY}", stacklevel=8)  # the line that used it, more or less
-        with self.transaction(durable=True) as db:
+        with self.transaction(durable=True, counts=False) as db:
             # Read again inside the transaction: another process may have migrated in the meantime.
             _migrate(db, db.execute("PRAGMA user_version").fetchone()[0])
             _identify(db, self.path, identity)
+            self._compare(db)
+
+    def _compare(self, db: sqlite3.Connection) -> None:
+        """Find out whether the file has recorded less than was noted of it: then nothing may be sent unasked."""
+        recorded, noted = _recorded(db), self._earlier.changes()
+        if recorded < noted:
+            self.is_behind = True
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('changes', ?)", (str(noted),))
+            why = "it has forgotten what was recorded since: it is a backup, or has lost its log"
+            db.execute("INSERT OR IGNORE INTO meta VALUES ('earlier', ?)", (why,))
+        self._earlier.note(max(recorded, noted))
+
+    def earlier(self) -> str | None:
+        """Tell what says that a ledger before this one, or this one, knew of more; None where nothing does."""
+        with self.read() as db:
+            found = db.execute("SELECT value FROM meta WHERE name = 'earlier'").fetchone()
+        return None if found is None else str(found[0])
+
+    def forget_earlier(self) -> None:
+        """Go on without what it knew."""
+        with self.transaction(durable=True) as db:
+            db.execute("DELETE FROM meta WHERE name = 'earlier'")
 
     @contextlib.contextmanager
     def transaction(
-        self, *, durable: bool = False, rows: bool = True, cascade: bool = False
+        self, *, durable: bool = False, rows: bool = True, cascade: bool = False, counts: bool = True
     ) -> Iterator[sqlite3.Connection]:
         """Run a write transaction; one inside another is part of it.
 
@@ -197,6 +215,8 @@ class Store:
             Whether it may change what became of rows; see `revision`.
         cascade : bool
             Whether what is deleted takes along what belongs to it. (Not for a transaction inside another.)
+        counts : bool
+            Whether what it changes durably is counted, so that an older file can be told.
         """
         with self.read() as db:
             if self._depth:
@@ -208,9 +228,15 @@ class Store:
                     db.execute("PRAGMA foreign_keys = ON")
                 db.execute("BEGIN IMMEDIATE")
                 self._depth += 1
+                before, recorded = db.total_changes, 0
                 yield db
+                if durable and counts and db.total_changes != before:
+                    recorded = _recorded(db) + 1
+                    db.execute("INSERT OR REPLACE INTO meta VALUES ('changes', ?)", (str(recorded),))
                 db.execute("COMMIT")
                 self._changes += rows
+                if recorded:
+                    self._earlier.note(recorded)
                 if durable:
                     # What must never be forgotten does not stay in the -wal file alone: SQLite leaves out, in silence,
                     # what follows the first damaged page of that.
@@ -282,12 +308,15 @@ class Store:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise LedgerError(f"The ledger {self.path}: {_advice(error)}") from error
+            damaged = any(part in str(error) for part in ("malformed", "not a database"))
+            kind = DamagedLedgerError if damaged else LedgerError
+            raise kind(f"The ledger {self.path}: {_advice(error)}") from error
         except OSError as error:
-            if error.filename is not None and Path(error.filename) == self.path:
+            # The file itself, a draft of it, or what is set aside.
+            if error.filename is not None and str(error.filename).startswith(str(self.path)):
                 raise LedgerError(
-                    f"The ledger {self.path} cannot be opened: {error.strerror}. Make it yours to read and write, or "
-                    "set BATCHNB_HOME to a folder you can write to. Nothing was sent."
+                    f"The ledger {self.path} cannot be opened: {error.strerror}. Nothing was sent. Make it yours to "
+                    f"read and write. {ELSEWHERE}"
                 ) from error
             raise
 
@@ -298,6 +327,12 @@ class Store:
     def require_in_place(self) -> None:
         """Raise LedgerError where the file was moved or deleted since it was opened, so that nothing is sent then."""
         self._connection.require_in_place()
+
+
+def _recorded(db: sqlite3.Connection) -> int:
+    """Read how many durable changes a ledger has recorded; one of before they were counted, none."""
+    found = db.execute("SELECT value FROM meta WHERE name = 'changes'").fetchone()
+    return 0 if found is None else int(found[0])
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -325,9 +360,10 @@ def _advice(error: sqlite3.DatabaseError) -> str:
             "disk I/O error",
             "the disk fails, or a quota is used up. What was not recorded was not sent. Make room; run the cell again.",
         ),
-        ("readonly", "it cannot be written to. Make it writable, or set BATCHNB_HOME to a folder you can write to."),
-        ("malformed", "the file is damaged. Keep a copy of it, move it away, and run the cell again."),
-        ("not a database", "the file is not a ledger, or is damaged. Move it away, or set BATCHNB_HOME elsewhere."),
+        ("readonly", f"it cannot be written to. Make it and its folder writable. {ELSEWHERE}"),
+        ("unable to open", f"it cannot be opened. Make it and its folder yours to read and write. {ELSEWHERE}"),
+        ("malformed", f"the file is damaged. {MEND}"),
+        ("not a database", f"the file is not a ledger, or is damaged. {MEND}"),
     ):
         if part in text:
             return advice

@@ -263,7 +263,8 @@ def rebuild(
     log : Path
         What `install` wrote.
     home : Path
-        The home as the process left it. What the log does not know, such as lock files, is copied as it is.
+        The home as the process left it. What the log does not know, such as lock files, is copied as it is, but for
+        the notes in ``known``.
     into : Path
         The copy; must not exist yet. It still does not, where nobody had synced the name of the home.
     seed : int, optional
@@ -283,7 +284,9 @@ def rebuild(
     files = {path for path, content in found.items() if isinstance(content, bytes)}
 
     def left_out(folder: str, names: list[str]) -> set[str]:
-        return {name for name in names if name.endswith("-shm") or Path(folder, name) in lost | files}
+        # Notes of what a ledger has recorded are never synced: as they were at the end, they would be ahead of it.
+        unsynced = {"known"} if Path(folder) == home else set()
+        return unsynced | {name for name in names if name.endswith("-shm") or Path(folder, name) in lost | files}
 
     if lost.intersection((home, *home.parents)):
         return

@@ -428,7 +428,7 @@ sqlite3.connect = functools.partial(sqlite3.connect, factory=Forgetful)
 MISTAKES = {
     "intents and ids are never synced": FORGETFUL.replace("{setting}", "OFF"),
     "intents and ids are synced when there is time": FORGETFUL.replace("{setting}", "NORMAL"),
-    "the names of new folders are not synced": "batchnb.ledger.store.sync_names = lambda folder: None",
+    "names of folders are not synced": "batchnb.disk.sync_names = batchnb.ledger.store.sync_names = lambda _: None",
     "the deletion of a journal is not synced": FORGETFUL.replace("{setting}", "FULL") + "disk['shared_memory'] = False",
 }
 

@@ -312,11 +312,12 @@ def test_an_upload_that_fails_is_left_to_others_and_done_once_for_all_threads(
 def test_bytes_that_a_dead_process_left_are_swept_away(workspace):
     answered(ask(workspace, questions(1, photo=[LARGE]), images="photo"))
     spool = workspace.ledger.files.spool
-    for name in ("old", "new"):
+    old, new = "0" * 64, "1" * 64
+    for name in (old, new):
         spool.put(name, b"x")
-    os.utime(spool.path("old"), (0, 0))
+    os.utime(spool.path(old), (0, 0))
     answered(ask(workspace, questions(2), documents=pdf()))
-    assert [path.name for path in spooled(workspace)] == ["new"]
+    assert [path.name for path in spooled(workspace)] == [new]
 
 
 def test_a_file_forgotten_while_its_batch_is_put_together_is_waited_for():

@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep a test from the user's keys and ledger, and from what earlier tests left running."""
     for name in list(os.environ):
-        if name.startswith(("ANTHROPIC_", "BATCHNB_")):
+        if name.upper().startswith(("ANTHROPIC_", "BATCHNB_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("BATCHNB_HOME", str(tmp_path / "default-home"))
     before = set(threading.enumerate())

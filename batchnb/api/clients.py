@@ -1,8 +1,10 @@
-"""Making the client, and what may be wrong with it: its settings, told by the names of the variables they come from."""
+"""Making the client, with the secrets known that it sends; and what may be wrong with its credentials."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
 import os
 import re
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from batchnb.api import logs
 from batchnb.api.insides import http_auth_of, secrets_of_client, variables_of_proxies
 from batchnb.api.loading import load
 from batchnb.api.redaction import Redactor, secrets_in_header, secrets_in_url
+from batchnb.api.settings import address_problem, certificates_problem, proxy_problem, setting_problem
 from batchnb.errors import NOT_SENT, BatchnbError, CredentialsError, InputError
 
 if TYPE_CHECKING:
@@ -27,12 +30,6 @@ NO_CREDENTIALS = (
 
 #: Variables whose values are secrets (anthropic 2.14.0).
 SECRETS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_IDENTITY_TOKEN", "ANTHROPIC_WEBHOOK_SIGNING_KEY")
-
-#: What an address is like.
-EXAMPLE = "It is like https://api.anthropic.com, without quotes and spaces."
-
-#: Schemes of proxies that the SDK takes.
-PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 #: Names of headers, and values that are sent as they are.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -68,7 +65,9 @@ def client_from(given: anthropic.Anthropic | None, redactor: Redactor) -> anthro
     if isinstance(made, BatchnbError):
         raise made  # here, where nothing of the SDK's is on the traceback
     redactor.learn(secrets_of_client(made))
-    problem = _address_problem(made.base_url, "Its base_url" if given is not None else "")
+    problem = address_problem(made.base_url, "Its base_url" if given is not None else "")
+    if problem is None and given is None:
+        problem = proxy_problem(made)
     if problem is not None:
         raise problem
     client = _without_secrets_in_url(made)
@@ -92,7 +91,7 @@ def credentials_problem(client: anthropic.Anthropic, *, is_given: bool) -> Crede
     for name, value in headers.items():
         wrong = _wrong_with(value) if _NAME.fullmatch(name) else "has a name that no header may have"
         if wrong is not None:
-            shown = repr(name[:40]) if _NAME.fullmatch(name) else ""
+            shown = repr(name[:40]) if _NAME.fullmatch(name) else "it"
             where = "of the client" if is_given else "of ANTHROPIC_CUSTOM_HEADERS"
             return CredentialsError(f"A header {where} cannot be sent: {shown} {wrong}. {NOT_SENT}")
     return None
@@ -119,77 +118,32 @@ def _wrong_with(value: str, *, is_key: bool = False) -> str | None:
 # Making one
 
 
+@functools.cache
+def _http_client() -> type[httpx2.Client]:
+    """Return the class of the SDK's own HTTP client, that closes itself as that one does, and can be made in part."""
+    import anthropic
+
+    class Closing(anthropic.DefaultHttpxClient):  # type: ignore[misc, unused-ignore]
+        def __del__(self) -> None:
+            with contextlib.suppress(Exception):
+                self.close()
+
+    return Closing
+
+
 def _made(redactor: Redactor) -> anthropic.Anthropic | BatchnbError:
     import anthropic
 
     redactor.learn(_secrets_of_environment())
-    folder = os.environ.get("SSL_CERT_DIR")
-    if folder and not os.environ.get("SSL_CERT_FILE") and not all(map(os.path.isdir, folder.split(os.pathsep))):
-        return InputError(_certificates("SSL_CERT_DIR", folder, "no such folder"))
+    if (problem := certificates_problem()) is not None:
+        return problem
     try:
         with logs.ours(redactor):
-            return anthropic.Anthropic()
+            return anthropic.Anthropic(http_client=_http_client()())
     except anthropic.AnthropicError as error:  # such as a profile that is not there
         return CredentialsError(f"{redactor.text(str(error))[:1000]} {NOT_SENT}")
     except Exception as error:  # noqa: BLE001  # whatever the SDK makes of the environment
-        return _setting_problem(error, redactor)
-
-
-def _setting_problem(error: Exception, redactor: Redactor) -> BatchnbError:
-    """Find the setting that the client could not be made with."""
-    import httpx2
-
-    for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
-        path = os.environ.get(variable)
-        if path and isinstance(error, OSError):  # as those of ssl are, too
-            return InputError(_certificates(variable, path, error.strerror or type(error).__name__))
-    for variable, value in variables_of_proxies().items():
-        try:
-            url = httpx2.URL(value if "://" in value else f"http://{value}")
-        except (httpx2.InvalidURL, ValueError):
-            url = None
-        if url is None or url.scheme not in PROXY_SCHEMES:
-            schemes = ", ".join(f"{scheme}://" for scheme in PROXY_SCHEMES)
-            return InputError(
-                f"{variable} is not the address of a proxy, like http://host:port ({schemes}). {NOT_SENT}"
-            )
-        if isinstance(error, ImportError) and url.scheme.startswith("socks"):
-            return InputError(
-                f"{variable} names a SOCKS proxy, which needs the package socksio: pip install socksio, restart the "
-                f"kernel, and run the cell again; or unset {variable}. {NOT_SENT}"
-            )
-    base_url = os.environ.get("ANTHROPIC_BASE_URL")
-    if base_url is not None:
-        try:
-            httpx2.URL(base_url)
-        except (httpx2.InvalidURL, ValueError):
-            return InputError(f"ANTHROPIC_BASE_URL is not an address. {EXAMPLE} {NOT_SENT}")
-    names = sorted(name for name in os.environ if name.upper().startswith(("ANTHROPIC_", "SSL_CERT_", "NO_PROXY")))
-    said = redactor.text(f"{type(error).__name__}: {error}")[:300]
-    return InputError(
-        f"No client can be made from the environment ({said}). Set there: {', '.join(names) or 'nothing'}. {NOT_SENT}"
-    )
-
-
-def _certificates(variable: str, path: str, reason: str) -> str:
-    return (
-        f"{variable} names {path[:200]!r}, where no certificates can be read ({reason}). Set it to a file of "
-        f"certificates in PEM, or unset it. {NOT_SENT}"
-    )
-
-
-def _address_problem(url: httpx2.URL, where: str) -> InputError | None:
-    """Tell why calls to an address can only fail."""
-    set_by_variable = "ANTHROPIC_BASE_URL" in os.environ
-    where = where or ("ANTHROPIC_BASE_URL" if set_by_variable else "The base_url of the profile")
-    if url.scheme not in ("http", "https") or not url.host:
-        return InputError(f"{where} is not the address of a server. {EXAMPLE} {NOT_SENT}")
-    end = re.search(r"/v1(/messages(/batches)?)?/*$", url.path)
-    if end is not None:
-        return InputError(
-            f"{where} ends in {end[0].rstrip('/')}, which is added to it at each call. Leave that out. {NOT_SENT}"
-        )
-    return None
+        return setting_problem(error, redactor)
 
 
 def _without_secrets_in_url(client: anthropic.Anthropic) -> anthropic.Anthropic:

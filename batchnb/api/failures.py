@@ -65,6 +65,9 @@ def failure_of(error: Exception, base_url: str, client: anthropic.Anthropic, red
         return _from_connection(error, base_url, client)
     if isinstance(error, anthropic.APIError | httpx2.HTTPError):  # such as an error's body that breaks off
         return AmbiguousError(f"The answer from {base_url} broke off ({type(error).__name__}).", type="no_answer")
+    if isinstance(error, anthropic.AnthropicError) and next(_causes(error, httpx2.TransportError), None):
+        # Those who give out tokens do not answer, which passes.
+        return RefusedError(f"No credentials could be had: {said(str(error), redactor)}", type="unreachable")
     if isinstance(error, anthropic.AnthropicError):  # credentials that could not be resolved or exchanged
         return CredentialsError(f"{said(str(error), redactor)} {NOT_SENT}")
     return AmbiguousError(f"The call to {base_url} failed ({type(error).__name__}).", type="no_answer")
@@ -231,7 +234,7 @@ def _is_on_the_way(error: BaseException) -> bool:
     return False
 
 
-def _causes(error: BaseException | None, kind: type[Any]) -> Iterator[Any]:
+def _causes(error: BaseException | None, kind: Any) -> Iterator[Any]:
     """Give what an error was raised from, the innermost last, as far as it is of a kind."""
     while error is not None:
         if isinstance(error, kind):

@@ -33,7 +33,7 @@ def proxy_of(client: anthropic.Anthropic) -> str | None:
     http: Any = getattr(client, "_client", None)
     try:
         url = http._transport_for_url(client.base_url)._pool._proxy_url
-        return f"{url.scheme.decode()}://{url.host.decode()}:{url.port}"
+        return f"{url.scheme.decode()}://{url.host.decode()}" + ("" if url.port is None else f":{url.port}")
     except AttributeError:
         return None
 

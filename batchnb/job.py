@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import sys
 import time
 from collections.abc import Callable, Generator, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -233,21 +235,43 @@ class Job(Answered):
         return released
 
     def resolve(self, decision: str) -> int:
-        """Decide about rows whose batch could not be found, and tell how many requests that concerns.
+        """Decide about rows that do not move, and tell how many requests that concerns.
 
-        Returns at once; what is to be sent is sent in the background.
+        Those are rows whose batch was given up; rows of a batch of which the server gives no answer that could be used;
+        and rows that cannot be sent, since the server refuses, or is out of reach. Rows of a batch that the server is
+        at work on are not touched. What is done is said in a line. Returns at once; what is to be sent is sent in the
+        background.
 
         Parameters
         ----------
         decision : {"send", "drop"}
-            Ask them again, which may buy them twice; or give them up as ``missing``.
+            Ask them again, which may buy them twice; or give them up: as ``missing``, those never sent as ``canceled``.
+
+        Raises
+        ------
+        JobStateError
+            All there is to be sent is held back by the job's ``max_cost``, or was asked elsewhere.
         """
         if decision not in ("send", "drop"):
             raise InputError(f'resolve() takes "send" or "drop", not {decision!r}.')
-        concerned = self._workspace.ledger.batches.resolve(self._number, send=decision == "send")
-        if concerned:
+        ledger, send = self._workspace.ledger, decision == "send"
+        record = self._record
+        is_held_up = record.state == "ended" or self._workspace.watcher.is_held_up(record)
+        # Before those of batches join them.
+        unsent = ledger.rows.count_unsent(self._number) if is_held_up else 0
+        sought = ledger.batches.resolve(self._number, send=send)
+        if unsent and not send:
+            unsent = ledger.batches.give_up_unsent(self._number)
+        if unsent and send and record.state == "ended" and not sought:
+            raise JobStateError(
+                f"{unsent:,} requests of job {self._id} are held back by its max_cost: {record.note or 'it is spent'}. "
+                'Run the cell again with a higher max_cost to have them sent, or job.resolve("drop") gives them up.'
+            )
+        if sought or unsent:
             self._workspace.watch(self._number)
-        return concerned
+            self._workspace.watcher.send_now(self._number)
+            print(f"batchnb: {_resolved(sought, unsent, send=send)}", file=sys.stderr)  # noqa: T201
+        return sought + unsent
 
     def delete(self, *, remote: bool = False) -> None:
         """Remove the job from the ledger, with the answers that no other job has.
@@ -310,10 +334,13 @@ class Job(Answered):
         with ledger.consistently():  # or rows that are sent meanwhile would be neither unsent nor in a batch
             record = self._record
             facts = self._facts(patient=record.state != "ended")
-            return state.snapshot_of(
+            found = state.snapshot_of(
                 record, facts, ledger, now=self._workspace.now(), simulated=self.simulated, failing=failing,
                 failure=watcher.failure, forecasts=self._workspace.forecasts,
             )  # fmt: skip
+        if found.note is None and record.state != "ended":
+            found = dataclasses.replace(found, note=watcher.waiting_for(self._number))
+        return found
 
     def _facts(self, *, patient: bool = False) -> state.Facts:
         """Count what became of the rows, unless nothing can have changed since the last time.
@@ -332,6 +359,18 @@ class Job(Answered):
             took = time.monotonic() - started
             self._counted = _Counted(revision, prices, facts, started + 10 * took)
         return self._counted.facts
+
+
+def _resolved(sought: int, unsent: int, *, send: bool) -> str:
+    """Say what was decided."""
+    parts = []
+    if sought:
+        parts.append(
+            f"{sought:,} requests of batches that gave no answer are " + ("sent again" if send else "given up")
+        )
+    if unsent:
+        parts.append(f"{unsent:,} that were not sent yet are " + ("tried at once" if send else "not sent any more"))
+    return "; ".join(parts) + "."
 
 
 class _Counted(NamedTuple):

@@ -38,6 +38,9 @@ CHUNK, CHUNK_BYTES = 2_500, 4_000_000
 #: Lines that the results of a batch hold at most, and as many more for each request; beyond that they do not end.
 LINES, LINES_EACH = 10_000, 10
 
+#: Why reading results that came to their end is no reading of them.
+NO_RESULT = "What came holds no result of this batch."
+
 #: Seconds after which to look again whether another process has uploaded a file.
 OTHERS_PAUSE = 2.0
 
@@ -267,7 +270,8 @@ class Submission:
             broken = self._read(
                 batch, lambda lines: self._ledger.foreign.admit(batch, list(filter(None, map(self._stranger, lines))))
             )
-            return Reading(self._ledger.foreign.absent(batch), broken)
+            absent = self._ledger.foreign.absent(batch)
+            return Reading(absent, broken or (NO_RESULT if absent >= batch.requests > 0 else None))
         held = batches.held(batch.id)
         answered = 0
 
@@ -278,7 +282,9 @@ class Submission:
 
         broken = self._read(batch, write)
         # As mostly: then there is no need to look.
-        return Reading(0 if answered == len(held.requests) else batches.unanswered(batch.id), broken)
+        left = 0 if answered == len(held.requests) else batches.unanswered(batch.id)
+        # No row is missing for that the server, or what stands before it, gave something else than results.
+        return Reading(left, broken or (NO_RESULT if left and left == len(held.requests) else None))
 
     def _stranger(self, line: bytes) -> tuple[str, bytes] | None:
         """Read a line of a batch made elsewhere as `result_in` does; None, too, where its name holds a credential."""
@@ -330,9 +336,11 @@ def _held_up(error: RefusedError) -> Sent:
 
 
 def _waiting_reason(error: RefusedError) -> str:
+    asked = f" It asks to wait {error.retry_after:.0f} s." if error.retry_after else ""
     if error.status == 429:
-        return f"The server limits how much may be queued or asked at once; sending goes on as room comes ({error})"
-    return f"Sending waits: {error}"
+        said = "The server limits how much may be queued or asked at once; sending goes on as room comes"
+        return f"{said} ({error}).{asked}"
+    return f"Sending waits: {error}{asked}"
 
 
 def _uncertain_note(error: BaseException) -> str:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batchnb.clock import Clock
-from batchnb.errors import ApiError, BatchnbError, NotFoundError, RefusedError
+from batchnb.errors import UNREACHED, ApiError, BatchnbError, RefusedError
 from batchnb.ledger import LIVE, BatchRecord, Ledger
 from batchnb.schedule import backoff, poll_interval
 from batchnb.settling import FINDING_OUT, READ_AGAIN, Settlement, decision_on, times_of
 from batchnb.submission import Submission, state_of, waiting_helps
 
-__all__ = ["Turned", "Turns", "unexpected"]
+__all__ = ["Turned", "Turns", "passes", "unexpected"]
 
 #: How often to look whether a batch another process is sending has got its id, or lost its owner, in seconds.
 OTHERS_INTERVAL = 2.0
@@ -34,6 +34,12 @@ NO_TRACE = (
 
 #: A batch the server has not known, or whose results have kept breaking off, for this long, in seconds, is lost.
 GONE_AFTER = 600.0
+
+#: And so often, where it was doubted by other processes, too.
+DOUBTS = 3
+
+#: Statuses of failures that pass by themselves, or with another key (from 520 on: Cloudflare's).
+PASSING = frozenset({401, 402, 407, 408, 409, 425, 429, 500, 502, 503, 504, 507, *range(520, 531)})
 
 #: Turns after which nothing more is to be had of a batch for now, by its state; see `Turns.is_patient`.
 ENOUGH = {"submitting": 1, "uncertain": 3, "in_progress": 1, "canceling": 1, "ended": 5}
@@ -136,17 +142,17 @@ class Turns:
         try:
             turned = self._take(batch, due)
         except ApiError as error:
-            self._failed(batch, due, error)
-            # The server lags behind just after a create, and on results just after the end: a 404 is doubted first. A
-            # listing that is refused settles nothing, so that there is nothing to wait for but a decision.
             refused = isinstance(error, RefusedError) and not waiting_helps(error)
+            is_doubted = not passes(error) or (refused and batch.state == "uncertain")
+            self._failed(batch, due, error, doubted=is_doubted)
             elsewhere = self._submission.settling.elsewhere(batch) if refused else None
             if elsewhere is not None:
                 self._ledger.batches.lose(batch.id, elsewhere)
                 return Turned(changed=True)
-            if isinstance(error, NotFoundError) or (refused and batch.state == "uncertain"):
-                return self._doubt(batch, due, str(error))
-            return Turned()
+            # The server lags behind just after a create, and on results just after the end: a 404 is doubted first, and
+            # so is whatever else does not pass by itself. A listing that is refused settles nothing, so that there is
+            # nothing to wait for but a decision.
+            return self._doubt(batch, due, str(error)) if is_doubted else Turned()
         except BatchnbError:
             raise
         except Exception as error:  # noqa: BLE001  # a defect of ours must not stop the other batches
@@ -199,7 +205,7 @@ class Turns:
         if not settled:
             if due.doubted_since is not None:
                 self._ledger.batches.note(batch.id, FINDING_OUT)
-            due.doubted_since = None
+            self._is_well(batch, due)
             return Turned()
         due.doubted_since = None
         due.at, due.checks = 0.0, 0
@@ -209,14 +215,14 @@ class Turns:
         api = self._submission.api
         assert batch.server_id is not None  # noqa: S101  # every state past `uncertain` has one
         due.at = self._clock.elapsed() + self._next_interval(due)
+        uncanceled = None
         if batch.cancel_asked and batch.state == "in_progress":
             try:
                 info = api.cancel_batch(batch.server_id)
-            except RefusedError as error:
-                if waiting_helps(error):
-                    raise
-                info = api.retrieve_batch(batch.server_id)  # it has ended in the meantime
-            due.at, due.checks = self._clock.elapsed() + poll_interval(0, self._max_poll), 1
+                due.at, due.checks = self._clock.elapsed() + poll_interval(0, self._max_poll), 1
+            except ApiError as error:  # as where it has ended in the meantime: its end does not wait for this
+                info = api.retrieve_batch(batch.server_id)
+                uncanceled = f"Canceling batch {batch.server_id} is tried again: {error}"
         else:
             info = api.retrieve_batch(batch.server_id)
         state = state_of(info)
@@ -228,13 +234,16 @@ class Turns:
             due.at, due.checks = 0.0, 0
             return self._collect(batch, due)
         due.doubted_since = None
+        if uncanceled is not None:
+            self._ledger.batches.note(batch.id, uncanceled)
         return Turned()
 
     def _collect(self, batch: BatchRecord, due: _Due) -> Turned:
         """Read results; again where they broke off or end early, as long as that brings more, and a few times then."""
         reading = self._submission.collect(batch)
         if due.left is None or reading.left < due.left:
-            due.reads, due.whole_reads, due.left, due.doubted_since = 0, 0, reading.left, None
+            due.reads, due.whole_reads, due.left = 0, 0, reading.left
+            self._is_well(batch, due)
         due.reads += 1
         due.whole_reads += reading.broken is None  # one that broke off says nothing of what it did not come to
         if reading.left == 0 or due.whole_reads > READ_AGAIN:
@@ -245,9 +254,7 @@ class Turns:
         due.at = self._clock.elapsed() + min(backoff(due.reads - 1), self._max_poll)
         if reading.broken is None:
             return Turned()
-        note = f"Reading the results broke off and is tried again: {reading.broken}"
-        self._ledger.batches.note(batch.id, note)
-        return self._doubt(batch, due, reading.broken)
+        return self._doubt(batch, due, reading.broken, "Reading the results broke off and is tried again")
 
     def _next_interval(self, due: _Due) -> float:
         due.checks += 1
@@ -255,7 +262,9 @@ class Turns:
 
     # When it fails
 
-    def _doubt(self, batch: BatchRecord, due: _Due, why: str) -> Turned:
+    def _doubt(
+        self, batch: BatchRecord, due: _Due, why: str, what: str = "The last check failed and is tried again"
+    ) -> Turned:
         """Give a batch up that has failed in the same way for long: its rows wait for a decision.
 
         At once where it had been given up before, and was only looked at again.
@@ -263,18 +272,38 @@ class Turns:
         now = self._clock.elapsed()
         if due.doubted_since is None:
             due.doubted_since = now
-        if now - due.doubted_since < GONE_AFTER and not batch.given_up:
+        # Other processes may have doubted it before this one, as where a script looks at it once an hour.
+        long = batch.doubted_since is not None and self._clock.now() - batch.doubted_since >= GONE_AFTER
+        if now - due.doubted_since < GONE_AFTER and not batch.given_up and not (long and batch.doubts >= DOUBTS):
+            ended = why if why.endswith((".", "!", "?")) else f"{why}."
+            note = f"{what}: {ended} After {GONE_AFTER / 60:.0f} minutes of this its rows wait for your decision."
+            self._ledger.batches.failing(batch.id, note, self._clock.now(), doubted=True)
             return Turned()
         what = f"Batch {batch.server_id} cannot be read" if batch.server_id else "These rows cannot be found again"
         due.doubted_since = None
         self._ledger.batches.lose(batch.id, f"{what}: {why} {decision_on(batch)}")
         return Turned(changed=True)
 
-    def _failed(self, batch: BatchRecord, due: _Due, error: ApiError) -> None:
+    def _failed(self, batch: BatchRecord, due: _Due, error: ApiError, *, doubted: bool = False) -> None:
         due.failures += 1
         pause = backoff(due.failures - 1, retry_after=error.retry_after, jitter=random.random())  # noqa: S311
         due.at = self._clock.elapsed() + min(pause, max(self._max_poll, error.retry_after or 0.0))
-        self._ledger.batches.note(batch.id, f"The last check failed and is tried again: {error}")
+        if doubted:
+            return
+        asked = "" if not error.retry_after else f" The server asks to wait {error.retry_after:.0f} s."
+        note = f"The last check failed and is tried again: {error}{asked}"
+        self._ledger.batches.failing(batch.id, note, self._clock.now())
+
+    def _is_well(self, batch: BatchRecord, due: _Due) -> None:
+        """Note that the server has answered, after it had not."""
+        due.doubted_since = None
+        if batch.failing_since is not None:
+            self._ledger.batches.well(batch.id)
+
+
+def passes(error: ApiError) -> bool:
+    """Tell whether a failure of a call that only asks passes by itself, or with another key: then it is waited for."""
+    return error.status in PASSING or error.type in UNREACHED or error.type in ("no_answer", "simulated")
 
 
 def unexpected(error: Exception) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from batchnb.beside import SOON, Beside
+from batchnb.caching import FIRST_REASON
 from batchnb.clock import Clock
 from batchnb.errors import BatchnbError, JobNotFoundError, LedgerError
 from batchnb.ledger import BatchRecord, JobRecord, Ledger
@@ -56,6 +57,7 @@ class _Watch:
     unreachable: bool = False
     filling: bool = False
     held_back: str | None = None
+    tried: bool = False
 
 
 class Watcher:
@@ -157,6 +159,20 @@ class Watcher:
         with self._lock:
             self._changed = True
         self._wake.set()
+
+    def send_now(self, job: int) -> None:
+        """Try to send what is unsent of a job at once, however long the server was to be left alone."""
+        watch = self._watches.get(job)
+        if watch is not None:
+            watch.may_send, watch.send_at = True, 0.0
+        self.wake()
+
+    def is_held_up(self, job: JobRecord) -> bool:
+        """Tell whether the server has not let a job's unsent requests be sent; before it was tried, by its note."""
+        watch = self._watches.get(job.number)
+        if watch is None or not watch.tried:
+            return job.note is not None and job.note != FIRST_REASON
+        return watch.refusals > 0 or watch.held_back is not None
 
     def hurry(self) -> None:
         """Send what is unsent without waiting for a cache to be filled: nobody will be there to send it later."""
@@ -347,6 +363,7 @@ class Watcher:
 
     def _sent(self, job: JobRecord, watch: _Watch, sent: Sent) -> None:
         now = self._clock.elapsed()
+        watch.tried = True
         self._changed, watch.unreachable, watch.filling = True, sent.unreachable, sent.filling
         watch.held_back = job.delivery.max_cost if sent.reason is not None and not sent.anything else None
         if not sent.anything:

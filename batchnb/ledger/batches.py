@@ -16,7 +16,7 @@ from batchnb.ledger.outcomes import asked, write_answers
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
 from batchnb.ledger.terms import ATTACHED, LIVE, UNPAID_ANSWER, held, wants
-from batchnb.ledger.wants import cancel, cancel_unsent, go_on, want
+from batchnb.ledger.wants import cancel, cancel_unsent, give_up_unsent, go_on, want
 from batchnb.results import Alike, Answer, refused_result
 from batchnb.schemas import Reply, reply_from_spec
 from batchnb.snapshot import COUNTS
@@ -55,6 +55,9 @@ class BatchRecord:
     sought_at: float | None = None
     organization: str | None = None
     workspace: str | None = None
+    failing_since: float | None = None
+    doubted_since: float | None = None
+    doubts: int = 0
 
     @property
     def place(self) -> Place:
@@ -68,6 +71,9 @@ class Held(NamedTuple):
     requests: dict[bytes, int]
     replies: dict[bytes, Reply]
 
+
+#: What is set where the server has answered.
+WELL = "failing_since = NULL, doubted_since = NULL, doubts = 0"
 
 _COLUMNS = ", ".join(field.name for field in fields(BatchRecord))
 
@@ -255,6 +261,7 @@ class Batches:
         with self._store.transaction(durable=True) as db:
             done = db.execute(
                 "UPDATE batches SET server_id = :server, state = 'in_progress', failed_at = NULL, note = NULL,"
+                f" {WELL},"
                 " given_up = 0, created_at = :created, expires_at = :expires, skew = COALESCE(:skew, skew),"
                 " organization = COALESCE(:organization, organization), workspace = COALESCE(:workspace, workspace)"
                 " WHERE id = :number AND state IN ('submitting', 'uncertain')"
@@ -350,7 +357,7 @@ class Batches:
             db.execute(
                 f"UPDATE batches SET state = ?, {' = ?, '.join(COUNTS)} = ?,"
                 " ended_at = ?, expires_at = COALESCE(?, expires_at), checked_at = ?, note = NULL, given_up = 0,"
-                " skew = COALESCE(?, skew), organization = COALESCE(?, organization),"
+                f" {WELL}, skew = COALESCE(?, skew), organization = COALESCE(?, organization),"
                 " workspace = COALESCE(?, workspace)"
                 " WHERE id = ? AND state IN ('in_progress', 'canceling', 'ended', 'lost')",
                 (state, *(counts.get(name, 0) for name in COUNTS), times.get("ended_at"), times.get("expires_at"), now,
@@ -361,6 +368,21 @@ class Batches:
         """Keep what a person should know of a batch now, such as a status check that failed."""
         with self._store.transaction(rows=False) as db:
             db.execute("UPDATE batches SET note = ? WHERE id = ?", (note, number))
+
+    def failing(self, number: int, note: str, now: float, *, doubted: bool = False) -> None:
+        """Record that asking the server of a batch has failed, and whether waiting is of no help."""
+        with self._store.transaction(rows=False) as db:
+            db.execute(
+                "UPDATE batches SET note = :note, failing_since = COALESCE(failing_since, :now),"
+                " doubted_since = CASE WHEN :doubted THEN COALESCE(doubted_since, :now) END,"
+                " doubts = CASE WHEN :doubted THEN doubts + 1 ELSE 0 END WHERE id = :number",
+                {"note": note, "now": now, "doubted": doubted, "number": number},
+            )
+
+    def well(self, number: int) -> None:
+        """Record that asking the server of a batch has brought an answer."""
+        with self._store.transaction(rows=False) as db:
+            db.execute(f"UPDATE batches SET {WELL} WHERE id = ?", (number,))
 
     def record(
         self, number: int, answers: Sequence[Answer], requests: Mapping[bytes, int] | None = None,
@@ -418,11 +440,15 @@ class Batches:
                 self._tallies.keep(number)
 
     def resolve(self, job: int, *, send: bool) -> int:
-        """Let a job's rows of lost batches be sent again, or give the batches up; count the requests concerned."""
+        """Let a job's rows of lost batches be sent again, or give the batches up; count the requests concerned.
+
+        Lost, too, are those of which the server gives no answer that could be used.
+        """
         with self._store.transaction(durable=True) as db:
             # A decision also ends the look that attaching a job, or running its cell, takes at what was given up.
             db.execute(
-                f"UPDATE batches SET state = 'lost' WHERE given_up = 1 AND state IN {LIVE}"
+                "UPDATE batches SET state = 'lost' WHERE (given_up = 1 OR failing_since IS NOT NULL)"
+                f" AND state IN {LIVE}"
                 " AND id IN (SELECT batch FROM job_batches WHERE job = ?)",
                 (job,),
             )
@@ -446,6 +472,11 @@ class Batches:
             if lost:
                 go_on(db, "number = ?", job)
             return sum(batch.requests for batch in lost)
+
+    def give_up_unsent(self, job: int) -> int:
+        """Count what a job has not sent yet as canceled, unless another open one wants it; tell how much that is."""
+        with self._store.transaction(durable=True) as db:
+            return give_up_unsent(db, job)
 
     def _send_again(self, number: int, job: int) -> None:
         """Give back what a lost batch has not answered of a job's; another job's rows wait for its own decision."""

@@ -313,4 +313,11 @@ STEPS: tuple[str, ...] = (
     -- deleted: 1  on the server, from here: no listing shows it any more
     ALTER TABLE batches ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- Since when asking the server of a batch has failed each time; and since when in such a way that waiting does not
+    -- help, and how often. NULL, NULL and 0: the last time it did not.
+    ALTER TABLE batches ADD COLUMN failing_since REAL;
+    ALTER TABLE batches ADD COLUMN doubted_since REAL;
+    ALTER TABLE batches ADD COLUMN doubts INTEGER NOT NULL DEFAULT 0;
+    """,
 )

@@ -12,7 +12,16 @@ from collections.abc import Iterable
 
 from batchnb.ledger.terms import LIVE, RUN, UNPAID_ANSWER, UNSENT, WAITING, wants
 
-__all__ = ["cancel", "cancel_unsent", "forget_answered", "go_on", "want", "want_everything", "want_rest"]
+__all__ = [
+    "cancel",
+    "cancel_unsent",
+    "forget_answered",
+    "give_up_unsent",
+    "go_on",
+    "want",
+    "want_everything",
+    "want_rest",
+]
 
 _OF_JOBS = "SELECT r.request FROM jobs AS k CROSS JOIN job_requests AS r ON r.job = k.number WHERE"
 
@@ -22,6 +31,12 @@ _CANCEL_UNSENT = f"""
     WHERE batch IS NULL AND id NOT IN (SELECT request FROM answers)
     AND id IN ({_OF_JOBS} k.canceled AND k.state <> 'ended')
     AND id NOT IN ({_OF_JOBS} k.state = 'open' AND {wants("r.request")})
+"""
+
+#: Answer what a job (:job) wants sent, and no other open job does.
+_GIVE_UP_UNSENT = f"""
+    {UNPAID_ANSWER} SELECT DISTINCT r.id, NULL, 'canceled', 'canceled', CAST('{{"type":"canceled"}}' AS BLOB) {UNSENT}
+    AND r.id NOT IN ({_OF_JOBS} k.number <> :job AND k.state = 'open' AND {wants("r.request")})
 """
 
 #: What a job (:job) asks that has no answer, unless a batch holds it that is being canceled.
@@ -43,6 +58,11 @@ def cancel_unsent(db: sqlite3.Connection) -> None:
     """Answer what waits to be sent, and only canceled jobs wanted."""
     if db.execute("SELECT 1 FROM jobs WHERE canceled AND state <> 'ended' LIMIT 1").fetchone() is not None:
         db.execute(_CANCEL_UNSENT)
+
+
+def give_up_unsent(db: sqlite3.Connection, job: int) -> int:
+    """Answer what a job wants sent, and no other open job does, as canceled; tell how much that is."""
+    return db.execute(_GIVE_UP_UNSENT, {"job": job}).rowcount
 
 
 def go_on(db: sqlite3.Connection, which: str, *values: object) -> None:

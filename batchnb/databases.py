@@ -37,6 +37,9 @@ DIALECTS = ("sqlite", "postgresql")
 JOB, SIMULATED = "batchnb_job", "batchnb_simulated"
 NOT_WRITTEN = "Nothing was written."
 
+#: Characters of a name that a message shows.
+LONGEST_SHOWN = 200
+
 
 # What is written
 
@@ -258,7 +261,8 @@ def _check_names(con: Connection, table: str, columns: Sequence[str]) -> None:
     longest = con.dialect.max_identifier_length
     for name in (table, *columns):
         if not isinstance(name, str) or not name or len(name.encode()) > longest:
-            raise InputError(f"{name!r} cannot be a name here: it takes 1 to {longest} bytes of text. {NOT_WRITTEN}")
+            shown = repr(name) if len(repr(name)) <= LONGEST_SHOWN else f"{repr(name)[:LONGEST_SHOWN]}..."
+            raise InputError(f"{shown} cannot be a name here: it takes 1 to {longest} bytes of text. {NOT_WRITTEN}")
     if con.dialect.name == "postgresql":
         return
     seen: dict[str, str] = {}

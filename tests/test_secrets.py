@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 
@@ -46,7 +47,7 @@ def shown(error: BaseException) -> list[str]:
         from rich.traceback import Traceback
     except ImportError:
         return texts
-    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console = Console(width=200, record=True, file=io.StringIO())
     console.print(Traceback.from_exception(kind, error, trace, show_locals=True))
     return [*texts, console.export_text()]
 

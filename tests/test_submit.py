@@ -1017,7 +1017,7 @@ def test_a_parquet_file_holds_the_result_with_its_types(submit, frame, tmp_path)
 def test_an_export_of_another_kind_is_refused(submit, frame, tmp_path):
     job = submit(frame)
     job.result(timeout=SECONDS)
-    with pytest.raises(InputError, match=r"\.csv, \.parquet or \.jsonl, not '?\.xlsx"):
+    with pytest.raises(InputError, match=r"writes no spreadsheets\..*Nothing was written"):
         job.export(tmp_path / "out.xlsx")
     assert not (tmp_path / "out.xlsx").exists()
 

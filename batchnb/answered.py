@@ -10,8 +10,9 @@ from batchnb.details import Details
 from batchnb.errors import InputError
 from batchnb.exports import form_of, write_raw, write_table
 from batchnb.folders import Folders
-from batchnb.frames import marked, with_columns
+from batchnb.frames import marked
 from batchnb.inputs import Reader
+from batchnb.layout import with_columns
 from batchnb.recipes import Recipe
 from batchnb.replacing import as_path
 

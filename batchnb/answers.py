@@ -19,9 +19,9 @@ from batchnb.frames import (
     column_in_the_way,
     detail_in_the_way,
     names_of,
-    with_columns,
     without_details,
 )
+from batchnb.layout import with_columns
 from batchnb.ledger import TELLING, Results, RowAnswer
 from batchnb.recipes import Recipe
 from batchnb.requests import custom_id, label_of

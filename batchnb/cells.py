@@ -1,15 +1,39 @@
-"""One cell's value to the text a prompt shows for it."""
+"""One cell's value to the text a prompt shows for it.
+
+The same value gives the same text however it is stored, since an answer is found again by the text it was asked with.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
+import math
 from collections.abc import Hashable
+from datetime import date, datetime, time
+from decimal import Decimal
 from numbers import Number, Rational, Real
 from typing import Any, NoReturn
 
+import numpy as np
+import pandas as pd
+
 from batchnb.errors import TemplateError
 
-__all__ = ["CellError", "cell_text", "is_missing", "spec_text"]
+__all__ = ["ARROW_FLOATS", "OWN", "CellError", "cell_text", "is_missing", "own_value", "shortest", "spec_text"]
+
+#: Narrow floats of NumPy, and by the names that Arrow has for them.
+_NARROW = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.complex64))
+ARROW_FLOATS = {"float": np.float32, "halffloat": np.float16}
+
+#: Units in which NumPy counts days and what is longer.
+_OF_DAYS = {"Y", "M", "W", "D", "generic"}
+
+#: Types whose values are what they are, and wrap no other.
+OWN = frozenset({
+    str, int, float, bool, type(None), list, tuple, dict, Decimal, datetime, date, time, pd.Timestamp, pd.Timedelta,
+    pd.Period, type(pd.NaT), type(pd.NA),
+})  # fmt: skip
 
 
 class CellError(TemplateError):
@@ -32,9 +56,11 @@ def cell_text(value: Any, column: Hashable = None) -> str:
     """Return the text a prompt shows for one value.
 
     Text is taken as it is. Whole floats lose their ``.0``, since one NaN turns a column of integers into floats and
-    must not change every prompt. Missing values (None, NaN, NA, NaT) give an empty text, infinities ``inf``. Lists,
-    tuples, dicts, sets (sorted) and arrays give compact JSON. All else is ``str(value)``: dates as pandas prints them,
-    so midnight shows its ``00:00:00``; ``{date:%Y-%m-%d}`` in a template leaves it out.
+    must not change every prompt; a float of 16 or 32 bits has the few digits that tell it, ``19.99``, as the same
+    number of 64 bits. Missing values (None, NaN, NA, NaT) give an empty text, infinities ``inf``. Lists, tuples, dicts,
+    sets (sorted), arrays and dataclasses without a ``__str__`` of their own give compact JSON, with ``null`` for what
+    is missing. All else is ``str(value)``: dates as pandas prints them, so midnight shows its ``00:00:00``;
+    ``{date:%Y-%m-%d}`` in a template leaves it out.
 
     Parameters
     ----------
@@ -48,14 +74,17 @@ def cell_text(value: Any, column: Hashable = None) -> str:
     CellError
         For bytes, whose ``str`` would be Python source rather than text, and for values that have no text.
     """
+    value = own_value(value)
     if isinstance(value, str):
         return str.__str__(value)  # the characters, also where a subclass (an Enum) prints as something else
     if is_missing(value):
         return ""
-    if isinstance(value, bytes | bytearray | memoryview):
-        _refuse_bytes(value, column)
     try:
-        if isinstance(value, list | tuple | dict | set | frozenset) or _is_array(value):
+        if isinstance(value, int | float):  # before the slow looks at what else there is
+            return str(_whole(value))
+        if _is_bytes(value):
+            _refuse_bytes(value, column)
+        if isinstance(value, list | tuple | dict | set | frozenset) or _is_array(value) or _is_record(value):
             return _json_text(value, column)
         return str(_whole(value))
     except CellError:
@@ -75,6 +104,7 @@ def spec_text(value: Any, spec: str, column: Hashable = None) -> str:
     CellError
         The spec does not fit the value.
     """
+    value = own_value(value)
     if is_missing(value):
         return ""
     whole = _whole(value)
@@ -94,21 +124,71 @@ def spec_text(value: Any, spec: str, column: Hashable = None) -> str:
 
 
 def is_missing(value: Any) -> bool:
-    """Tell whether a cell holds no value: None, NaN, NA or NaT."""
-    if value is None:
-        return True
+    """Tell whether a cell holds no value: None, NA, NaT, or the NaN of any type of numbers."""
     if isinstance(value, str | int | float):  # most cells, without the slow look at abstract classes
         return value != value
-    # By name, since this module works without pandas and NumPy.
-    kind = type(value).__name__
-    if isinstance(value, Number) or kind in {"datetime64", "timedelta64"}:
-        return bool(value != value)  # true of NaN and NaT alone
-    return kind in {"NAType", "NaTType"}
+    if value is None or value is pd.NA or value is pd.NaT or value is np.ma.masked:
+        return True
+    own = own_value(value)
+    if own is not value:
+        return is_missing(own)
+    if isinstance(value, Decimal):
+        return value.is_nan()  # since a signaling NaN cannot be compared
+    return isinstance(value, Number) and bool(value != value)
+
+
+def own_value(value: Any) -> Any:
+    """Return what NumPy or Arrow wraps, or stores in a way of its own, as Python or pandas has it; else `value` itself.
+
+    A float of 16 or 32 bits becomes the shortest number that tells it: 19.99 as float32 is 19.989999771118164 in 64
+    bits, which nobody has written. Times become those of pandas; days without a time of day stay.
+    """
+    if type(value) in OWN:
+        return value
+    if isinstance(value, np.generic):
+        return _own_scalar(value)
+    if isinstance(value, np.ndarray):
+        return value if value.ndim or value is np.ma.masked else own_value(value[()])
+    if hasattr(value, "as_py"):  # a scalar of Arrow
+        narrow = ARROW_FLOATS.get(str(value.type))
+        return value.as_py() if narrow is None or not value.is_valid else shortest(value.as_py(), narrow)
+    return value
+
+
+def shortest(number: Any, narrow: Any) -> float:
+    """Return the number of fewest digits that is `number` in the narrower type, ``np.float32`` or ``np.float16``."""
+    return float(np.format_float_scientific(narrow(number)))  # whatever NumPy's print options say
+
+
+def _own_scalar(value: np.generic) -> Any:
+    if isinstance(value, np.float32 | np.float16):
+        return shortest(value, type(value))
+    if isinstance(value, np.complex64):
+        return complex(shortest(value.real, np.float32), shortest(value.imag, np.float32))
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        if np.isnat(value):
+            return pd.NaT
+        if isinstance(value, np.datetime64) and np.datetime_data(value)[0] in _OF_DAYS:
+            return value
+        try:
+            return pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value)
+        except ValueError:  # of a unit that pandas has not
+            return value
+    return value
+
+
+def _is_bytes(value: Any) -> bool:
+    return isinstance(value, bytes | bytearray | memoryview) or (isinstance(value, np.void) and not value.dtype.names)
 
 
 def _is_array(value: Any) -> bool:
     dimensions = getattr(value, "ndim", 0)
     return isinstance(dimensions, int) and dimensions > 0 and hasattr(value, "tolist")
+
+
+def _is_record(value: Any) -> bool:
+    """Tell whether this is a dataclass's object that prints as Python source."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type) and type(value).__str__ is object.__str__
 
 
 def _whole(value: Any) -> Any:
@@ -123,22 +203,62 @@ def _whole(value: Any) -> Any:
 
 
 def _json_text(value: Any, column: Hashable) -> str:
-    def plain(inner: Any) -> Any:
-        if isinstance(inner, bytes | bytearray | memoryview):
-            _refuse_bytes(inner, column)
-        if is_missing(inner):
-            return None
-        if isinstance(inner, set | frozenset):
-            # The order of a set changes from one Python process to the next, and a changed prompt is bought again.
-            return sorted(inner, key=lambda one: (type(one).__name__, str(one)))
-        return inner.tolist() if hasattr(inner, "tolist") else str(inner)
-
+    """Write a value as JSON, as any reader of JSON takes it."""
+    inner = functools.partial(_json_value, column=column)
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=plain)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=inner)
     except CellError:
         raise
-    except (TypeError, ValueError):  # keys that JSON has no form for, or a list inside itself
-        return str(value)
+    except (TypeError, ValueError):  # NaN among floats, or keys that are no text
+        return _written(value, column)
+
+
+def _json_value(value: Any, column: Hashable) -> Any:
+    """Give what the JSON encoder does not know as something nearer to what it knows."""
+    if _is_bytes(value):
+        _refuse_bytes(value, column)
+    if is_missing(value):
+        return None
+    if isinstance(value, set | frozenset):
+        # The order of a set changes from one Python process to the next, and a changed prompt is bought again.
+        return sorted(value, key=lambda one: (type(one).__name__, str(one)))
+    if _is_array(value):
+        # In NumPy's own list, times are numbers, and narrow floats have digits that nobody has written.
+        by_itself = isinstance(value, np.ndarray) and (value.dtype.kind in "mM" or value.dtype in _NARROW)
+        return list(value) if by_itself else value.tolist()
+    if _is_record(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    own = own_value(value)
+    if isinstance(own, np.generic):
+        own = float(own) if isinstance(own, np.floating) else own.item()
+    return own if isinstance(own, str | int | float | list | dict) else str(own)
+
+
+def _written(value: Any, column: Hashable) -> str:
+    """Write a value as JSON bit by bit, with null for NaN, and texts for keys of any kind and for infinities."""
+    if isinstance(value, dict):
+        inner = (f"{_quoted(_key(key, column))}:{_written(one, column)}" for key, one in value.items())
+        return f"{{{','.join(inner)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join([_written(one, column) for one in value])}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "null" if value != value else _quoted(str(value))
+    if value is None or isinstance(value, str | int | float):
+        return _quoted(value)
+    return _written(_json_value(value, column), column)
+
+
+def _key(key: Any, column: Hashable) -> str:
+    """Give the text of a dict's key: that which the JSON encoder gives, where it knows the key."""
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, int | float):
+        return json.dumps(key)
+    return "null" if is_missing(key) else cell_text(key, column)
+
+
+def _quoted(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _refuse_bytes(value: Any, column: Hashable) -> NoReturn:

@@ -17,6 +17,7 @@ from batchnb.display.draft import Draft
 from batchnb.display.html import Html
 from batchnb.display.progress import embed, execution, publish
 from batchnb.errors import BatchnbError, InputError
+from batchnb.layout import rows_at
 from batchnb.params import NOT_SENT
 from batchnb.preflight import heard_by
 from batchnb.previews import glance, preview
@@ -148,7 +149,7 @@ class _Desk:
 
     def try_rows(self, draft: Draft, positions: Sequence[int]) -> tuple[Job, list[str]]:
         recipe = self._recipe(draft)
-        part = self.frame.iloc[self._there(positions)]
+        part = rows_at(self.frame, self._there(positions))
         return self._send(part, recipe, f"{recipe.column} → {recipe.into}, tried on {units.count(len(part), 'row')}")
 
     def submit(self, draft: Draft) -> tuple[Job, list[str]]:

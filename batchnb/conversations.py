@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat, tee
@@ -33,8 +34,8 @@ class Conversation:
     columns: tuple[Hashable, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        columns = dict.fromkeys(column for _, text in self.messages for column in text.columns)
-        object.__setattr__(self, "columns", tuple(columns))
+        columns = {str(column): column for _, text in self.messages for column in text.columns}
+        object.__setattr__(self, "columns", tuple(columns.values()))
 
     def render_rows(self, columns_values: Sequence[Iterable[Any]]) -> Iterator[list[Message]]:
         """Yield the messages of one row after the other, lazily.
@@ -49,13 +50,13 @@ class Conversation:
         CellError
             At the row that cannot be printed. Nothing follows.
         """
-        uses = [sum(column in text.columns for _, text in self.messages) for column in self.columns]
+        uses = Counter(str(column) for _, text in self.messages for column in text.columns)
         copies = {
-            column: iter(tee(values, count))
-            for column, values, count in zip(self.columns, columns_values, uses, strict=True)
+            str(column): iter(tee(values, uses[str(column)]))
+            for column, values in zip(self.columns, columns_values, strict=True)
         }
         texts: list[Iterator[str]] = [
-            text.render_rows([next(copies[column]) for column in text.columns])
+            text.render_rows([next(copies[str(column)]) for column in text.columns])
             if text.columns
             else repeat(_plain(text))
             for _, text in self.messages
@@ -72,11 +73,11 @@ class Conversation:
         values : sequence
             One value for each of :attr:`columns`, in that order.
         """
-        row = dict(zip(self.columns, values, strict=True))
+        row = {str(column): value for column, value in zip(self.columns, values, strict=True)}
         shown: list[tuple[str, bool]] = []
         for number, (role, text) in enumerate(self.messages):
             shown.append((f"{chr(10) if number else ''}{role}: ", False))
-            shown += text.pieces([row[column] for column in text.columns])
+            shown += text.pieces([row[str(column)] for column in text.columns])
         return shown
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from batchnb.columns import check_column
+from batchnb.columns import check_column, missing_places, places_of, the_column
 from batchnb.errors import BatchnbError, InputError
+from batchnb.layout import is_blank
 from batchnb.params import NOT_SENT
 
 try:
@@ -78,7 +79,7 @@ def results(
         taken = {str(own_key): pd.Series(answered.index)}
     else:
         label = _key_label(frame, own_key, key)
-        wanted = [one for one in columns if one != label and _name(one) not in answered.columns]
+        wanted = [one for one in columns if not places_of([label], one) and _name(one) not in answered.columns]
         taken = {}
         for one in (label, *wanted):
             if _name(one) in taken:
@@ -121,18 +122,18 @@ def _column(frame: pd.DataFrame, label: Hashable) -> pd.Series[Any]:
         check_column(frame, label)
     except InputError as error:
         raise InputError(f"{str(error).removesuffix(NOT_SENT)}{NOT_WRITTEN}") from error
-    return frame.iloc[:, [one == label for one in frame.columns].index(True)]
+    return the_column(frame, label)
 
 
 def _name(label: Hashable) -> str:
     """Give the name a table has for a column; labels of several levels are joined."""
-    return "_".join(str(part) for part in label if part != "") if isinstance(label, tuple) else str(label)
+    return "_".join(str(part) for part in label if not is_blank(part)) if isinstance(label, tuple) else str(label)
 
 
 def _check_keys(values: pd.Series[Any], key: Hashable, frame: pd.DataFrame) -> None:
-    missing = values.isna().to_numpy()
-    if missing.any():
-        raise InputError(f"key={key!r}: {_row(frame, int(missing.argmax()))} has no key. {NOT_WRITTEN}")
+    missing = missing_places(values.tolist())
+    if missing:
+        raise InputError(f"key={key!r}: {_row(frame, missing[0])} has no key. {NOT_WRITTEN}")
     texts = pd.Series([str(value) for value in values.tolist()], dtype=object)
     twice = texts.duplicated().to_numpy()
     if twice.any():

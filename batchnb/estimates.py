@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchnb.columns import bare
 from batchnb.costing import Ask, price_at_most, price_of
 from batchnb.counting import Counted, Plan, check_sample, count, plan_of
 from batchnb.deliveries import with_cache
@@ -36,6 +37,7 @@ def estimate(
 ) -> Estimate:  # fmt: skip
     """Estimate what a frame's rows would use and cost. See ``df.batch.estimate``."""
     check_sample(n, seed)
+    frame = bare(frame)
     # A function may take its time, or give something else when it is called again.
     rows = list(recipe.rows(frame)) if recipe.calls else None
     plan = plan_of(workspace.ledger, frame, recipe, rows)

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from batchnb.cells import cell_text
-from batchnb.columns import column_values, row_name
+from batchnb.cells import cell_text, is_missing, own_value
+from batchnb.columns import bare, column_values, places_of, row_name
 from batchnb.errors import InputError
 from batchnb.params import NOT_SENT, unsent
 from batchnb.recipes import BLOCKS, MESSAGES, PARAMS, Recipe
@@ -73,7 +73,7 @@ def example_turns(examples: Any, recipe: Recipe, frame: pd.DataFrame) -> tuple[d
 def _asked(asking: Recipe, row: pd.DataFrame) -> list[dict[str, Any]]:
     """Give the messages that a row of one example asks; images and documents are its own to have, or not."""
     documents, images = (
-        tuple(one for one in columns if one in set(row.columns)) for columns in (asking.documents, asking.images)
+        tuple(one for one in columns if places_of(row.columns, one)) for columns in (asking.documents, asking.images)
     )
     asking = dataclasses.replace(asking, documents=documents, images=images)
     question = next(asking.questions(row))
@@ -100,12 +100,12 @@ def _of_list(examples: Any, recipe: Recipe, frame: pd.DataFrame) -> Iterator[_Ex
     if isinstance(examples, str | bytes | Mapping) or not isinstance(examples, Sequence):
         raise InputError(f"{FORM}; not {type(examples).__name__}. {NOT_SENT}")
     media = (*recipe.documents, *recipe.images)
-    reads = None if callable(recipe.template) else tuple(dict.fromkeys((*recipe.compiled(frame).columns, *media)))
+    reads = None if callable(recipe.template) else _distinct((*recipe.compiled(frame).columns, *media))
     for number, one in enumerate(examples):
         name = f"examples[{number}]"
         asked, answer = _pair(one, name)
         cells = _cells(asked, recipe, reads, name, media)
-        yield name, pd.DataFrame([list(cells.values())], columns=list(cells), dtype=object), answer
+        yield name, pd.DataFrame([list(cells.values())], columns=_labels(list(cells), frame), dtype=object), answer
 
 
 def _pair(one: Any, name: str) -> tuple[Any, Any]:
@@ -128,7 +128,7 @@ def _cells(
     if isinstance(asked, pd.Series):
         asked = asked.to_dict()
     if not isinstance(asked, Mapping):
-        own = recipe.column if reads is None or recipe.column in reads else reads[0]
+        own = recipe.column if reads is None or places_of(reads, recipe.column) else reads[0]
         if reads is not None and len(reads) > 1:
             names = ", ".join(repr(str(column)) for column in reads)
             raise InputError(
@@ -137,40 +137,56 @@ def _cells(
         return {own: asked}
     if reads is None:
         return {recipe.column: None, **asked}
-    for column in reads:
-        if column not in asked and column not in media:
-            raise InputError(f"{name}: its input lacks {str(column)!r}, which the template reads. {NOT_SENT}")
-    return {column: asked[column] for column in reads if column in asked}
+    given = list(asked)
+    places = {place: places_of(given, column) for place, column in enumerate(reads)}
+    for place, found in places.items():
+        if not found and not places_of(media, reads[place]):
+            raise InputError(f"{name}: its input lacks {str(reads[place])!r}, which the template reads. {NOT_SENT}")
+    values = list(asked.values())
+    return {reads[place]: values[found[0]] for place, found in places.items() if found}
 
 
 def _of_frame(examples: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame) -> Iterator[_Example]:
     if callable(recipe.template):
-        reads: list[Hashable] = [column for column in examples.columns if column in set(frame.columns)]
-        taken: set[Hashable] = {recipe.column}
+        reads: list[Hashable] = [column for column in examples.columns if places_of(frame.columns, column)]
+        taken: list[Hashable] = [recipe.column]
     else:
         reads = list(recipe.compiled(frame).columns)
-        taken = set(reads)
+        taken = list(reads)
     for column in taken:
-        if sum(column == there for there in examples.columns) != 1:
+        if len(places_of(examples.columns, column)) != 1:
             raise InputError(f"examples= has no column {str(column)!r}, which the template reads. {NOT_SENT}")
-    media = [column for column in (*recipe.documents, *recipe.images) if column in set(examples.columns)]
-    reads += [column for column in media if column not in reads]
-    taken |= set(media)
-    answers = _answers(examples, recipe, taken)
-    asked = examples[reads]
+    media = [column for column in (*recipe.documents, *recipe.images) if places_of(examples.columns, column)]
+    reads = list(_distinct((*reads, *media)))
+    answers = _answers(examples, recipe, (*taken, *media))
+    asked = bare(examples).iloc[:, [places_of(examples.columns, column)[0] for column in reads]]
     for position, answer in enumerate(answers):
         name = f"examples=, {row_name(examples, position)[0].lower()}{row_name(examples, position)[1:]}"
         yield name, asked.iloc[position : position + 1], answer
 
 
-def _answers(examples: pd.DataFrame, recipe: Recipe, taken: set[Hashable]) -> list[Any]:
+def _distinct(labels: Sequence[Hashable]) -> tuple[Hashable, ...]:
+    """Give each label once, by what it reads: as a template names it."""
+    return tuple({str(label): label for label in labels}.values())
+
+
+def _labels(labels: list[Hashable], frame: pd.DataFrame) -> pd.Index[Any]:
+    """Give labels of a frame's columns as columns of another frame: each as it is, of several levels or one."""
+    tuples = [label for label in labels if isinstance(label, tuple)]
+    if isinstance(frame.columns, pd.MultiIndex) and len(tuples) == len(labels):
+        return pd.MultiIndex.from_tuples(tuples)
+    return pd.Index(labels, dtype=object, tupleize_cols=False)
+
+
+def _answers(examples: pd.DataFrame, recipe: Recipe, taken: Sequence[Hashable]) -> list[Any]:
     """Find the answers in a frame of examples: in one column, or in one for each of a schema's fields."""
-    free = [column for column in examples.columns if column not in taken]
+    free = [column for column in examples.columns if not places_of(taken, column)]
     fields = _paths(recipe.reply)
     names = {
-        field: next((name for name in (f"{recipe.into}_{field}", field) if name in free), None) for field in fields
+        field: next((name for name in (f"{recipe.into}_{field}", field) if places_of(free, name)), None)
+        for field in fields
     }
-    one = next((name for name in (recipe.into, "answer") if name in free), None)
+    one = next((name for name in (recipe.into, "answer") if places_of(free, name)), None)
     if one is None and fields and all(name is not None for name in names.values()):
         columns = [column_values(examples, name) for name in names.values()]
         return [_nested(fields.values(), values) for values in zip(*columns, strict=True)]
@@ -308,8 +324,9 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(one) for one in value]
+    value = own_value(value)
     if hasattr(value, "tolist"):  # an array, or a number of NumPy's
         return _plain(value.tolist())
     if isinstance(value, datetime | date):
         return None if pd.isna(value) else value.isoformat()
-    return None if value is None or value is pd.NA or value != value else value
+    return None if is_missing(value) else value

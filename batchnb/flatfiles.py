@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from batchnb.frames import copy_of, name_of
+from batchnb.frames import name_of
+from batchnb.layout import copy_of
 
 __all__ = ["for_csv", "for_parquet", "for_spreadsheets", "unfit_for_parquet"]
 

@@ -1,4 +1,4 @@
-"""Answers to columns, samples to one answer, and columns to frames. Touches neither network nor ledger."""
+"""Answers to columns, samples to one answer, and where columns go in a frame. Touches neither network nor ledger."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from batchnb.arrays import array_of
+from batchnb.columns import OWN_MARKS, bare
 from batchnb.details import detail_names
 from batchnb.errors import InputError
+from batchnb.layout import is_blank, own_names, without_places
 from batchnb.params import NOT_SENT
 from batchnb.results import OUTCOMES, read_result, read_values
 from batchnb.schemas import Reply, TextReply, pick, reply_from_spec
@@ -23,13 +25,11 @@ __all__ = [
     "Earlier",
     "check_into",
     "column_in_the_way",
-    "copy_of",
     "detail_in_the_way",
     "marked",
     "name_of",
     "names_of",
     "shown_names",
-    "with_columns",
     "without_details",
 ]
 
@@ -154,31 +154,6 @@ def _deciding(statuses: list[str | None]) -> int:
     return next((place for place, status in enumerate(statuses) if status != "succeeded"), 0)
 
 
-def copy_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """Copy a frame so that later changes of one do not show in the other.
-
-    pandas 3 copies on write, so there the copy costs nothing until then; pandas 2 copies now.
-    """
-    return frame.copy(deep=int(pd.__version__.split(".")[0]) < 3)
-
-
-def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
-    """Give `frame` plus `columns`, row by row: arrays have no index, so none can misalign.
-
-    They replace those of their names where they are; but where only some are there, all go to the end, so that they
-    stand together and are known again.
-    """
-    others = [place for place, label in enumerate(frame.columns) if name_of(label) not in columns]
-    some = 0 < frame.shape[1] - len(others) < len(columns)
-    out = copy_of(frame.iloc[:, others] if some else frame)
-    below = ("",) * (frame.columns.nlevels - 1)
-    for name, values in columns.items():
-        if str(getattr(values, "dtype", "")) == "object":  # as a Series, or pandas makes text of what is all text
-            values = pd.Series(values, index=out.index, dtype=object)  # noqa: PLW2901
-        out[(name, *below) if below else name] = values
-    return out
-
-
 def check_into(
     frame: pd.DataFrame, into: str, read: Sequence[Hashable], *, overwrite: bool, samples: int = 1,
     reply: Reply | None = None, earlier: Earlier = tuple,
@@ -250,12 +225,16 @@ def column_in_the_way(
 ) -> str | None:
     """Give the name of a column of the user's own that the new columns would replace, if there is one."""
     reply = TextReply() if reply is None else reply
-    columns = {name_of(label): place for place, label in enumerate(frame.columns)}
+    there, own = [name_of(label) for label in frame.columns], own_names(frame.columns)
     names = names_of(reply, into, samples)
-    taken = [name for name in names if name in columns]
-    answers = [name for name in names[: len(reply.fields)] if name in columns]
-    if not answers or not _was_run(frame, columns.get(f"{into}_status")):
+    taken = [name for name in names if name in there]
+    answers = [name for name in names[: len(reply.fields)] if name in there]
+    status = f"{into}_status"
+    if not answers or not _was_run(frame, own.index(status) if status in own else None):
         return taken[0] if taken else None
+    twice = next((name for name in taken if there.count(name) > 1), None)
+    if twice is not None:  # a run makes each once
+        return twice
     if not reply.prefixed or len(reply.fields) > 1:
         made = _made_before(frame, into, earlier)
         foreign = next((name for name in answers if name not in made), None)
@@ -288,17 +267,15 @@ def detail_in_the_way(
 def without_details(frame: pd.DataFrame, into: str) -> pd.DataFrame:
     """Give `frame` without the columns of details of an earlier run, which tell of the answers it gave."""
     names = set(detail_names(into))
-    places = [place for place, label in enumerate(frame.columns) if name_of(label) in names]
-    if len(places) < len(names):
-        return frame
-    return frame.iloc[:, [place for place in range(frame.shape[1]) if place not in places]]
+    places = [place for place, name in enumerate(own_names(frame.columns)) if name in names]
+    return frame if len(places) < len(names) else without_places(frame, places)
 
 
 def _was_run(frame: pd.DataFrame, place: int | None) -> bool:
     """Tell whether a column is one of outcomes, as every run leaves one."""
     if place is None:
         return False
-    statuses = frame.iloc[:, place].dropna().tolist()
+    statuses = bare(frame).iloc[:, place].dropna().tolist()
     return all(isinstance(status, str) and status in OUTCOMES for status in statuses)
 
 
@@ -309,11 +286,11 @@ def _made_before(frame: pd.DataFrame, into: str, earlier: Earlier) -> set[str]:
     left before its status, and the frame remembers it; of one that was read from a file, the ledger knows in which
     order it stood right there.
     """
-    names = [name_of(label) for label in frame.columns]
+    names = own_names(frame.columns)
     before = names[: names.index(f"{into}_status")]
     remembered = _remembered(frame).get(into)
     if remembered is not None:
-        return set(before).intersection(remembered)
+        return {name for name in before if name is not None}.intersection(remembered)
     runs = [_answer_names(job.recipe) for job in earlier()]
     return {name for run in runs if run and before[-len(run) :] == list(run) for name in run}
 
@@ -325,7 +302,7 @@ def _answer_names(recipe: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _remembered(frame: pd.DataFrame) -> Mapping[str, Sequence[str]]:
     """Give the names of the answers' columns of each stem, as `marked` noted them."""
-    marks = frame.attrs.get("batchnb")
+    marks = frame.attrs.get(OWN_MARKS)
     columns = marks.get("columns") if isinstance(marks, Mapping) else None
     return columns if isinstance(columns, Mapping) else {}
 
@@ -334,13 +311,13 @@ def marked(frame: pd.DataFrame, recipe: Mapping[str, Any], **marks: Any) -> pd.D
     """Note in a frame's ``attrs`` which columns a job has given it, and `marks` of that job."""
     remembered, into = _remembered(frame), recipe["into"]
     names = list(dict.fromkeys((*remembered.get(into, ()), *_answer_names(recipe))))
-    frame.attrs = {**frame.attrs, "batchnb": {**marks, "columns": {**remembered, into: names}}}
+    frame.attrs = {**frame.attrs, OWN_MARKS: {**marks, "columns": {**remembered, into: names}}}
     return frame
 
 
 def name_of(label: Hashable) -> str:
     """Give a column's label as text; one of several levels, of which only the first says something, as that."""
-    return str(label[0]) if isinstance(label, tuple) and label and not any(label[1:]) else str(label)
+    return str(label[0]) if isinstance(label, tuple) and label and all(map(is_blank, label[1:])) else str(label)
 
 
 def names_of(reply: Reply, into: str, samples: int = 1) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from batchnb.api import Api
-from batchnb.columns import check_column
+from batchnb.columns import check_column, places_of
 from batchnb.errors import InputError
 from batchnb.folders import Folders, folders_of, quoted
 from batchnb.media import (
@@ -240,7 +240,7 @@ def _shared(reader: Reader, frame: pd.DataFrame, item: Any, kind: str) -> list[A
 
 def _is_column(frame: pd.DataFrame, item: Any) -> bool:
     """Tell whether this is a column's label. Files are given by text too, so columns go first."""
-    return isinstance(item, Hashable) and any(label is item or label == item for label in frame.columns)
+    return isinstance(item, Hashable) and bool(places_of(frame.columns, item))
 
 
 # Bytes

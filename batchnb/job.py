@@ -13,7 +13,7 @@ from batchnb import state
 from batchnb.answered import Answered
 from batchnb.display import has_front_end, show
 from batchnb.errors import BatchnbError, InputError, JobStateError, ResultTimeoutError
-from batchnb.frames import copy_of
+from batchnb.layout import copy_of
 from batchnb.pricing import PriceTable, Usage
 from batchnb.snapshot import Caching, Snapshot
 from batchnb.waiting import async_wait, explained, wait

@@ -14,11 +14,11 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import msgspec
 
+from batchnb.cells import is_missing
 from batchnb.errors import InputError
 
 __all__ = [
@@ -137,17 +137,13 @@ def is_list(value: Any) -> bool:
 
 def is_nothing(value: Any) -> bool:
     """Tell whether a cell holds no image or document: a missing value, empty text, a list of nothing else."""
-    if value is None:
-        return True
     if isinstance(value, str):
         return not value.strip()
     if isinstance(value, bytes | bytearray | memoryview):
         return not len(value)
     if is_list(value):
         return all(map(is_nothing, value))
-    if isinstance(value, Real):  # also NumPy's
-        return bool(value != value)
-    return type(value).__name__ in {"NAType", "NaTType"}
+    return is_missing(value)
 
 
 # What the bytes tell

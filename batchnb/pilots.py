@@ -16,12 +16,13 @@ import pandas as pd
 
 from batchnb.capabilities import LONG_OUTPUT
 from batchnb.cells import cell_text, is_missing
-from batchnb.columns import check_column, column_values
+from batchnb.columns import bare, check_column, column_values
 from batchnb.details import parts_of
 from batchnb.display import FULL_PRICE, PilotRow, PilotView, call_bar, pilot_html, pilot_text
 from batchnb.errors import InputError
-from batchnb.frames import names_of, shown_names, with_columns
+from batchnb.frames import names_of, shown_names
 from batchnb.job import Job
+from batchnb.layout import rows_at, with_columns
 from batchnb.ledger import NewJob, Row
 from batchnb.messages import Calls
 from batchnb.params import NOT_SENT, check_whole
@@ -49,7 +50,7 @@ def run(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: Any, *, go
         # Messages would refuse each request for good, and a refused question is not asked in a batch either.
         raise InputError(f"A pilot asks through Messages, and the beta {LONG_OUTPUT!r} is for batches only. {NOT_SENT}")
     compared = _gold_columns(frame, recipe, gold)
-    rows = _rows(workspace, frame, recipe)
+    rows = _rows(workspace, bare(frame), recipe)
     # Further samples are left to `submit`: what a row costs and what it is answered the first one tells.
     firsts = rows[:: recipe.samples]
     positions = _sample(firsts, n, seed)
@@ -59,7 +60,7 @@ def run(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: Any, *, go
     job, asked, note = _ask(workspace, frame, recipe, [firsts[position] for position in positions], positions)
     sizes = {row.digest: len(row.content.sent) for row in rows if row.digest is not None and row.content is not None}
     return Pilot(_Taken(
-        job=job, frame=frame.iloc[positions], recipe=recipe, total=len(frame), asked=asked, note=note,
+        job=job, frame=rows_at(frame, positions), recipe=recipe, total=len(frame), asked=asked, note=note,
         digests=tuple(firsts[position].digest or b"" for position in positions), sizes=sizes, gold=compared,
     ), workspace)  # fmt: skip
 
@@ -112,7 +113,7 @@ def _ask(
     finally:
         workspace.go_on(record.number)
     note = stopped and f"{stopped} Run the cell again to ask the rows that have no answer."
-    return Job(job.id, workspace, frame.iloc[positions]), len(claims), note
+    return Job(job.id, workspace, rows_at(frame, positions)), len(claims), note
 
 
 def _call(workspace: Workspace, claims: Sequence[int]) -> str | None:
@@ -220,9 +221,7 @@ class Pilot:
         NA where one of the two is missing. Touches no network.
         """
         agrees = {f"{name}_agrees": pd.array(values, dtype="boolean") for name, values in self._agrees.items()}
-        frame = with_columns(self._answers, agrees)
-        frame.attrs = dict(self._answers.attrs)
-        return frame
+        return with_columns(self._answers, agrees)
 
     @property
     def mix(self) -> dict[Any, Any]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from batchnb.columns import column_values
+from batchnb.columns import bare, column_values
 from batchnb.counting import plan_of
 from batchnb.display import Preview, PreviewRow, preview_html, preview_text
 from batchnb.errors import ApiError, CredentialsError
@@ -54,6 +54,7 @@ class ShownPreview:
 
 def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> ShownPreview:
     """Fill in the rows at `positions`, and count what all rows would send. See ``df.batch.preview``."""
+    frame = bare(frame)
     rows = list(recipe.rows(frame)) if recipe.calls else None
     plan = plan_of(workspace.ledger, frame, recipe, rows)
     try:
@@ -79,7 +80,7 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions
 
 def glance(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> Preview:
     """Fill in the rows at `positions`, and look at no others: quick on any frame. Touches no network."""
-    part = frame.iloc[list(positions)]
+    part = bare(frame).iloc[list(positions)]
     questions = list(recipe.questions(part))
     filled = _rows(part, recipe, positions, questions, _requests(recipe, questions), {})
     return _preview(workspace, frame, recipe, filled)

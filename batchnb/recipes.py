@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from batchnb.columns import column_values, label_named, row_name, rows_of, the_column, unique_keys
+from batchnb.columns import bare, column_values, label_named, missing_places, row_name, rows_of, unique_keys
 from batchnb.conversations import Conversation, Message, compile_conversation
 from batchnb.errors import InputError
 from batchnb.ledger import CHUNK, Row, Rows, in_parts
@@ -269,6 +269,7 @@ class Recipe:
         InputError
             A row cannot be asked; the message names it. With ``missing="raise"``, also for a missing value.
         """
+        frame = bare(frame)
         if callable(self.template):
             return self._called(frame, self.template)
         return self._filled(frame, self.compiled(frame))
@@ -404,7 +405,7 @@ class Recipe:
         if not self._own_media:  # a row that has an image need not say anything
             for position in _blank(values):
                 notes[position] = "blank: there is no text to send"
-        missing = [(column, the_column(frame, column).isna().to_numpy().nonzero()[0].tolist()) for column in columns]
+        missing = [(column, missing_places(cells)) for column, cells in zip(columns, values, strict=True)]
         for column in self._own_media:
             held = column_values(frame, column)
             missing.append((column, [position for position, cell in enumerate(held) if is_nothing(cell)]))
@@ -427,7 +428,7 @@ class Recipe:
         InputError
             As `questions`.
         """
-        template = self._plain(frame)
+        frame, template = bare(frame), self._plain(frame)
         if template is not None:
             return text_digests(self, frame, template)
         return (row.digest for row in self.rows(frame))
@@ -446,7 +447,7 @@ class Recipe:
         new : collection of bytes
             What is to be asked. Rows that ask other things may come without their content.
         """
-        template = self._plain(frame)
+        frame, template = bare(frame), self._plain(frame)
         if template is None:
             return in_parts(self.rows(frame), CHUNK)
         return text_rows(self, frame, template, digests, new)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from batchnb.errors import InputError
+from batchnb.errors import InputError, half_character
 from batchnb.media import TEXT, named_by
 
 __all__ = [
@@ -258,7 +258,12 @@ def _json(value: Any) -> bytes:
     try:
         return _encode(value if isinstance(value, str) else _in_order(value))
     except (TypeError, ValueError, RecursionError) as error:  # ValueError: integers beyond 64 bits, half a character
-        raise InputError(f"it cannot be written as JSON ({error})") from error
+        raise InputError(_unwritable(error)) from error
+
+
+def _unwritable(error: Exception) -> str:
+    half = half_character(error.object) if isinstance(error, UnicodeEncodeError) else None
+    return f"it cannot be written as JSON{f', since it holds {half}' if half else f' ({error})'}"
 
 
 def encode(value: Any) -> bytes:
@@ -283,7 +288,7 @@ def encode_texts(texts: Iterable[str]) -> list[bytes]:
     try:
         return list(map(_encode, texts))
     except ValueError as error:
-        raise InputError(f"it cannot be written as JSON ({error})") from error
+        raise InputError(_unwritable(error)) from error
 
 
 def label_of(key: object) -> str:

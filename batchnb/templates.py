@@ -88,15 +88,18 @@ class Template:
     _pattern: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        fields = list(dict.fromkeys(part for part in self.parts if isinstance(part, Field)))
-        columns = list(dict.fromkeys(one.column for one in fields))
-        places = {one: f"{{{number}}}" for number, one in enumerate(fields)}
+        # By their names, as the template has them: of labels, 0 and False are equal, and NA does not compare.
+        fields = {(str(part.column), part.spec): part for part in self.parts if isinstance(part, Field)}
+        columns = {name: one.column for (name, _), one in fields.items()}
+        numbers, places = {named: number for number, named in enumerate(fields)}, list(columns)
         pattern = "".join(
-            places[part] if isinstance(part, Field) else part.replace("{", "{{").replace("}", "}}")
+            f"{{{numbers[str(part.column), part.spec]}}}"
+            if isinstance(part, Field)
+            else part.replace("{", "{{").replace("}", "}}")
             for part in self.parts
         )
-        object.__setattr__(self, "columns", tuple(columns))
-        object.__setattr__(self, "_fields", tuple((columns.index(one.column), one) for one in fields))
+        object.__setattr__(self, "columns", tuple(columns.values()))
+        object.__setattr__(self, "_fields", tuple((places.index(name), one) for (name, _), one in fields.items()))
         object.__setattr__(self, "_pattern", pattern)
 
     def render(self, values: Sequence[Any]) -> str:
@@ -148,9 +151,10 @@ class Template:
         The texts concatenate to ``render(values)``, and the same errors are raised.
         """
         self._check_width(values)
-        row = dict(zip(self.columns, values, strict=True))
+        row = {str(column): value for column, value in zip(self.columns, values, strict=True)}
         return [
-            (part.render(row[part.column]), True) if isinstance(part, Field) else (part, False) for part in self.parts
+            (part.render(row[str(part.column)]), True) if isinstance(part, Field) else (part, False)
+            for part in self.parts
         ]
 
     def _check_width(self, values: Sequence[Any]) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from batchnb.api import Api, BatchInfo, message_fields, own_client, scope_of
 from batchnb.clock import Clock, Moment
+from batchnb.columns import bare
 from batchnb.errors import NotFoundError
 from batchnb.foreign import Recovered, attach_batch, is_batch_id, recover
 from batchnb.forks import at_exit, at_forks, keep_untouched, once
@@ -248,7 +249,7 @@ class Workspace:
         # First, since a function of the user's may fail: then nothing is opened.
         rows = list(recipe.rows(frame)) if recipe.calls else None
         job = record_job(
-            self.api, self.ledger, self.prices, frame, recipe, wishes, rows=rows,
+            self.api, self.ledger, self.prices, bare(frame), recipe, wishes, rows=rows,
             max_requests=self._max_requests, max_bytes=self._max_bytes,
         )  # fmt: skip
         self.go_on(job.number)

@@ -22,10 +22,10 @@ PACKAGE = Path(batchnb.__file__).parent
 LAYERS: list[set[str]] = [
     {"beside", "clock", "forks", "heard", "snapshot", "units"},
     {"errors", "pacing"},
-    {"disk", "folders", "media", "settings", "subscribers", "worker"},
+    {"cells", "disk", "folders", "settings", "subscribers", "worker"},
+    {"media"},
     {
         "capabilities",
-        "cells",
         "display",
         "outputs",
         "pricing",
@@ -42,6 +42,7 @@ LAYERS: list[set[str]] = [
     {"results"},
     {"budget", "caching", "costing"},
     {"columns", "conversations", "ledger", "reach"},
+    {"layout"},
     {"history", "plaintext"},
     {"frames", "recipes", "settling", "sqlvalues", "state", "uploads"},
     {"inputs", "shipping", "submission"},
@@ -67,7 +68,7 @@ PURE = {"errors", "units", "media", "snapshot", "arrays", "budget", "caching", "
         "outputs", "pricing", "requests", "sampling", "schedule", "schemas", "params", "results", "templates",
         "tokens", "frames", "recipes", "changes", "flatfiles", "sqlvalues", "display.draft", "thinking", "columns",
         "conversations", "capabilities", "examples", "details", "projection", "plaintext", "forms",
-        "heard", "linewise", "reach"}  # fmt: skip
+        "heard", "linewise", "reach", "layout"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

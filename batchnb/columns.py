@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from batchnb.cells import ARROW_FLOATS, OWN, is_missing, own_value, shortest
-from batchnb.errors import InputError, half_character
+from batchnb.errors import InputError
 from batchnb.params import NOT_SENT
+from batchnb.units import half_character
 
 __all__ = [
     "OWN_MARKS",

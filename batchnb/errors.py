@@ -133,17 +133,3 @@ class RecipeChangedWarning(UserWarning):
     It comes before anything is recorded or sent: made an error by
     ``warnings.simplefilter("error", batchnb.RecipeChangedWarning)``, it stops the job.
     """
-
-
-def half_character(text: str) -> str | None:
-    """Say which half of a character a text holds, and how to mend it; None where it holds none.
-
-    Python takes the halves (lone surrogates) into its texts, where bytes were read that are no text or an emoji was
-    cut; UTF-8, in which requests and files are written, has no form for them.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        half = ascii(text[error.start])
-        return f'half a character, {half}: text.encode("utf-8", "replace").decode() puts a question mark in its place'
-    return None

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from batchnb.errors import InputError, half_character
+from batchnb.errors import InputError
 from batchnb.media import TEXT, named_by
+from batchnb.units import half_character
 
 __all__ = [
     "Content",

@@ -7,7 +7,19 @@ import re
 from datetime import UTC, datetime
 from typing import Protocol
 
-__all__ = ["ago", "badge", "clean", "clock_time", "count", "date_time", "duration", "minutes", "money", "span"]
+__all__ = [
+    "ago",
+    "badge",
+    "clean",
+    "clock_time",
+    "count",
+    "date_time",
+    "duration",
+    "half_character",
+    "minutes",
+    "money",
+    "span",
+]
 
 
 class _Simulable(Protocol):
@@ -113,3 +125,17 @@ def clock_time(seconds: float | None, since: float) -> str:
     moment = datetime.fromtimestamp(seconds, UTC)
     same_day = moment.date() == datetime.fromtimestamp(since, UTC).date()
     return f"{moment:%H:%M:%S}" if same_day else f"{moment:%m-%d %H:%M:%S}"
+
+
+def half_character(text: str) -> str | None:
+    """Say which half of a character a text holds, and how to mend it; None where it holds none.
+
+    Python takes the halves (lone surrogates) into its texts, where bytes were read that are no text or an emoji was
+    cut; UTF-8, in which requests and files are written, has no form for them.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])
+        return f'half a character, {half}: text.encode("utf-8", "replace").decode() puts a question mark in its place'
+    return None

@@ -220,6 +220,7 @@ class FrameAccessor:
         CredentialsError
             There is no key, or the server refuses it. Nothing was sent.
         """
+        from batchnb.arguments import whole
         from batchnb.asking import recipe_of
         from batchnb.deliveries import check_cache
         from batchnb.display import show
@@ -228,7 +229,8 @@ class FrameAccessor:
 
         check_cache(cache)
         workspace = workspace or _default_workspace()
-        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        again = whole(retries)
+        if again is None or again < 0:
             raise InputError(f"retries is a whole number from 0, not {retries!r}. {NOT_SENT}")
         recipe = recipe_of(
             workspace, self._frame, column, template, into=into, labels=labels, multiple=multiple, other=other,
@@ -237,7 +239,7 @@ class FrameAccessor:
             params=params, key=key, missing=missing, fresh=fresh, samples=samples, overwrite=overwrite,
             details=details,
         )  # fmt: skip
-        wishes = Wishes(name, batch_size, retries, cache, limit_of(max_cost, if_over))
+        wishes = Wishes(name, batch_size, again, cache, limit_of(max_cost, if_over))
         job = workspace.submit(self._frame, recipe, wishes)
         job.details = details
         show(job, progress=progress)

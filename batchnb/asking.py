@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batchnb.api import transform_schema
+from batchnb.arguments import whole
 from batchnb.columns import check_column
 from batchnb.conversations import Message, opened
 from batchnb.errors import InputError
@@ -85,7 +86,7 @@ def recipe_of(
         check_column(frame, key, "key")
     if missing not in ("skip", "raise", "send"):
         raise InputError(f'missing= takes "skip", "raise" or "send", not {missing!r}. {NOT_SENT}')
-    _check_samples(samples)
+    samples = _checked_samples(samples)
     given, betas = ({}, ()) if callable(params) else split_betas(params or {})
     if model is not None and "model" in given:
         raise InputError(f"model is given twice: as model= and in params=. Keep one. {NOT_SENT}")
@@ -183,7 +184,9 @@ def _tag_of(fresh: Any) -> str:
     return str(fresh)
 
 
-def _check_samples(samples: Any) -> None:
-    """Raise InputError unless `samples` is a whole number that a row can be asked for."""
-    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
+def _checked_samples(samples: Any) -> int:
+    """Give `samples` as an int, or raise InputError unless it is a whole number of times that a row can be asked."""
+    number = whole(samples)
+    if number is None or not 1 <= number <= MOST_SAMPLES:
         raise InputError(f"samples is a whole number from 1 to {MOST_SAMPLES}, not {samples!r}. {NOT_SENT}")
+    return number

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from batchnb import tokens
+from batchnb.arguments import check_whole
 from batchnb.costing import Ask, Limits
 from batchnb.errors import ApiError
 from batchnb.inputs import count_tokens
-from batchnb.params import check_whole
 from batchnb.preflight import raise_refusal, tell_files
 from batchnb.pricing import PriceTable
 from batchnb.recipes import PARAMS
@@ -252,8 +252,6 @@ def _count(api: Api, prices: PriceTable, recipe: Recipe, requests: dict[int, dic
                 return
 
 
-def check_sample(n: Any, seed: Any) -> None:
-    """Raise InputError unless these choose a sample."""
-    if n is not None:
-        check_whole("n", n, 1)
-    check_whole("seed", seed)
+def check_sample(n: Any, seed: Any) -> tuple[int | None, int]:
+    """Give what chooses a sample as whole numbers, or raise InputError."""
+    return None if n is None else check_whole("n", n, 1), check_whole("seed", seed)

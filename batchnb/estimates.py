@@ -36,7 +36,7 @@ def estimate(
     cache: str | None = None,
 ) -> Estimate:  # fmt: skip
     """Estimate what a frame's rows would use and cost. See ``df.batch.estimate``."""
-    check_sample(n, seed)
+    n, seed = check_sample(n, seed)
     frame = bare(frame)
     # A function may take its time, or give something else when it is called again.
     rows = list(recipe.rows(frame)) if recipe.calls else None

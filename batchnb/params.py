@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from batchnb.arguments import plain_numbers, whole
 from batchnb.capabilities import LONG_OUTPUT, LONGEST_OUTPUT
 from batchnb.errors import NOT_SENT, InputError
 from batchnb.requests import content_of
@@ -19,7 +20,6 @@ from batchnb.thinking import check_budget, checked_effort, room_to_think, thinki
 __all__ = [
     "NOT_SENT",
     "check_names",
-    "check_whole",
     "checked_row",
     "merged",
     "shared_params",
@@ -89,15 +89,9 @@ def unsent(error: InputError) -> str:
     return f"{str(error).removesuffix(NOT_SENT).rstrip(' .')}. {NOT_SENT}"
 
 
-def check_whole(name: str, value: Any, least: int | None = None) -> None:
-    """Raise InputError unless an argument is a whole number, of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
-        wanted = "a whole number" if least is None else f"a whole number of at least {least}"
-        raise InputError(f"{name} is {wanted}, not {value!r}. {NOT_SENT}")
-
-
 def _check_max_tokens(value: Any, where: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    number = whole(value)
+    if number is None or number < 1:
         raise InputError(f"{where}: max_tokens is a whole number of at least 1, not {value!r}. {NOT_SENT}")
 
 
@@ -143,6 +137,7 @@ def shared_params(
     shared |= {"system": system} if system else {}
     shared |= {} if thinking is None else {"thinking": thinking_of(thinking)}
     shared.update(params)
+    shared = plain_numbers(shared)
     if effort is not None:
         shared["output_config"] = _with_effort(params.get("output_config"), effort)
     if shared["max_tokens"] is None:
@@ -192,7 +187,7 @@ def merged(
     InputError
         They do not go together.
     """
-    params = {**shared, **given}
+    params = {**shared, **plain_numbers(given)}
     _finish(params, reply, where, only=given)
     _check_whole(params, betas)
     return params

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pandas as pd
 
+from batchnb.arguments import check_whole
 from batchnb.capabilities import LONG_OUTPUT
 from batchnb.cells import cell_text, is_missing
 from batchnb.columns import bare, check_column, column_values
@@ -25,7 +26,7 @@ from batchnb.job import Job
 from batchnb.layout import rows_at, with_columns
 from batchnb.ledger import NewJob, Row
 from batchnb.messages import Calls
-from batchnb.params import NOT_SENT, check_whole
+from batchnb.params import NOT_SENT
 from batchnb.preflight import check_first
 from batchnb.pricing import Usage
 from batchnb.projection import Projection, project
@@ -44,8 +45,7 @@ __all__ = ["Pilot", "run"]
 
 def run(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: Any, *, gold: Any, seed: Any) -> Pilot:
     """Have a sample of the frame's rows answered one by one, and give what came. See ``df.batch.pilot``."""
-    check_whole("n", n, 1)
-    check_whole("seed", seed)
+    n, seed = check_whole("n", n, 1), check_whole("seed", seed)
     if LONG_OUTPUT in recipe.betas:
         # Messages would refuse each request for good, and a refused question is not asked in a batch either.
         raise InputError(f"A pilot asks through Messages, and the beta {LONG_OUTPUT!r} is for batches only. {NOT_SENT}")

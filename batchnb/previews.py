@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from batchnb.arguments import check_whole
 from batchnb.columns import bare, column_values
 from batchnb.counting import plan_of
 from batchnb.display import Preview, PreviewRow, preview_html, preview_text
@@ -14,7 +15,6 @@ from batchnb.errors import ApiError, CredentialsError
 from batchnb.estimates import estimate_of
 from batchnb.inputs import for_check
 from batchnb.media import file_source, shown, with_sources
-from batchnb.params import check_whole
 from batchnb.recipes import BLOCKS, CONTENT, MESSAGES, PARAMS
 
 if TYPE_CHECKING:
@@ -120,8 +120,7 @@ def _preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, filled: 
 
 def first_rows(frame: pd.DataFrame, n: Any) -> range:
     """Give the positions of the first `n` rows, or raise InputError."""
-    check_whole("n", n, 1)
-    return range(min(n, len(frame)))
+    return range(min(check_whole("n", n, 1), len(frame)))
 
 
 def _reused(digests: list[bytes | None], samples: int, unsent: set[bytes]) -> dict[int, str]:

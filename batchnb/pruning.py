@@ -11,6 +11,7 @@ import contextlib
 import math
 import re
 from datetime import timedelta
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -60,8 +61,8 @@ def _is_old(ledger: Ledger, job: JobRecord, now: Moment, age: float) -> bool:
 
 def _seconds(age: str | timedelta | float) -> float:
     seconds = math.nan
-    if isinstance(age, int | float) and not isinstance(age, bool):
-        seconds = 86_400.0 * age
+    if isinstance(age, Real) and not isinstance(age, bool):  # NumPy's too
+        seconds = 86_400.0 * float(age)
     elif isinstance(age, str | timedelta):
         with contextlib.suppress(ValueError):  # pandas has another meaning for a small d, or will have
             seconds = pd.Timedelta(re.sub(r"d\Z", "D", age) if isinstance(age, str) else age).total_seconds()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from batchnb.arguments import whole
 from batchnb.errors import InputError
 from batchnb.snapshot import Usual
 
@@ -79,7 +80,7 @@ def plan_batch_size(requests: int, *, batch_size: int | None = None, max_request
     Where few or none are to be sent now it is not fewer, since those that fail are sent again later.
     """
     sizes = batch_sizes(requests, batch_size=batch_size, max_requests=max_requests)
-    return max([min(batch_size or _FEWEST, max_requests), *sizes])
+    return max([min(whole(batch_size) or _FEWEST, max_requests), *sizes])
 
 
 def batch_sizes(requests: int, *, batch_size: int | None = None, max_requests: int = 100_000) -> list[int]:
@@ -105,14 +106,13 @@ def batch_sizes(requests: int, *, batch_size: int | None = None, max_requests: i
     InputError
         `batch_size` or `max_requests` is not a whole number above 0, or `requests` is negative.
     """
-    _check_whole("max_requests", max_requests)
+    max_requests = _checked("max_requests", max_requests)
     if requests < 0:
         raise InputError(f"requests={requests!r}: there cannot be fewer than none.")
     if requests == 0:
         return []
     if batch_size is not None:
-        _check_whole("batch_size", batch_size)
-        size = min(batch_size, max_requests)
+        size = min(_checked("batch_size", batch_size), max_requests)
         whole, rest = divmod(requests, size)
         return [size] * whole + [rest] * (rest > 0)
     few = max(1, min(_BATCHES, requests // _FEWEST))
@@ -141,6 +141,8 @@ def usual(durations: Iterable[float]) -> Usual | None:
     return Usual(ordered[tenth], ordered[-1 - tenth], len(ordered))
 
 
-def _check_whole(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+def _checked(name: str, value: int) -> int:
+    number = whole(value)
+    if number is None or number < 1:
         raise InputError(f"{name}={value!r}: a batch holds a whole number of requests, 1 or more.")
+    return number

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from batchnb.arguments import whole
 from batchnb.errors import NOT_SENT, InputError
 
 __all__ = ["EFFORTS", "check_budget", "checked_effort", "room_to_think", "thinking_of"]
@@ -40,8 +41,8 @@ def thinking_of(value: Any) -> dict[str, Any]:
         return dict(value)
     if isinstance(value, str) and value in NAMED:
         return {"type": value}
-    if isinstance(value, int) and not isinstance(value, bool):
-        return {"type": "enabled", "budget_tokens": value}
+    if (budget := whole(value)) is not None:
+        return {"type": "enabled", "budget_tokens": budget}
     hint = " With a number of tokens, such as thinking=4096, it is enabled." if value in ("enabled", True) else ""
     raise InputError(
         'thinking= takes "adaptive", "disabled", how many tokens the model may think at most, or a dict as the API '

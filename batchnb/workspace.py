@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from batchnb.api import Api, BatchInfo, message_fields, own_client, scope_of
+from batchnb.arguments import check_whole
 from batchnb.clock import Clock, Moment
 from batchnb.columns import bare
 from batchnb.errors import NotFoundError
@@ -89,8 +90,8 @@ class Workspace:
         self._scope = scope
         self._max_poll = seconds("max_poll", max_poll, "BATCHNB_MAX_POLL", 60.0, least=0.001)
         self._grace = seconds("", None, "BATCHNB_RECONCILE_GRACE", 120.0)
-        self._max_requests = max_batch_requests
-        self._max_bytes = max_batch_bytes
+        self._max_requests = check_whole("max_batch_requests", max_batch_requests, 1, note="")
+        self._max_bytes = check_whole("max_batch_bytes", max_batch_bytes, 1, note="")
         FOREGROUND.listen()
         #: The time, for all that is made below.
         self.clock = Clock()
@@ -380,6 +381,7 @@ class Workspace:
         limit : int
             How many at most.
         """
+        limit = check_whole("limit", limit, 1, note="")
         return list(itertools.islice(self.api.list_batches(page_size=min(limit, 1000)), limit))
 
     def delete_batch(self, id: str) -> None:

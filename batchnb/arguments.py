@@ -1,0 +1,58 @@
+"""Numbers that callers give: whole ones of Python's own, of NumPy's, or of whoever else counts. Pure."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from batchnb.errors import NOT_SENT, InputError
+
+__all__ = ["check_whole", "plain_numbers", "whole"]
+
+
+def whole(value: Any) -> int | None:
+    """Return a whole number as an ``int``; None for anything else: floats and truth values too."""
+    if isinstance(value, bool | np.bool_):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def check_whole(name: str, value: Any, least: int | None = None, note: str = NOT_SENT) -> int:
+    """Return an argument as an ``int``.
+
+    Parameters
+    ----------
+    name : str
+        What the argument is called.
+    value : object
+        What was given for it.
+    least : int, optional
+        The smallest number it may be.
+    note : str
+        How the error ends.
+
+    Raises
+    ------
+    InputError
+        It is no whole number, or less than `least`.
+    """
+    number = whole(value)
+    if number is None or (least is not None and number < least):
+        wanted = "a whole number" if least is None else f"a whole number of at least {least}"
+        raise InputError(f"{name} is {wanted}, not {value!r}. {note}".rstrip())
+    return number
+
+
+def plain_numbers(value: Any) -> Any:
+    """Return params with NumPy's numbers in them as Python's, which JSON and the ledger know."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {name: plain_numbers(one) for name, one in value.items()}
+    return [plain_numbers(one) for one in value] if isinstance(value, list | tuple) else value

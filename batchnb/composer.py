@@ -17,6 +17,7 @@ from batchnb.display.draft import Draft
 from batchnb.display.html import Html
 from batchnb.display.progress import embed, execution, publish
 from batchnb.errors import BatchnbError, InputError
+from batchnb.handles import Handle
 from batchnb.layout import rows_at
 from batchnb.params import NOT_SENT
 from batchnb.preflight import heard_by
@@ -39,7 +40,7 @@ _UNSENT = "Nothing was submitted from this form."
 _numbers = itertools.count(1)
 
 
-class Composer:
+class Composer(Handle):
     """A form for a job, made by ``df.batch.compose``.
 
     In a terminal, or without ipywidgets, there is no form to see; the code is there all the same.
@@ -71,6 +72,9 @@ class Composer:
         if has_front_end():
             self._form = _Form(self._desk, draft)
             self._form.publish()
+
+    def _instead(self) -> str:
+        return "Pass its code, which is text, or the id of its job for batchnb.attach(...)."
 
     @property
     def draft(self) -> Draft:

@@ -13,6 +13,7 @@ from batchnb import state
 from batchnb.answered import Answered
 from batchnb.display import has_front_end, show
 from batchnb.errors import BatchnbError, InputError, JobStateError, ResultTimeoutError
+from batchnb.handles import Handle
 from batchnb.layout import copy_of
 from batchnb.pricing import PriceTable, Usage
 from batchnb.snapshot import Caching, Snapshot
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Job"]
 
 
-class Job(Answered):
+class Job(Answered, Handle):
     """A job of a workspace.
 
     Nothing here blocks unless its docstring says so, and properties never touch the network: the background thread
@@ -111,6 +112,12 @@ class Job(Answered):
         rows = " · ".join(f"{count:,} {outcome}" for outcome, count in self.counts.items())
         simulated = " [SIMULATED]" if self.simulated else ""
         return f"<batchnb.Job {self._id} {self.name!r}: {self.status}, {rows}{simulated}>"
+
+    def _instead(self) -> str:
+        return (
+            f"Pass its id, and call batchnb.attach({self._id!r}) where it is needed: it is the same job there; "
+            "or pass the frame that result() gives."
+        )
 
     # Waiting
 

@@ -10,6 +10,7 @@ from batchnb.display import has_front_end, table_text
 from batchnb.display.table import ROW_WORDS, Table, TableLine, batch_line, job_line
 from batchnb.display.words import SEGMENTS
 from batchnb.errors import JobStateError
+from batchnb.handles import Handle
 from batchnb.job import Job
 from batchnb.snapshot import COUNTS, BatchLine, RequestCounts
 from batchnb.state import server_frame
@@ -27,12 +28,15 @@ __all__ = ["BatchTable", "JobTable"]
 SHOWN = 20
 
 
-class _LiveTable:
+class _LiveTable(Handle):
     """Shows itself: as a widget in a notebook, as text elsewhere."""
 
     def __init__(self, workspace: Workspace, source: Source) -> None:
         self._workspace = workspace
         self._source = source
+
+    def _instead(self) -> str:
+        return "Pass the frame that to_frame() gives."
 
     def __repr__(self) -> str:
         return table_text(self._source.read())

@@ -22,6 +22,7 @@ from batchnb.details import parts_of
 from batchnb.display import FULL_PRICE, PilotRow, PilotView, call_bar, pilot_html, pilot_text
 from batchnb.errors import InputError
 from batchnb.frames import names_of, shown_names
+from batchnb.handles import Handle
 from batchnb.job import Job
 from batchnb.layout import rows_at, with_columns
 from batchnb.ledger import NewJob, Row
@@ -188,7 +189,7 @@ class _Taken:
     gold: Mapping[str, Hashable]
 
 
-class Pilot:
+class Pilot(Handle):
     """A sample of a frame with its answers, and what they say of the rest.
 
     Nothing here touches the network. What was answered is in the ledger: `submit` with the same arguments gives these
@@ -210,6 +211,12 @@ class Pilot:
             name: _agreeing(self._answers[name].tolist(), column_values(taken.frame, column), self._statuses, column)
             for name, column in taken.gold.items()
         }
+
+    def _instead(self) -> str:
+        return (
+            f"Pass the frame that to_frame() gives; or the id of its job, and call batchnb.attach({self.job.id!r}) where "
+            "it is needed."
+        )
 
     @property
     def _statuses(self) -> list[str]:
@@ -282,7 +289,7 @@ class Pilot:
         return pilot_text(self._view())
 
     def _repr_html_(self) -> str:
-        return pilot_html(self._view())
+        return str(pilot_html(self._view()))
 
     def _view(self) -> PilotView:
         taken, usage, rest = self._taken, self.usage, self.rest

@@ -49,7 +49,7 @@ class ShownPreview:
         return preview_text(self.preview)
 
     def _repr_html_(self) -> str:
-        return preview_html(self.preview)
+        return str(preview_html(self.preview))
 
 
 def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> ShownPreview:

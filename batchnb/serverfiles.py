@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from batchnb.errors import InputError, JobStateError, NotFoundError
+from batchnb.handles import Handle
 
 if TYPE_CHECKING:
     from batchnb.api import FileInfo
@@ -22,7 +23,7 @@ COLUMNS = ["id", "name", "type", "bytes", "created", "expires", "known", "reques
 EMPTY = "There are no files on the server in the workspace of this key."
 
 
-class FileTable:
+class FileTable(Handle):
     """The files that the server keeps for the workspace of this key, newest first, whoever uploaded them.
 
     What is shown is what the server said when it was last asked: making one asks it, and so does deleting.
@@ -40,6 +41,9 @@ class FileTable:
 
     def _ask(self) -> None:
         self._infos = list(self._workspace.api.list_files())
+
+    def _instead(self) -> str:
+        return "Pass the frame that to_frame() gives."
 
     def __len__(self) -> int:
         return len(self._infos)

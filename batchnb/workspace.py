@@ -22,6 +22,7 @@ from batchnb.columns import bare
 from batchnb.errors import NotFoundError
 from batchnb.foreign import Recovered, attach_batch, is_batch_id, recover
 from batchnb.forks import at_exit, at_forks, keep_untouched, once
+from batchnb.handles import Handle
 from batchnb.job import Job
 from batchnb.ledger import COPIED, DamagedLedgerError, Ledger, put_damaged_aside
 from batchnb.pacing import FOREGROUND, Pace
@@ -51,7 +52,7 @@ DEFAULT_MODEL = "claude-haiku-4-5"
 EXIT_PATIENCE = 30.0
 
 
-class Workspace:
+class Workspace(Handle):
     """Where jobs are sent and kept.
 
     Making one touches nothing; the ledger is opened, and the client made, when first needed. Several workspaces, in one
@@ -109,6 +110,12 @@ class Workspace:
         atexit.unregister(self._at_exit)
         keep_untouched(self._parts, self.views, self._client)
         self._making, self._parts, self.views = threading.RLock(), {}, {}
+
+    def _instead(self) -> str:
+        return (
+            f"Make another one where it is needed, batchnb.Workspace(home={str(self.home)!r}): it shares the ledger, "
+            "and so the jobs and their answers."
+        )
 
     # Parts, made when first needed
 

@@ -22,7 +22,7 @@ PACKAGE = Path(batchnb.__file__).parent
 LAYERS: list[set[str]] = [
     {"beside", "clock", "forks", "heard", "snapshot", "units"},
     {"errors", "pacing"},
-    {"arguments", "cells", "disk", "folders", "settings", "subscribers", "worker"},
+    {"arguments", "cells", "disk", "folders", "handles", "settings", "subscribers", "worker"},
     {"media"},
     {
         "capabilities",
@@ -68,7 +68,7 @@ PURE = {"errors", "units", "media", "snapshot", "arrays", "budget", "caching", "
         "outputs", "pricing", "requests", "sampling", "schedule", "schemas", "params", "results", "templates",
         "tokens", "frames", "recipes", "changes", "flatfiles", "sqlvalues", "display.draft", "thinking", "columns",
         "conversations", "capabilities", "examples", "details", "projection", "plaintext", "forms",
-        "heard", "linewise", "reach", "layout", "arguments"}  # fmt: skip
+        "heard", "linewise", "reach", "layout", "arguments", "handles"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip

@@ -13,7 +13,7 @@ from batchnb import units
 from batchnb.display import compose_html
 from batchnb.display.actions import Action
 from batchnb.display.compose_fields import Fields, field
-from batchnb.display.html import Html, style
+from batchnb.display.html import style
 from batchnb.display.newest import Newest
 from batchnb.display.preview_html import preview_html
 from batchnb.display.progress import embed
@@ -135,7 +135,7 @@ class ComposeView:
         self._counted: tuple[str, bool, int] | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         name = setting.frame_name if setting.known else None
-        self.head = ipywidgets.HTML(compose_html.head_html(name, setting.rows, simulated=setting.simulated))
+        self.head = ipywidgets.HTML(str(compose_html.head_html(name, setting.rows, simulated=setting.simulated)))
         self.fields = Fields(setting.columns, draft, setting.models, setting.model, setting.defaults, self._edited)
         self.first = field(
             "BoundedIntText", "Rows from", 0, min=0, max=setting.rows - 1,
@@ -166,7 +166,7 @@ class ComposeView:
             box.add_class(name)
             return box
 
-        sheet = ipywidgets.HTML(style(), layout=ipywidgets.Layout(display="none"))
+        sheet = ipywidgets.HTML(str(style()), layout=ipywidgets.Layout(display="none"))
         rows = row("batchnb-pick", self.first, self.random)
         foot = row("batchnb-foot", self.status, row("batchnb-actions", self.try_rows.widget, self.submit.widget))
         return [sheet, self.head, self.fields.widget, rows, self.shown, foot, self.notes, self.trial, self.code]
@@ -236,12 +236,12 @@ class ComposeView:
     def _draw(self) -> None:
         preview = self._preview
         if isinstance(preview, str):
-            self.shown.value = compose_html.problem_html(preview)
+            self.shown.value = str(compose_html.problem_html(preview))
         else:
-            self.shown.value = preview_html(preview)
+            self.shown.value = str(preview_html(preview))
         reason = _WAITING if self._waiting else "Nothing can be sent yet: see above." if self.preview is None else ""
-        self.status.value = compose_html.said_html(reason)
-        self.notes.value = compose_html.notes_html([self._failure] if self._failure else [])
+        self.status.value = str(compose_html.said_html(reason))
+        self.notes.value = str(compose_html.notes_html([self._failure] if self._failure else []))
         self.code.value = self._code_html(*self._hint())
         rows = units.count(len(self._positions), "row")
         self.try_rows.draw(f"Try {rows}", reason or _TRY, shown=True, enabled=not reason)
@@ -263,9 +263,9 @@ class ComposeView:
             " stands for your data, which has no name of its own.",
         )
 
-    def _code_html(self, *hint: str, title: str = "The same as code") -> Html:
+    def _code_html(self, *hint: str, title: str = "The same as code") -> str:
         code, problem = self.written()
-        return compose_html.code_html(code, problem, hint, title=title)
+        return str(compose_html.code_html(code, problem, hint, title=title))
 
     def written(self) -> tuple[str | None, str]:
         """Give the call as code; or None, and why it cannot be written."""
@@ -289,7 +289,7 @@ class ComposeView:
         job, said = self._backend.try_rows(draft, positions)
         answers = ipywidgets.HTML()
         show = functools.partial(self._tried, job, draft, answers)
-        shown = [embed(job), ipywidgets.HTML(compose_html.notes_html(said)), answers]
+        shown = [embed(job), ipywidgets.HTML(str(compose_html.notes_html(said))), answers]
         with self._lock:
             self._unsubscribe()
             self._unsubscribe = job.subscribe(show)
@@ -307,9 +307,9 @@ class ComposeView:
                 into = self.fields.into_of(draft)
                 rows = self._backend.answers(job, draft.column, into)
                 shown = compose_html.answers_html(rows, str(draft.column), into, simulated=snapshot.simulated)
-                answers.value = shown
+                answers.value = str(shown)
         except Exception as error:  # noqa: BLE001  # the trial's own view still says what became of it
-            answers.value = compose_html.notes_html([f"{type(error).__name__}: {error}"])
+            answers.value = str(compose_html.notes_html([f"{type(error).__name__}: {error}"]))
 
     def _recount(self, stand: tuple[str, bool, int]) -> None:
         """Count anew what would be sent, where a trial has come further: what a batch holds need not be."""
@@ -327,7 +327,7 @@ class ComposeView:
         self._submitted = draft
         self.stop()
         made = ipywidgets.HTML(self._code_html(title=compose_html.MADE))
-        notes = ipywidgets.HTML(compose_html.notes_html(said))
+        notes = ipywidgets.HTML(str(compose_html.notes_html(said)))
         self.widget.children = [self.widget.children[0], made, notes, self._give_place(job)]
 
     def stop(self) -> None:

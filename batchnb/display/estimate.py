@@ -90,7 +90,7 @@ class Estimate:
         return "\n".join([*lines, *(f"  Note: {units.clean(note, 400)}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
-        return facts_table("Estimate: nothing was sent", self.model, _facts(self), self.notes, units.badge(self))
+        return str(facts_table("Estimate: nothing was sent", self.model, _facts(self), self.notes, units.badge(self)))
 
     def to_frame(self) -> pd.DataFrame:
         """Give the numbers as a frame of one row. Touches no network.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from batchnb.display import job_html
 from batchnb.display.actions import Action
-from batchnb.display.html import Html, style
+from batchnb.display.html import style
 
 if TYPE_CHECKING:
     from batchnb.snapshot import Snapshot
@@ -75,7 +75,7 @@ class JobView:
         self.head = ipywidgets.HTML()
         self.facts = ipywidgets.HTML()
         self.details = ipywidgets.HTML()
-        self.fold = ipywidgets.HTML(job_html.fold_html())
+        self.fold = ipywidgets.HTML(str(job_html.fold_html()))
         self.batches = ipywidgets.HTML()
         self.batches.add_class("batchnb-folded")
         self.collect = Action("collect", job.collect, self._acted)
@@ -85,7 +85,7 @@ class JobView:
         actions.add_class("batchnb-actions")
         foot = ipywidgets.HBox([self.fold, actions])
         foot.add_class("batchnb-foot")
-        sheet = ipywidgets.HTML(style(), layout=ipywidgets.Layout(display="none"))
+        sheet = ipywidgets.HTML(str(style()), layout=ipywidgets.Layout(display="none"))
         self.widget = ipywidgets.VBox([sheet, self.head, self.facts, self.details, foot, self.batches])
         self.widget.add_class("batchnb-job")
         self.update(snapshot)
@@ -101,11 +101,11 @@ class JobView:
         with self._lock:
             self._snapshot = snapshot
             # ipywidgets sends a trait only when its value differs.
-            self.head.value = job_html.head_html(snapshot)
-            self.facts.value = job_html.facts_html(snapshot)
-            failure = job_html.note_html(self._failure) if self._failure else Html()
-            self.details.value = job_html.details_html(snapshot) + failure
-            self.batches.value = job_html.batches_html(snapshot)
+            self.head.value = str(job_html.head_html(snapshot))
+            self.facts.value = str(job_html.facts_html(snapshot))
+            failure = job_html.note_html(self._failure) if self._failure else ""
+            self.details.value = f"{job_html.details_html(snapshot)}{failure}"
+            self.batches.value = str(job_html.batches_html(snapshot))
             self.fold.layout.visibility = None if snapshot.batches else "hidden"
             self._draw_actions(snapshot)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batchnb.display.actions import Action
-from batchnb.display.html import Html, style
+from batchnb.display.html import style
 from batchnb.display.job_html import note_html
 from batchnb.display.progress import embed, publish
 from batchnb.display.table_html import lines_html, table_html
@@ -95,7 +95,7 @@ class TableView:
         foot = ipywidgets.HBox([self.chosen, *(action.widget for action in acts)])
         foot.add_class("batchnb-actions")
         self.place = ipywidgets.VBox()
-        sheet = ipywidgets.HTML(style(), layout=ipywidgets.Layout(display="none"))
+        sheet = ipywidgets.HTML(str(style()), layout=ipywidgets.Layout(display="none"))
         self.widget = ipywidgets.VBox([sheet, self.lines, foot, self.note, self.place])
         self.widget.add_class("batchnb-job")
         self.widget.add_class(f"batchnb-{table.plural}")
@@ -113,7 +113,7 @@ class TableView:
         """
         with self._lock:
             self._table = table
-            self.lines.value = lines_html(table)
+            self.lines.value = str(lines_html(table))
             options = [(f"{number} · {line.name}", line.id) for number, line in enumerate(table.lines, 1)]
             if list(self.chosen.options) != options:
                 ids = [line.id for line in table.lines]
@@ -125,7 +125,7 @@ class TableView:
     def _draw_actions(self) -> None:
         line, noun = self._line(), self._table.noun
         self.chosen.layout.display = None if line else "none"
-        self.note.value = note_html(self._failure) if self._failure else Html()
+        self.note.value = str(note_html(self._failure)) if self._failure else ""
         is_open = line is not None and line.id == self._opened
         self.open.draw(
             "Close" if is_open else "Open",

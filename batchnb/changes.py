@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+import pandas as pd
 
+from batchnb.columns import bare, has_narrow_floats
 from batchnb.errors import InputError
 from batchnb.params import without_instructions
 from batchnb.recipes import Recipe
@@ -19,8 +21,6 @@ from batchnb.schemas import reply_from_spec
 from batchnb.state import utc
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from batchnb.ledger import Ledger
 
 __all__ = ["asked_again", "differences"]
@@ -68,11 +68,15 @@ def asked_again(
     if not waiting:
         return None
     others: list[dict[str, Any]] = []
+    part = bare(frame).iloc[waiting]
+    narrow = _with_all_digits(part)
     for job in earlier:
         changes = differences(job.recipe, spec)
-        if not changes or not all(differences(job.recipe, other) for other in others):
+        if not (changes or narrow) or not all(differences(job.recipe, other) for other in others):
             continue
-        count = _asked_under(job.recipe, frame.iloc[waiting], recipe, ledger)
+        count = _asked_under(job.recipe, part, recipe, ledger) if changes else 0
+        if narrow and not count:
+            count, changes = _asked_under(job.recipe, narrow.frame, recipe, ledger), [*changes, narrow.change]
         if count:
             were, are = ("was", "is") if count == 1 else ("were", "are")
             return (
@@ -85,6 +89,29 @@ def asked_again(
         if len(others) == OTHER_RECIPES:
             break
     return None
+
+
+class _Narrow(NamedTuple):
+    """Rows as earlier versions read them, with all digits of their narrow floats; and what has changed since."""
+
+    frame: pd.DataFrame
+    change: str
+
+
+def _with_all_digits(frame: pd.DataFrame) -> _Narrow | None:
+    """Give the rows with all digits of floats of 16 and 32 bits, as text had them once; None where there are none."""
+    places = [place for place in range(frame.shape[1]) if has_narrow_floats(frame.iloc[:, place])]
+    if not places:
+        return None
+    old = frame.copy(deep=False)
+    for place in places:
+        cells: Any = pd.Series(frame.iloc[:, place].tolist(), index=frame.index, dtype=object)
+        old.isetitem(place, cells)
+    named = ", ".join(repr(str(frame.columns[place])) for place in places[:3])
+    return _Narrow(old, (
+        f"numbers of 16 or 32 bits ({named}) are written as 19.99, no longer as 19.989999771118164 "
+        "(as a column of float64 they are asked as before)"
+    ))  # fmt: skip
 
 
 def _asked_under(spec: dict[str, Any], frame: pd.DataFrame, recipe: Recipe, ledger: Ledger) -> int:

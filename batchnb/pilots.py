@@ -214,8 +214,8 @@ class Pilot(Handle):
 
     def _instead(self) -> str:
         return (
-            f"Pass the frame that to_frame() gives; or the id of its job, and call batchnb.attach({self.job.id!r}) where "
-            "it is needed."
+            "Pass the frame that to_frame() gives; or the id of its job, and call "
+            f"batchnb.attach({self.job.id!r}) where it is needed."
         )
 
     @property

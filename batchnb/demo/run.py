@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from batchnb.api import simulator_client
+from batchnb.cells import cell_text
 from batchnb.demo import sample
 from batchnb.display.words import cost_words
 from batchnb.errors import InputError
@@ -51,10 +52,8 @@ def run(args: argparse.Namespace) -> int:
     with _simulated_workspace() as workspace:
         print(f"{len(frame):,} rows · SIMULATED: answers are made up from word evidence, no key, no cost")
         print(f"Prompt: {template}" + (f"   Labels: {', '.join(labels)}" if labels else ""))
-        into = "label" if labels else "reply"
-        job = frame.batch.submit(
-            column, template, labels=labels, into=into, overwrite=True, name="demo", workspace=workspace
-        )
+        into = _free_name("label" if labels else "reply", set(frame.columns))
+        job = frame.batch.submit(column, template, labels=labels, into=into, name="demo", workspace=workspace)
         out = job.result()
         _report(out, job, into, column, gold)
     return 0
@@ -66,7 +65,8 @@ def _input(args: argparse.Namespace) -> tuple[pd.DataFrame, str, str | None]:
     if args.column is None:
         raise InputError("--csv needs --column: the name of the column to label.")
     try:
-        frame = pd.read_csv(args.csv)
+        # Only an empty cell is missing: a review that reads "None" or "n/a" is a review.
+        frame = pd.read_csv(args.csv, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:  # pandas' own parser and encoding errors are ValueErrors
         raise InputError(f"{args.csv} cannot be read as a CSV: {error}") from error
     if args.gold is not None and args.gold not in frame.columns:
@@ -83,10 +83,16 @@ def _labels(args: argparse.Namespace, frame: pd.DataFrame, gold: str | None) -> 
         return None  # a prompt of one's own, with no labels named, asks for text
     if gold is None:
         return SENTIMENTS
-    values = sorted(map(str, frame[gold].dropna().unique()))
+    values = sorted({cell_text(value) for value in frame[gold].dropna()})
     if not 2 <= len(values) <= MOST_LABELS:
         raise InputError(f"--gold: {gold!r} has {len(values)} different values; name the labels with --labels a,b,c.")
     return values
+
+
+def _free_name(stem: str, taken: set[str]) -> str:
+    """Give a name for the new column by which it replaces none of the file's, gold labels above all."""
+    names = [stem, *(f"{stem}_{number}" for number in range(2, len(taken) + 3))]
+    return next(name for name in names if not taken & {name, f"{name}_status", f"{name}_error"})
 
 
 def _template(column: str, labels: list[str] | None) -> str:
@@ -137,7 +143,8 @@ def _report_accuracy(out: pd.DataFrame, into: str, gold: str) -> None:
     if judged.empty:
         print("Accuracy: no answered row has a gold label")
         return
-    right = judged[into].astype(str) == judged[gold].astype(str)
+    # As texts, as prompts have them: one empty cell makes 1.0 of a column's 1.
+    right = judged[into].map(cell_text).astype(str) == judged[gold].map(cell_text).astype(str)
     print(f"Accuracy: {right.mean():.1%} of {len(judged):,} answered rows agree with {gold!r} [SIMULATED]")
     if "language" in judged.columns:
         parts = right.groupby(judged["language"]).mean()

@@ -56,7 +56,11 @@ def _takes_what(submit: Callable[..., Any], *without: str) -> Callable[[_Method]
 
 
 class FrameAccessor:
-    """Ask Claude about every row of a DataFrame, at half price, through the Message Batches API."""
+    """Ask Claude about every row of a DataFrame, at half price, through the Message Batches API.
+
+    A column that is itself called ``batch`` is ``df["batch"]``, since ``df.batch`` is this; it can be asked about as any
+    other: ``df.batch.submit("batch", ...)``.
+    """
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
@@ -220,7 +224,7 @@ class FrameAccessor:
         CredentialsError
             There is no key, or the server refuses it. Nothing was sent.
         """
-        from batchnb.arguments import whole
+        from batchnb.arguments import check_texts, whole
         from batchnb.asking import recipe_of
         from batchnb.deliveries import check_cache
         from batchnb.display import show
@@ -228,6 +232,7 @@ class FrameAccessor:
         from batchnb.spending import limit_of
 
         check_cache(cache)
+        check_texts(name=name)
         workspace = workspace or _default_workspace()
         again = whole(retries)
         if again is None or again < 0:

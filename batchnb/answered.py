@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batchnb import answers
+from batchnb.arguments import check_texts
 from batchnb.details import Details
 from batchnb.errors import InputError
 from batchnb.exports import form_of, write_raw, write_table
@@ -243,8 +244,9 @@ class Answered:
         BatchnbError
             SQLAlchemy is missing: ``pip install 'batchnb[sql]'``.
         """
-        from batchnb.databases import results, write
+        from batchnb.databases import NOT_WRITTEN, results, write
 
+        check_texts(note=NOT_WRITTEN, table=table, schema=schema, key=key, columns=list(columns))
         recipe = self._record.recipe
         answered = answers.by_row(self._answers(), recipe)
         rows = results(self._frame, answered, recipe["key"], key, columns)

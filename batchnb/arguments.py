@@ -1,16 +1,17 @@
-"""Numbers that callers give: whole ones of Python's own, of NumPy's, or of whoever else counts. Pure."""
+"""Numbers and texts that callers give: as Python has them, whoever made them, and such as can be written. Pure."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from batchnb.errors import NOT_SENT, InputError
+from batchnb.units import half_character
 
-__all__ = ["check_whole", "plain_numbers", "whole"]
+__all__ = ["check_texts", "check_whole", "plain_numbers", "whole"]
 
 
 def whole(value: Any) -> int | None:
@@ -56,3 +57,31 @@ def plain_numbers(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: plain_numbers(one) for name, one in value.items()}
     return [plain_numbers(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def check_texts(note: str = NOT_SENT, **given: Any) -> None:
+    """Raise InputError where an argument, or what is in it, holds half a character, which nothing can be written with.
+
+    Parameters
+    ----------
+    note : str
+        How the error ends.
+    **given
+        The arguments by their names: texts, labels, and lists and mappings of them. Others are not looked at.
+    """
+    for name, value in given.items():
+        half = next(filter(None, map(half_character, _texts_in(value))), None)
+        if half is not None:
+            raise InputError(f"{name}= holds {half}. {note}".rstrip())
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _texts_in(name)
+            yield from _texts_in(one)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            yield from _texts_in(one)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batchnb.api import transform_schema
-from batchnb.arguments import whole
+from batchnb.arguments import check_texts, whole
 from batchnb.columns import check_column
 from batchnb.conversations import Message, opened
 from batchnb.errors import InputError
@@ -81,6 +81,10 @@ def recipe_of(
     InputError
         The frame or the arguments cannot be sent.
     """
+    check_texts(
+        column=column, template=template, into=into, labels=labels, other=other, schema=schema, system=system,
+        model=model or workspace.model, params=params, key=key,
+    )  # fmt: skip
     check_frame(frame, column)
     if key is not None:
         check_column(frame, key, "key")
@@ -98,6 +102,7 @@ def recipe_of(
     )  # fmt: skip
     turns, own = _opened(template, frame)
     media = attachments_of(frame, images, documents, files_from)
+    check_texts(images=media.images, documents=media.documents)  # the columns: names of files may hold anything
     recipe = Recipe(
         column=column,
         template=own,

@@ -18,6 +18,7 @@ from batchnb.errors import InputError
 from batchnb.params import NOT_SENT, unsent
 from batchnb.recipes import BLOCKS, MESSAGES, PARAMS, Recipe
 from batchnb.schemas import MisfitError, Reply, SchemaReply
+from batchnb.units import half_character
 
 __all__ = ["example_turns"]
 
@@ -246,6 +247,8 @@ def _written(reply: Reply, answer: Any) -> str:
         raise InputError("it has no answer")
     wanted = reply.output_format()
     text = _as_text(value) if wanted is None else _as_json(value, wanted["schema"])
+    if (half := half_character(text)) is not None:
+        raise InputError(f"its answer holds {half}")
     try:
         reply.read(text)
     except MisfitError as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from batchnb.api import Api, BatchInfo, message_fields, own_client, scope_of
-from batchnb.arguments import check_whole
+from batchnb.arguments import check_texts, check_whole
 from batchnb.clock import Clock, Moment
 from batchnb.columns import bare
 from batchnb.errors import NotFoundError
@@ -307,6 +307,7 @@ class Workspace(Handle):
         NotFoundError
             The server has no such batch, or keeps its results no more.
         """
+        check_texts(note="", id=id)
         job = Job(attach_batch(self.api, self.ledger, id, self.clock.now()) if is_batch_id(id) else id, self)
         self.go_on(self.ledger.jobs.get(job.id).number)
         return job

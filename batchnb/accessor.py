@@ -58,8 +58,8 @@ def _takes_what(submit: Callable[..., Any], *without: str) -> Callable[[_Method]
 class FrameAccessor:
     """Ask Claude about every row of a DataFrame, at half price, through the Message Batches API.
 
-    A column that is itself called ``batch`` is ``df["batch"]``, since ``df.batch`` is this; it can be asked about as any
-    other: ``df.batch.submit("batch", ...)``.
+    A column that is itself called ``batch`` is ``df["batch"]``, since ``df.batch`` is this; it is asked about as any
+    other, ``df.batch.submit("batch", ...)``.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:

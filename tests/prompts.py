@@ -1,0 +1,33 @@
+"""What the rows of a frame ask, by each of the ways in which rows are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from batchnb.recipes import Recipe
+from batchnb.schemas import TextReply
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Stands for a row that is skipped.
+SKIPPED = None
+
+
+def recipe(column: Any = "x", template: Any = None, **fields: Any) -> Recipe:
+    shared = {"model": "claude-haiku-4-5", "max_tokens": 64}
+    return Recipe(column=column, template=template, shared=shared, betas=(), reply=TextReply(), into="reply", **fields)
+
+
+def prompts(frame: pd.DataFrame, column: Any = "x", template: Any = None, **fields: Any) -> list[str | None]:
+    """Give what each row asks; the quick way of reading plain text must agree with the general one."""
+    one = recipe(column, template, **fields)
+    rows = list(one.rows(frame))
+    assert list(one.digests(frame)) == [row.digest for row in rows]
+    return [SKIPPED if row.content is None else msgspec.json.decode(row.content.sent) for row in rows]
+
+
+def digests(frame: pd.DataFrame, column: Any = "x", template: Any = None) -> list[str | None]:
+    return [digest and digest.hex() for digest in recipe(column, template).digests(frame)]

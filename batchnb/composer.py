@@ -18,7 +18,7 @@ from batchnb.display.html import Html
 from batchnb.display.progress import embed, execution, publish
 from batchnb.errors import BatchnbError, InputError
 from batchnb.handles import Handle
-from batchnb.layout import rows_at
+from batchnb.layout import own_column, rows_at
 from batchnb.params import NOT_SENT
 from batchnb.preflight import heard_by
 from batchnb.previews import glance, preview
@@ -168,7 +168,8 @@ class _Desk:
 
     def answers(self, job: Any, column: Hashable, into: str) -> list[tuple[str, str, str]]:
         frame = job.to_frame()
-        columns = [column_values(frame, name) for name in (column, into, f"{into}_status", f"{into}_error")]
+        given = [own_column(frame, name).tolist() for name in (into, f"{into}_status", f"{into}_error")]
+        columns = [column_values(frame, column), *given]
         return [
             (str(label), str(asked), str(answer) if status == "succeeded" else _outcome(status, error))
             for label, asked, answer, status, error in zip(frame.index, *columns, strict=True)

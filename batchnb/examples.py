@@ -15,6 +15,7 @@ import pandas as pd
 from batchnb.cells import cell_text, is_missing, own_value
 from batchnb.columns import bare, column_values, places_of, row_name
 from batchnb.errors import InputError
+from batchnb.frames import name_of
 from batchnb.params import NOT_SENT, unsent
 from batchnb.recipes import BLOCKS, MESSAGES, PARAMS, Recipe
 from batchnb.schemas import MisfitError, Reply, SchemaReply
@@ -181,26 +182,25 @@ def _labels(labels: list[Hashable], frame: pd.DataFrame) -> pd.Index[Any]:
 
 def _answers(examples: pd.DataFrame, recipe: Recipe, taken: Sequence[Hashable]) -> list[Any]:
     """Find the answers in a frame of examples: in one column, or in one for each of a schema's fields."""
-    free = [column for column in examples.columns if not places_of(taken, column)]
+    free = {name_of(column): column for column in examples.columns if not places_of(taken, column)}
     fields = _paths(recipe.reply)
     names = {
-        field: next((name for name in (f"{recipe.into}_{field}", field) if places_of(free, name)), None)
-        for field in fields
+        field: next((name for name in (f"{recipe.into}_{field}", field) if name in free), None) for field in fields
     }
-    one = next((name for name in (recipe.into, "answer") if places_of(free, name)), None)
+    one = next((name for name in (recipe.into, "answer") if name in free), None)
     if one is None and fields and all(name is not None for name in names.values()):
-        columns = [column_values(examples, name) for name in names.values()]
+        columns = [column_values(examples, free[str(name)]) for name in names.values()]
         return [_nested(fields.values(), values) for values in zip(*columns, strict=True)]
     if one is None:
         each = f", or one for each of {', '.join(map(repr, fields))}" if len(fields) > 1 else ""
         raise InputError(
             f"examples= has no answers: they go into a column {recipe.into!r} or 'answer'{each}. {NOT_SENT}"
         )
-    answers = column_values(examples, one)
+    answers = column_values(examples, free[one])
     reasons = names.get("rationale")
     if reasons is None:
         return answers
-    return [_explained(*pair) for pair in zip(answers, column_values(examples, reasons), strict=True)]
+    return [_explained(*pair) for pair in zip(answers, column_values(examples, free[reasons]), strict=True)]
 
 
 def _paths(reply: Reply) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ import pandas as pd
 from batchnb.cells import is_missing
 from batchnb.columns import bare
 
-__all__ = ["copy_of", "dressed", "is_blank", "own_names", "rows_at", "with_columns", "without_places"]
+__all__ = ["copy_of", "dressed", "is_blank", "own_column", "own_names", "rows_at", "with_columns", "without_places"]
 
 #: Whether pandas copies only on write: then a frame is shared until one of its holders changes it.
 COPIES_ON_WRITE = int(pd.__version__.split(".")[0]) >= 3
@@ -68,6 +68,11 @@ def _own_name(label: Hashable, levels: int) -> str | None:
     if levels > 1 and isinstance(label, tuple):
         return label[0] if isinstance(label[0], str) and all(map(is_blank, label[1:])) else None
     return label if isinstance(label, str) else None
+
+
+def own_column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+    """Give a column that batchnb has made, by its name."""
+    return bare(frame).iloc[:, own_names(frame.columns).index(name)]
 
 
 def is_blank(level: Hashable) -> bool:

@@ -24,7 +24,7 @@ from batchnb.errors import InputError
 from batchnb.frames import names_of, shown_names
 from batchnb.handles import Handle
 from batchnb.job import Job
-from batchnb.layout import rows_at, with_columns
+from batchnb.layout import own_column, rows_at, with_columns
 from batchnb.ledger import NewJob, Row
 from batchnb.messages import Calls
 from batchnb.params import NOT_SENT
@@ -208,7 +208,7 @@ class Pilot(Handle):
         self._answers = taken.job.to_frame()
         self._origins = dict(workspace.ledger.rows.origins(taken.job._number))  # noqa: SLF001  # its own
         self._agrees = {
-            name: _agreeing(self._answers[name].tolist(), column_values(taken.frame, column), self._statuses, column)
+            name: _agreeing(self._given(name), column_values(taken.frame, column), self._statuses, column)
             for name, column in taken.gold.items()
         }
 
@@ -220,7 +220,11 @@ class Pilot(Handle):
 
     @property
     def _statuses(self) -> list[str]:
-        return [str(status) for status in self._answers[f"{self._taken.recipe.into}_status"].tolist()]
+        return [str(status) for status in self._given(f"{self._taken.recipe.into}_status")]
+
+    def _given(self, name: str) -> list[Any]:
+        given: list[Any] = own_column(self._answers, name).tolist()
+        return given
 
     def to_frame(self) -> pd.DataFrame:
         """Give the rows of the sample with their answers; with gold, also ``<column>_agrees`` (boolean).
@@ -236,7 +240,7 @@ class Pilot(Handle):
 
         With several such columns ``{column: {label: count}}``; empty where there are none.
         """
-        counted = {name: _mix(self._answers[name]) for name in _value_names(self._taken.recipe)}
+        counted = {name: _mix(own_column(self._answers, name)) for name in _value_names(self._taken.recipe)}
         found = {name: counts for name, counts in counted.items() if counts is not None}
         return next(iter(found.values())) if len(found) == 1 else found
 
@@ -318,10 +322,10 @@ class Pilot(Handle):
         taken, into = self._taken, self._taken.recipe.into
         names = _value_names(taken.recipe)
         about = column_values(taken.frame, taken.recipe.column)
-        errors = self._answers[f"{into}_error"].tolist()
+        errors, answers = self._given(f"{into}_error"), {name: self._given(name) for name in names}
         golds = {name: column_values(taken.frame, column) for name, column in taken.gold.items()}
         for place, (label, status) in enumerate(zip(taken.frame.index, self._statuses, strict=True)):
-            values = [(name, self._answers[name].iloc[place]) for name in names]
+            values = [(name, answers[name][place]) for name in names]
             wanted = [(name, column[place]) for name, column in golds.items() if not is_missing(column[place])]
             agrees = [one for column in self._agrees.values() if (one := column[place]) is not None]
             yield PilotRow(

@@ -125,8 +125,12 @@ class SeriesAccessor:
         return frame.join(job, template=template, params=params, details=details)
 
     def _framed(self) -> tuple[Hashable, pd.DataFrame]:
-        name = "text" if self._series.name is None else self._series.name
-        return name, self._series.to_frame(name)
+        series = self._series
+        name = "text" if series.name is None else series.name
+        # A plain one without its attrs, which pandas would copy to their depth; the frame has the same.
+        frame = (pd.Series(series) if type(series) is pd.Series else series).to_frame(name)
+        frame.attrs = series.attrs
+        return name, frame
 
 
 def register() -> None:

@@ -436,7 +436,7 @@ def test_keys_that_do_not_tell_the_rows_apart_are_refused(submit, frame, simulat
         ({"params": [("thinking", {})]}, "params= takes a dict"),
         ({"params": {"betas": "one"}}, "list of beta names"),
         ({"system": 7}, "system= takes text or a list"),
-        ({"system": "\ud800"}, "cannot be written as JSON"),
+        ({"system": "\ud800"}, "system= holds half a character"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_sent(submit, frame, simulator, workspace, options, said):

@@ -187,7 +187,7 @@ class Workspace(Handle):
             if "_found_scope" not in self.__dict__:  # nor has another thread found it
                 # The SDK's clients take long to make, so the one that tells the address is the one that is used.
                 api = self._parts["api"] = Api(self._own_client(), clock=self.clock)
-                found, api.simulator = scope_of(api.base_url)
+                found, api.simulator = scope_of(api.base_url, api.redactor)
                 if api.simulator is None and self._scope is not None:
                     found = self._scope
                 self.__dict__["_found_scope"] = found, api.simulator

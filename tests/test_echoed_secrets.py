@@ -342,3 +342,88 @@ def test_known_messages_stay_as_they_are():
     ):  # fmt: skip
         assert redactor.text(said) == said
     assert repr(redactor).count(KEY[:8]) == 0
+
+
+@pytest.mark.parametrize("header", ["content-encoding", "content-type", "batchnb-simulator", "location", "date"])
+@pytest.mark.parametrize("status", [200, 302, 400])
+def test_headers_that_echo_are_in_no_error(server, bench, leaks, logged, tmp_path, monkeypatch, header, status):
+    def answer(self: Any, method: str, path: str, body: bytes, authorized: bool) -> None:
+        self._json(status, {"data": []}, {header: KEY})
+
+    monkeypatch.setattr(independent.Handler, "_answer", answer)
+    raised = []
+    for call in (bench.batches, lambda: bench.attach("msgbatch_1"), bench.jobs, bench.recover):
+        try:
+            call()
+        except BatchnbError as error:
+            raised.append(error)
+    bench.close()
+    assert_nothing_leaked(leaks, paths=[tmp_path], texts=[logged.getvalue()], exceptions=raised)
+
+
+@pytest.mark.parametrize("key", ["none", "anthropic", "dummy", "EMPTY", "placeholder"])
+def test_a_key_that_is_a_word_since_none_is_needed_spoils_no_names(server, key):
+    with anthropic.Anthropic(api_key=key, base_url=server.url) as client:
+        api = Api(client)
+        api.require_credentials()
+        said = f"models/{key}/claude: {key} of them is there"
+        assert api.redactor.text(said) == said
+
+
+@pytest.mark.usefixtures("logged")
+def test_no_tool_that_shows_values_beside_a_traceback_shows_what_a_server_echoed(server, bench, leaks):
+    from test_secrets import shown
+
+    server.hostile["*"] = (400, "envelope", "as it is")
+    with pytest.raises(BatchnbError) as caught:
+        bench.batches()
+    assert_nothing_leaked(leaks, texts=shown(caught.value), exceptions=[caught.value])
+
+
+NOTEBOOK = """
+import logging, pandas as pd, batchnb
+logging.basicConfig(level=logging.DEBUG)
+logging.getLogger("httpx2").setLevel(logging.DEBUG)
+%xmode Verbose
+frame = pd.DataFrame({"text": ["a", "b"]})
+---
+frame.batch.preview("text", "Echo: {text}")
+---
+frame.batch.estimate("text", "Echo: {text}")
+---
+job = frame.batch.submit("text", "Echo: {text}", retries=0)
+job.result(timeout=30)
+---
+job.errors()
+---
+batchnb.batches()
+---
+batchnb.jobs()
+---
+batchnb.attach("msgbatch_none")
+---
+import os
+os.environ["BATCHNB_MAX_POLL"] = "3o"
+frame.batch.submit("text", "Echo: {text}")
+"""
+
+
+@pytest.mark.parametrize("endpoint", ["rows", "create", "*"])
+def test_an_executed_notebook_holds_nothing_that_is_echoed(server, leaks, tmp_path, monkeypatch, endpoint):
+    import nbclient
+    import nbformat
+
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+    monkeypatch.setenv("BATCHNB_HOME", str(tmp_path / "home"))
+    if endpoint == "rows":
+        server.result = lambda params: errored(KEY)
+    else:
+        server.hostile = {endpoint: (400, "envelope", "as it is"), "list": (403, "page", "bearer")}
+    cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in NOTEBOOK.split("---")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3", allow_errors=True).execute()
+    text = nbformat.writes(notebook)
+    assert "[redacted]" in text
+    assert "InputError" in text
+    assert_nothing_leaked(leaks, paths=[tmp_path], texts=[text])

@@ -35,11 +35,18 @@ def plain_url(url: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
 
 
-def scope_of(base_url: str) -> tuple[str, str | None]:
+def scope_of(base_url: str, redactor: Redactor | None = None) -> tuple[str, str | None]:
     """Tell whose answers come from `base_url`: a scope for the ledger, and the simulator's id if it is one.
 
     Touches the network only for an address on this machine, where a simulator may listen: one request, without the
     user's key, and ten seconds at most.
+
+    Parameters
+    ----------
+    base_url : str
+        An address, with a scheme.
+    redactor : Redactor, optional
+        Knows secrets, which no simulator is named by: its id is written down.
 
     Returns
     -------
@@ -54,7 +61,7 @@ def scope_of(base_url: str) -> tuple[str, str | None]:
     logs.install()
     # Without the SDK, whose clients take longer to make than such a server to answer.
     with (
-        logs.ours(Redactor()),
+        logs.ours(redactor or Redactor()),
         httpx2.Client(transport=_local_transport(plain), trust_env=False, timeout=10.0) as probe,
     ):
         try:
@@ -62,6 +69,8 @@ def scope_of(base_url: str) -> tuple[str, str | None]:
         except (httpx2.HTTPError, httpx2.InvalidURL):
             return plain, None
     simulator = answer.headers.get(SIMULATOR_HEADER)
+    if simulator and redactor is not None and redactor.text(simulator) != simulator:
+        return plain, None
     return (f"simulator:{simulator}", simulator) if simulator else (plain, None)
 
 

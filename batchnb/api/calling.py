@@ -152,7 +152,7 @@ class Caller:
             seconds=seconds, name=f"{method} {path.partition('?')[0]}", has_body=has_body, asks=not has_body,
         )  # fmt: skip
         response = exchange.opened()
-        encoding = response.headers.get("content-encoding", "")
+        encoding = self.redactor.text(response.headers.get("content-encoding", ""))
         answer = Answer(
             response.status_code, response.headers, decoded(exchange.chunks(), encoding), exchange.close
         )  # fmt: skip
@@ -163,7 +163,9 @@ class Caller:
             if not is_good:
                 with contextlib.suppress(AmbiguousError):  # the status tells enough
                     answer.content = first_bytes(answer.chunks, MOST_OF_ERROR)
-                raise from_status(answer.status_code, answer.headers, answer.content, self.redactor)
+                # Tools that show values beside a traceback show those that stand in the line that raises, too.
+                refusal = from_status(answer.status_code, answer.headers, answer.content, self.redactor)
+                raise refusal
             if not stream:
                 answer.content = first_bytes(answer.chunks, MOST_OF_ANSWER)
         finally:
@@ -254,7 +256,7 @@ class Caller:
 
     def _check_simulated(self, answer: Answer) -> None:
         """Refuse an answer that is none to take: a simulator's to a workspace of real ones, or the other way round."""
-        found = answer.headers.get(SIMULATOR_HEADER)
+        found = self.redactor.text(answer.headers.get(SIMULATOR_HEADER, "")) or None
         if found == self.simulator:
             return
         if found is not None:

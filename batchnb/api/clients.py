@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from batchnb.api import logs
 from batchnb.api.insides import http_auth_of, secrets_of_client, variables_of_proxies
 from batchnb.api.loading import load
-from batchnb.api.redaction import Redactor, secrets_in_header, secrets_in_url
+from batchnb.api.redaction import Redactor, is_word, secrets_in_header, secrets_in_url
 from batchnb.api.settings import address_problem, certificates_problem, proxy_problem, setting_problem
 from batchnb.errors import NOT_SENT, BatchnbError, CredentialsError, InputError
 
@@ -171,7 +171,7 @@ def _without_secrets_in_url(client: anthropic.Anthropic) -> anthropic.Anthropic:
 
 
 def _secrets_of_environment() -> set[str]:
-    found = {value for name in SECRETS if (value := os.environ.get(name))}
+    found = {value for name in SECRETS if (value := os.environ.get(name)) and not is_word(value)}
     for line in os.environ.get("ANTHROPIC_CUSTOM_HEADERS", "").split("\n"):
         name, _, value = line.partition(":")
         found |= set(secrets_in_header(name.strip(), value.strip()))

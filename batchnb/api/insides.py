@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from batchnb.api.redaction import secrets_in_header, secrets_in_url
+from batchnb.api.redaction import is_word, secrets_in_header, secrets_in_url
 
 if TYPE_CHECKING:
     import anthropic
@@ -40,7 +40,8 @@ def proxy_of(client: anthropic.Anthropic) -> str | None:
 
 def secrets_of_client(client: anthropic.Anthropic) -> set[str]:
     """Find what a client sends that nobody else may see, and what its proxies are told."""
-    found = {secret for secret in (client.api_key, client.auth_token, client.webhook_key) if secret}
+    keys = (client.api_key, client.auth_token, client.webhook_key)
+    found = {secret for secret in keys if secret and not is_word(secret)}
     found |= set(secrets_in_url(str(client.base_url))) | _in_headers(client.default_headers)
     found |= {str(value) for value in client.default_query.values()}
     for url in variables_of_proxies().values():

@@ -14,7 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["HIDDEN", "Redactor", "secrets_in_header", "secrets_in_url", "secrets_of"]
+__all__ = ["HIDDEN", "MOST_SAID", "Redactor", "is_word", "secrets_in_header", "secrets_in_url", "secrets_of"]
 
 #: What stands in the place of a credential.
 HIDDEN = "[redacted]"
@@ -168,6 +168,14 @@ def secrets_of(request: httpx2.Request) -> set[str]:
     return found | set(secrets_in_url(str(request.url)))
 
 
+def is_word(key: str) -> bool:
+    """Tell whether a key is no secret but a word, as those write who need none: "none", "dummy", "anthropic".
+
+    Taken out of all that a server says it would spoil names and ids.
+    """
+    return key.isalpha() and len(key) < 2 * RUN
+
+
 def secrets_in_header(name: str, value: str) -> Iterator[str]:
     """Give the secrets in a header: its value, whatever its name, unless it is known to hold none."""
     name = name.lower()
@@ -179,7 +187,7 @@ def secrets_in_header(name: str, value: str) -> Iterator[str]:
     for part in parts:
         _, _, rest = part.partition("=")
         secret = rest if rest.strip("=") and name == "cookie" else part
-        if name in SECRET_HEADERS or len(secret) >= RUN:
+        if (name in SECRET_HEADERS or len(secret) >= RUN) and not is_word(secret):
             yield secret
             yield from _user_info(_decoded(secret)) if value.lower().startswith("basic ") else ()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchnb.api import simulator_client
+from batchnb.disk import private_home
 from batchnb.errors import InputError, LedgerError
 from batchnb.settings import home_folder
 from batchnb.workspace import Workspace
@@ -166,7 +167,7 @@ def state_folder(name: str) -> Path:
     from batchnb.sim.names import folder_name
 
     try:
-        return home_folder() / "simulator" / folder_name(name)
+        return private_home(home_folder()) / "simulator" / folder_name(name)
     except ValueError as error:
         raise InputError(f"In simulate(), {error}.") from None
 

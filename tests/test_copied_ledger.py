@@ -257,6 +257,30 @@ def test_two_files_are_told_apart_by_what_is_known_of_both():
     assert not copies._differ("1 aa", "1 ")
 
 
+def test_a_disk_without_numbers_and_a_newer_python_make_no_copies():
+    assert not copies._differ("0 ", "0 "), "some shares have none"
+    assert not copies._differ("0 ", "7 ")
+    assert not copies._differ("7 ", "0 ")
+    assert not copies._differ("7 ", f"{(5 << 64) + 7} "), "Python 3.12 gives all 128 bits of those of ReFS"
+
+
+def test_a_file_that_a_program_has_put_there_anew_goes_on_when_somebody_says_so(unsent: Bench):
+    """As programs do that keep folders alike: the number differs, and there is no other half."""
+    unsent.workspace.close()
+    (path,) = (unsent.home / "ledgers").glob("*.sqlite")
+    content = path.read_bytes()
+    path.rename(path.with_name("held"))  # so that its number is not given again
+    path.write_bytes(content)
+    place = opened(unsent.open(), 20)
+    unsent.server.always.clear()
+    assert_waiting(unsent, place, 30, answered=10)
+    place.recover()
+    job = place.attach(place.jobs()["id"][0])
+    assert job.resolve("send") == 20
+    assert_echoed(unsent.submit(texts(30), batch_size=10, workspace=place))
+    assert unsent.server.bought_once()
+
+
 def test_where_warnings_are_errors_nothing_stays_open_and_the_rows_wait_all_the_same(unsent: Bench):
     place = copied(unsent)
     claimed = set((place.home / "owners").iterdir())

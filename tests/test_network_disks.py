@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import struct
 import subprocess
 import sys
 import warnings
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 from bench import Bench, assert_echoed, texts
 
-from batchnb.ledger import Ledger
+from batchnb.ledger import Ledger, disks
 from batchnb.ledger.disks import filesystem_of, on_network_disk
 
 pytest_plugins = ["bench_fixtures"]
@@ -45,6 +47,50 @@ def test_the_file_system_is_that_of_the_nearest_mount_point(path, expected):
 def test_a_temporary_folder_here_is_on_a_local_disk(tmp_path):
     assert not on_network_disk(tmp_path)
     assert on_network_disk(Path(r"\\server\share\ledger.sqlite"))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (r"\\server\share\x", True),
+        (r"\\?\UNC\server\share\x", True),
+        (r"\\?\C:\long", False),
+        (r"\\.\C:\x", False),
+        (r"C:\x", False),
+    ],
+)
+def test_a_share_on_windows_is_told_from_a_long_name(name, expected):
+    assert disks.is_share(name) is expected
+
+
+def test_a_mapped_drive_on_windows_is_a_network_disk():
+    kinds = {"Z:\\": disks.DRIVE_REMOTE, "C:\\": 3}
+    assert disks.is_mapped(PureWindowsPath(r"Z:\home\batchnb"), kinds.__getitem__)
+    assert not disks.is_mapped(PureWindowsPath(r"C:\home\batchnb"), kinds.__getitem__)
+    assert not disks.is_mapped(PureWindowsPath(r"home\batchnb"), kinds.__getitem__)
+
+
+@pytest.mark.parametrize(("flags", "expected"), [(0x1000 | 0x4000, False), (0x4000, True)])
+def test_a_home_on_macos_is_on_the_network_unless_its_disk_is_local(tmp_path, flags, expected):
+    asked = []
+
+    def statfs(path, found):
+        asked.append(path)
+        struct.pack_into("=I", found, 64, flags)
+        return 0
+
+    assert disks.is_mounted_from_elsewhere(tmp_path / "not" / "there", statfs) is expected
+    assert asked == [os.fsencode(tmp_path)], "what is there of the path is asked for"
+    assert not disks.is_mounted_from_elsewhere(tmp_path, lambda *_: -1), "where it cannot be told, it is local"
+
+
+@pytest.mark.parametrize("system", ["win32", "darwin", "sunos5"])
+def test_a_system_that_does_not_tell_is_taken_for_local(tmp_path, monkeypatch, system):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(disks, "MOUNTS", tmp_path / "gone")
+    if system == "darwin":
+        monkeypatch.setattr(disks, "_statfs", lambda: lambda *_: -1)
+    assert not on_network_disk(tmp_path)
 
 
 @pytest.fixture

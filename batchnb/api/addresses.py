@@ -21,17 +21,20 @@ __all__ = ["SIMULATOR_HEADER", "own_client", "plain_url", "scope_of", "simulator
 
 SIMULATOR_HEADER = "batchnb-simulator"
 
+#: The ports that need not be named.
+PORTS = {"http": 80, "https": 443}
+
 #: Clients that were made here.
 _local_clients: weakref.WeakSet[anthropic.Anthropic] = weakref.WeakSet()
 
 
 def plain_url(url: str) -> str:
-    """Give an address without user info, query and trailing slash."""
+    """Give an address without user info, query, trailing slash, and the port that its scheme has anyway."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if ":" in host:
         host = f"[{host}]"
-    netloc = host + (f":{parts.port}" if parts.port else "")
+    netloc = host + (f":{parts.port}" if parts.port not in (None, PORTS.get(parts.scheme)) else "")
     return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
 
 

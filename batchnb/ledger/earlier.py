@@ -31,6 +31,9 @@ RECOVER = (
     "nothing to take back, or it cannot be: batchnb.recover(forget=True), after which rows may be bought again.)"
 )
 
+#: Seconds to wait for another process that makes the same ledger.
+PATIENCE = 30.0
+
 #: A ledger that is being made, or was when its process died.
 DRAFT = re.compile(r"\.sqlite\.[0-9a-f]{32}(-wal|-shm|-journal)?")
 
@@ -95,8 +98,14 @@ class Earlier:
     def making(self) -> Iterator[None]:
         """Hold the lock under which one process makes a ledger's file, while others wait."""
         private_folder(self._note.parent)
-        with filelock.FileLock(f"{self._note}.lock", mode=0o600):
-            yield
+        try:
+            with filelock.FileLock(f"{self._note}.lock", mode=0o600, timeout=PATIENCE):
+                yield
+        except filelock.Timeout as error:
+            raise LedgerError(
+                f"Another process has been making the ledger {self._path} for {PATIENCE:.0f} s. Nothing was sent. Try "
+                "again when that has finished."
+            ) from error
 
 
 def set_aside(path: Path, why: str) -> Path | None:

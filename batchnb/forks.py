@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
-__all__ = ["at_exit", "at_forks", "keep_untouched", "once"]
+__all__ = ["at_exit", "at_forks", "is_inherited", "keep_untouched", "once"]
 
 _T = TypeVar("_T")
 
@@ -70,6 +70,12 @@ def keep_untouched(*things: object) -> None:
 
         for thing in things:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def is_inherited(kernel: Any) -> bool:
+    """Tell whether a Jupyter kernel runs in the parent of this process: then it takes no messages from here."""
+    pid = getattr(getattr(kernel, "session", None), "pid", None)  # as jupyter_client keeps it
+    return pid is not None and pid != os.getpid()
 
 
 def at_exit(function: Callable[[], object]) -> None:

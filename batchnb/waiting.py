@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from batchnb.forks import is_inherited
 from batchnb.pacing import FOREGROUND
 
 __all__ = ["async_wait", "explained", "wait"]
@@ -151,7 +152,8 @@ def _kernel() -> Any:
         return None
     from IPython import get_ipython
 
-    return getattr(get_ipython(), "kernel", None)
+    kernel = getattr(get_ipython(), "kernel", None)
+    return None if is_inherited(kernel) else kernel
 
 
 def _kernel_loop() -> asyncio.BaseEventLoop | None:

@@ -169,7 +169,7 @@ def test_the_modules_of_a_package_do_not_import_each_other_in_a_circle(package):
 def test_views_draw_from_values_alone():
     for module in MODULES:
         if part_of(module) == "display":
-            assert own_imports(module) <= {"errors", "snapshot", "pricing", "schedule", "units"}, module
+            assert own_imports(module) <= {"errors", "forks", "snapshot", "pricing", "schedule", "units"}, module
             for name in imports(module):
                 if name.startswith(("batchnb.pricing.", "batchnb.schedule.")):
                     assert name.rpartition(".")[2] in {"format_dollars", "human_duration"}, module

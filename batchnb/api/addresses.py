@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from batchnb.api import logs
@@ -109,12 +109,13 @@ def own_client(client: anthropic.Anthropic) -> anthropic.Anthropic:
         return client  # refused where it is used, as in the parent
     if client in _local_clients:
         return simulator_client(plain_url(str(client.base_url)), client.api_key or "")
-    if type(client._client).__name__ != "SyncHttpxClientWrapper":  # noqa: SLF001  # how the SDK names its own
+    http: Any = type(client._client)  # noqa: SLF001
+    if http.__name__ != "SyncHttpxClientWrapper":  # how the SDK names its own
         raise InputError(
             "This process was forked, and the client of Workspace(client=...) has an http_client of its own, whose "
             "connections are the parent's. Make the client and the workspace in this process."
         )
-    return client.copy(http_client=anthropic.DefaultHttpxClient(base_url=client.base_url, timeout=client.timeout))
+    return client.copy(http_client=http(base_url=client.base_url, timeout=client.timeout))
 
 
 def _local_transport(url: str) -> httpx2.HTTPTransport:

@@ -6,14 +6,20 @@ empty line is left, and no bar is torn by what is written.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, TextIO
 from weakref import WeakKeyDictionary
 
+from batchnb.forks import at_forks
+
 __all__ = ["Bar", "Bars", "bars_of", "cut", "encodable", "width"]
 
+
+#: Seconds that a fork waits for a drawing to end.
+FORK_PATIENCE = 1.0
 
 #: A bar is not drawn wider than this, nor up to the edge: a window that gets narrower wraps what stands in it.
 MOST_COLUMNS = 100
@@ -54,6 +60,30 @@ class Bars:
         self._lines: list[Any] = []
         self._drawn: list[object] = []
         self._columns = 0
+        self._forking = False
+        at_forks(
+            self, before=self._before_fork, in_parent=self._after_fork_in_parent, in_child=self._after_fork_in_child
+        )
+
+    def _before_fork(self) -> None:
+        """Be between two drawings, so that no lock of tqdm's is held; but wait for no terminal that is held up."""
+        self._forking = self._lock.acquire(timeout=FORK_PATIENCE)
+
+    def _after_fork_in_parent(self) -> None:
+        if self._forking:
+            self._forking = False
+            self._lock.release()
+
+    def _after_fork_in_child(self) -> None:
+        """Begin without bars: those that stand there are the parent's, who goes on drawing them."""
+        if self._lines and not self._forking:
+            _tqdm().set_lock(threading.RLock())
+        for line in self._lines:
+            line.disable = True  # or it would be wiped out at the end of the child
+            with contextlib.suppress(AttributeError, KeyError):
+                type(line)._instances.remove(line)  # noqa: SLF001  # tqdm draws them all anew
+        self._lock, self._forking = threading.RLock(), False
+        self._shown, self._lines, self._drawn = {}, [], []
 
     def show(self, owner: Hashable, bar: Bar) -> None:
         """Draw the bar of `owner`: in its place, or below the others if it is new."""
@@ -95,15 +125,12 @@ class Bars:
 
 
 _boards: WeakKeyDictionary[TextIO, Bars] = WeakKeyDictionary()
-_boards_lock = threading.Lock()
 
 
 def bars_of(file: TextIO) -> Bars:
     """Give the bars of a terminal, which all that write to it share."""
-    with _boards_lock:
-        if file not in _boards:
-            _boards[file] = Bars(file)
-        return _boards[file]
+    known = _boards.get(file)
+    return _boards.setdefault(file, Bars(file)) if known is None else known
 
 
 def encodable(text: str, file: TextIO) -> str:

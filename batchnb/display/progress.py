@@ -14,6 +14,7 @@ from batchnb.display.job_html import summary_html
 from batchnb.display.job_view import Job, JobView
 from batchnb.display.text import TextProgress, summary_text
 from batchnb.errors import JobNotFoundError
+from batchnb.forks import is_inherited
 
 if TYPE_CHECKING:
     from batchnb.snapshot import Snapshot
@@ -24,8 +25,6 @@ _log = logging.getLogger(__name__)
 
 #: Displays of one job that are looked after: the outputs of cells run long ago are gone from the page.
 MOST_HANDLES = 20
-
-_guard = threading.Lock()
 
 
 def show(job: Job, *, progress: bool = True) -> JobView | TextProgress | None:
@@ -73,10 +72,7 @@ def embed(job: Job, *places: Any) -> Any:
 
 
 def _screen_of(job: Job) -> Screen:
-    with _guard:
-        screen = job.views.get(job.id)
-        if screen is None:
-            screen = job.views[job.id] = Screen()
+    screen: Screen = job.views.setdefault(job.id, Screen())  # which no other thread comes between
     return screen
 
 
@@ -249,12 +245,16 @@ def execution() -> object:
 
 
 def has_front_end() -> bool:
-    """Whether a Jupyter kernel runs this code, and ipywidgets is installed."""
+    """Whether a Jupyter kernel runs this code, and ipywidgets is installed.
+
+    What was forked from a kernel is none: its messages would not reach the page.
+    """
     if "IPython" not in sys.modules:
         return False
     from IPython import get_ipython
 
-    if getattr(get_ipython(), "kernel", None) is None:
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is None or is_inherited(kernel):
         return False
     try:
         import ipywidgets  # noqa: F401

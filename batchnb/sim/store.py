@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from batchnb.sim.folder import StateError
+from batchnb.sim.forks import Guarded
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -111,7 +112,7 @@ _COLUMNS = ", ".join(field.name for field in fields(BatchRow))
 _FILE_COLUMNS = ", ".join(field.name for field in fields(FileRow))
 
 
-class Store:
+class Store(Guarded):
     """The state of one simulator.
 
     Parameters
@@ -127,6 +128,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
+        self.guard()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._db.execute("PRAGMA journal_mode=WAL")

@@ -170,7 +170,7 @@ def ledger_is_being_written():
     os.waitpid(forked(work), 0)
     let_go.set()
     holder.join()
-    say("done", right=is_right(job) and own("the parent"), name=job.name)
+    say("done", right=is_right(job) and own("the parent"), called=job.name)
 
 def many_fork_while_the_ledger_is_written():
     job = submit(given["texts"])
@@ -359,7 +359,7 @@ def test_a_ledger_that_is_being_written_at_the_fork_is_refused_in_the_child_and_
     processes.start("writes", "ledger_is_being_written")
     assert "spawn" in processes.hear("writes child", "worked")["error"]
     done = processes.hear("writes", "done")
-    assert (done["right"], done["name"]) == (True, "renamed")
+    assert (done["right"], done["called"]) == (True, "renamed")
 
 
 def test_children_that_end_while_others_write_harm_no_ledger(processes: Processes):

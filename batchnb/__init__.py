@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from batchnb import settings as _settings  # noqa: F401  # a relative BATCHNB_HOME leads from where this is run
 from batchnb.errors import (
     AmbiguousError,
     ApiError,

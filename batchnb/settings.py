@@ -11,8 +11,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from batchnb.errors import InputError
 
 __all__ = ["home_folder", "seconds", "whole_path"]
@@ -39,6 +37,8 @@ def home_folder() -> Path:
     """
     named = os.environ.get(VARIABLE, "").strip()
     if not named:
+        import platformdirs
+
         return _seen_first(platformdirs.user_data_dir("batchnb", appauthor=False))
     return _seen_first(named)
 
@@ -96,5 +96,6 @@ def seconds(name: str, given: float | None, variable: str, default: float, *, le
     return found
 
 
-with contextlib.suppress(InputError):  # said when it is used
-    home_folder()
+if os.environ.get(VARIABLE):  # before the process goes elsewhere
+    with contextlib.suppress(InputError):  # said when it is used
+        home_folder()

@@ -9,7 +9,6 @@ connection that is taken down there may undo what the parent is writing (sqlite.
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import weakref
 from contextlib import suppress
@@ -19,9 +18,9 @@ _PATIENCE = 5.0  # seconds that a fork waits for a call to end
 
 
 class Guarded:
-    """A SQLite connection behind a lock, both of which a subclass keeps as `_db` and `_lock`."""
+    """A connection to a database behind a lock, both of which a subclass keeps as `_db` and `_lock`."""
 
-    _db: sqlite3.Connection
+    _db: Any
     _lock: threading.RLock
 
     def guard(self) -> None:

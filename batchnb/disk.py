@@ -24,6 +24,7 @@ from batchnb.errors import LedgerError
 __all__ = [
     "ELSEWHERE",
     "EXCLUSIVE",
+    "folder_inside",
     "move",
     "name_once",
     "patiently",
@@ -82,7 +83,7 @@ def private_home(named: Path) -> Path:
         raise LedgerError(f"The folder {named} cannot be used ({error.strerror}). Mend that. {ELSEWHERE}") from error
     if not stat.S_ISDIR(found.st_mode):
         raise LedgerError(f"{named} is a file, where a folder is needed for the ledger. Move it away. {ELSEWHERE}")
-    inside = named / f"batchnb-{_user()}"
+    inside = folder_inside(named)
     if _is_own(named / "ledgers") or (_is_ours_alone(found) and not os.path.lexists(inside)):
         return named
     return private_folder(inside)
@@ -135,8 +136,9 @@ def _has_only_ours(folder: Path) -> bool:
     return bool(names) and all(map(OURS.fullmatch, names))
 
 
-def _user() -> int | str:
-    return os.geteuid() if hasattr(os, "geteuid") else "own"
+def folder_inside(named: Path) -> Path:
+    """Return the private folder of this user in a folder that others may write to."""
+    return named / f"batchnb-{os.geteuid() if hasattr(os, 'geteuid') else 'own'}"
 
 
 def _is_trusted(owner: int) -> bool:

@@ -58,7 +58,7 @@ def _fresh_names(index: pd.Index[Any]) -> Any:
 
 
 def _one_kind(labels: pd.Index[Any]) -> pd.Index[Any]:
-    """Give labels as they are, unless they are of several kinds, or such as Parquet does not know: then as texts."""
+    """Return labels as they are, but those of several kinds, or that Parquet does not know, as texts."""
     if isinstance(labels, pd.MultiIndex):
         return pd.MultiIndex.from_arrays([_one_kind(labels.get_level_values(level)) for level in range(labels.nlevels)])
     if isinstance(labels, pd.CategoricalIndex):
@@ -69,7 +69,7 @@ def _one_kind(labels: pd.Index[Any]) -> pd.Index[Any]:
 
 
 def _json_attrs(attrs: dict[Any, Any]) -> dict[Any, Any]:
-    """Give a frame's attrs as JSON can hold them: numbers of NumPy as numbers, anything else as its text."""
+    """Return a frame's attrs as JSON can hold them: numbers of NumPy as numbers, anything else as its text."""
 
     def plain(value: Any) -> Any:
         return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 else str(value)
@@ -85,7 +85,7 @@ def _json_attrs(attrs: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def for_spreadsheets(frame: pd.DataFrame, *, index: bool) -> pd.DataFrame:
-    """Give the frame with an apostrophe before each text that a spreadsheet might run as a formula: labels too.
+    """Return the frame with an apostrophe before each text that a spreadsheet might run as a formula: labels too.
 
     Numbers, dates and durations stay what they are. A text that looks like a number is a text.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import filelock
 
-from batchnb.disk import move, private_file, private_folder
+from batchnb.disk import folder_inside, move, private_file, private_folder
 from batchnb.errors import LedgerError
 
 __all__ = ["LOGS", "RECOVER", "Earlier", "set_aside"]
@@ -67,7 +67,7 @@ class Earlier:
 
     def _lying_about(self) -> list[Path]:
         stem = self._path.stem
-        folders = [self._path.parent, *self._home.glob("ledgers?*"), *self._home.glob("batchnb-*/ledgers*")]
+        folders = [self._path.parent, *self._home.glob("ledgers?*"), *folder_inside(self._home).glob("ledgers*")]
         found = [path for folder in folders for path in sorted(folder.glob(f"{stem}*")) if path != self._path]
         found += [path for path in (self._home / "files" / stem,) if path.exists()]
         return [path for path in found if not DRAFT.fullmatch(path.name.removeprefix(stem))]

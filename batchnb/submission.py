@@ -150,6 +150,12 @@ class Submission:
             return Sent(anything=True, wait=error.retry_after or 0.0, reason=reason)
         return Sent(anything=True, reason=f"Files are uploaded before sending; the last one was {file.name!r}.")
 
+    @property
+    def is_any_sent(self) -> bool:
+        """Whether a thread of this process is sending any batch."""
+        with self._claiming:
+            return bool(self._sending)
+
     def is_sending(self, batch: int) -> bool:
         """Tell whether a thread of this process is sending a batch, by its number in the ledger."""
         with self._claiming:

@@ -101,6 +101,8 @@ class Turns:
         self._max_poll = max_poll
         self._clock = clock
         self._due: dict[int, _Due] = {}
+        #: Whether calls are being given up, since the workspace is closed: that they fail says nothing of the server.
+        self.leaving = False
 
     # When
 
@@ -142,6 +144,8 @@ class Turns:
         try:
             turned = self._take(batch, due)
         except ApiError as error:
+            if self.leaving:
+                return Turned()
             refused = isinstance(error, RefusedError) and not waiting_helps(error)
             is_doubted = not passes(error) or (refused and batch.state == "uncertain")
             self._failed(batch, due, error, doubted=is_doubted)
@@ -252,7 +256,7 @@ class Turns:
             del self._due[batch.id]
             return Turned(changed=True)
         due.at = self._clock.elapsed() + min(backoff(due.reads - 1), self._max_poll)
-        if reading.broken is None:
+        if reading.broken is None or self.leaving:
             return Turned()
         return self._doubt(batch, due, reading.broken, "Reading the results broke off and is tried again")
 

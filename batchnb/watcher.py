@@ -13,6 +13,7 @@ import contextlib
 import math
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -35,6 +36,9 @@ TICK = 1.0
 
 #: Between two of those at least: a step that sends many batches would have views draw each of them.
 CALM = 0.25
+
+#: When the workspace is closed: seconds that what is being sent may take, and those until what was given up has ended.
+PATIENCE, LAST = 10.0, 5.0
 
 #: When to try again after the ledger could not be written, and when to give up, in seconds.
 LEDGER_PAUSE, LEDGER_PATIENCE = 5.0, 60.0
@@ -134,6 +138,7 @@ class Watcher:
             self._watches[number] = _Watch(number)
         self._given_up.clear()
         self._stopping, self.failure, self._ledger_failures = False, None, 0
+        self._turns.leaving = False
         self.failure = self._worker.start(self._run)
         if self.failure is None:
             return
@@ -181,13 +186,29 @@ class Watcher:
         self._wake.set()
         self.keep_going()
 
-    def stop(self) -> None:
-        """End the thread after the step it is in; whoever waits for a job is told that nobody sees it through."""
-        self._stopping = True
+    def stop(self, patience: float = PATIENCE) -> None:
+        """End the thread after what it is doing; whoever waits for a job is told that nobody sees it through.
+
+        What is being asked is given up at once, what is being sent after `patience` seconds; the ledger keeps both in
+        mind. Blocks for those seconds and `LAST` at most.
+        """
+        self._stopping = self._turns.leaving = True
         self._wake.set()
+        exchanges = self._submission.api.exchanges
         with FOREGROUND.waiting():
-            self._worker.join()
+            exchanges.give_up("The workspace was closed.", all=False)
+            deadline = time.monotonic() + patience
+            self._worker.join(patience)
+            if not self._beside.wait(deadline - time.monotonic()) or self._worker.running:
+                exchanges.give_up("The workspace was closed.")
+                self._worker.join(LAST)
+                self._beside.wait(LAST)
         self._give_up(BatchnbError(CLOSED))  # where there was no thread to do so
+
+    @property
+    def sending(self) -> bool:
+        """Whether a batch is being sent right now."""
+        return self._submission.is_any_sent
 
     def unsent(self) -> tuple[int, float]:
         """Count the requests still to be sent, and tell how many seconds the server has sending held up, all in all."""

@@ -74,11 +74,11 @@ class Worker:
         self._thread = None
         self._failing_since = None
 
-    def join(self) -> None:
-        """Wait for the end of the thread, unless this is it."""
+    def join(self, seconds: float | None = None) -> None:
+        """Wait for the end of the thread, unless this is it; so many seconds at most, where they are given."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            thread.join(seconds)
 
 
 def _explained(error: BaseException) -> BatchnbError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import os
 import sys
@@ -48,8 +49,8 @@ __all__ = ["DEFAULT_MODEL", "Workspace"]
 #: The guides' choice for labelling; its price and structured outputs are documented (platform.claude.com).
 DEFAULT_MODEL = "claude-haiku-4-5"
 
-#: Seconds for which a normal exit lets the server hold up sending.
-EXIT_PATIENCE = 30.0
+#: Seconds for which a normal exit lets the server hold up sending, or take nothing; and the bytes that count as taken.
+EXIT_PATIENCE, LEAST_SENT = 30.0, 30_000
 
 
 class Workspace(Handle):
@@ -422,17 +423,20 @@ class Workspace(Handle):
     # Ending
 
     def close(self) -> None:
-        """End the background thread after the step it is in, and close the ledger and the connections.
+        """End the background thread, and close the ledger and the connections.
 
-        Blocks until that step is done. What was recorded stays; another workspace, or this cell run again, goes on with
-        it.
+        What is being sent is waited for, 10 s at most; what is being asked is given up. Blocks for 20 s at most. What
+        was recorded stays; another workspace, or this cell run again, goes on with it.
         """
+        self._close()
+
+    def _close(self, *patience: float) -> None:
         self._freeze_views()
         with self._making:
             parts, self._parts = self._parts, {}
         if "watcher" in parts:
             atexit.unregister(self._at_exit)
-            parts["watcher"].stop()
+            parts["watcher"].stop(*patience)
         if "ledger" in parts:
             parts["ledger"].close()
         if "api" in parts:
@@ -444,23 +448,46 @@ class Workspace(Handle):
             self.views.popitem()[1].freeze()
 
     def _at_exit(self) -> None:
-        """Finish sending before the interpreter goes, and say so; waiting for answers is not needed."""
+        """Finish sending before the interpreter goes, and say so; waiting for answers is not needed.
+
+        As long as that goes on: not where the server takes nothing more for `EXIT_PATIENCE` seconds. An interrupt ends
+        it at once; so does another one the little that is left to do then.
+        """
         self._freeze_views()  # first: a kernel that is shut down has seconds to leave its views readable
         if "watcher" not in self._parts:  # it has been closed
             return
-        try:
-            count, held_up = self.watcher.unsent()
-            self.watcher.hurry()
-            if count and self.watcher.running:
-                print(f"batchnb: sending the last {count:,} requests before leaving ...", file=sys.stderr)  # noqa: T201
-            with FOREGROUND.waiting():
-                while count and held_up < EXIT_PATIENCE and self.watcher.running:
-                    time.sleep(0.05)
-                    count, held_up = self.watcher.unsent()
-            if count:
-                print(  # noqa: T201
-                    f"batchnb: {count:,} requests are recorded but not sent yet; run the cell again to go on.",
-                    file=sys.stderr,
-                )
-        finally:
-            self.close()
+        with contextlib.suppress(KeyboardInterrupt):
+            try:
+                with contextlib.suppress(KeyboardInterrupt):
+                    self._finish_sending()
+                self._say_what_is_left()
+            finally:
+                self._close(0.0)
+
+    def _finish_sending(self) -> None:
+        watcher, exchanges = self.watcher, self.api.exchanges
+        count, held_up = watcher.unsent()
+        watcher.hurry()
+        if count and watcher.running:
+            print(f"batchnb: sending the last {count:,} requests before leaving ...", file=sys.stderr)  # noqa: T201
+        done, since = (count, 0), time.monotonic()
+        with FOREGROUND.waiting():
+            while (count or watcher.sending) and held_up < EXIT_PATIENCE and watcher.running:
+                time.sleep(0.05)
+                count, held_up = watcher.unsent()
+                before, done = done, (count, exchanges.sent // LEAST_SENT)
+                if done != before:
+                    since = time.monotonic()
+                elif time.monotonic() - since >= EXIT_PATIENCE:
+                    break
+
+    def _say_what_is_left(self) -> None:
+        count, _ = self.watcher.unsent()
+        left = []
+        if count:
+            left.append(f"{count:,} requests are recorded but not sent yet")
+        if self.watcher.sending:
+            left.append("the server has not answered to the last batch, which may have been made")
+        if left:
+            said = "; ".join(left)
+            print(f"batchnb: {said}; run the cell again to go on. Nothing is sent twice.", file=sys.stderr)  # noqa: T201

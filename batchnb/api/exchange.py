@@ -57,8 +57,8 @@ class Exchanges:
         self._open: weakref.WeakSet[Exchange] = weakref.WeakSet()
         #: Why no more calls are made; None where they are.
         self.ended: str | None = None
-        #: Bytes that were sent, by all calls.
-        self.sent = 0
+        #: Bytes that were sent and received, by all calls.
+        self.sent = self.received = 0
 
     def begin(
         self, make: Callable[[Exchange], httpx2.Response], *, seconds: float, name: str, has_body: bool = False,
@@ -102,9 +102,10 @@ class Exchanges:
         exchange.start()
         return exchange
 
-    def _told(self, sent: int) -> None:
+    def _told(self, sent: int, received: int) -> None:
         with self._lock:
             self.sent += sent
+            self.received += received
 
     def give_up(self, why: str, *, all: bool = True) -> None:
         """Give up the calls that are being made, and make no more.
@@ -129,7 +130,7 @@ class Exchange:
 
     def __init__(
         self, make: Callable[[Exchange], httpx2.Response], *, seconds: float, name: str, begun: bool, asks: bool,
-        told: Callable[[int], None], failure_of: Callable[[Exception], BatchnbError],
+        told: Callable[[int, int], None], failure_of: Callable[[Exception], BatchnbError],
     ) -> None:  # fmt: skip
         self._make = make
         self._seconds = seconds
@@ -262,7 +263,7 @@ class Exchange:
                 raise _GivenUpError
             self.begun = True
             self._moved += sent
-        self._told(sent)
+        self._told(sent, 0)
 
     def _run(self) -> None:
         try:
@@ -295,6 +296,7 @@ class Exchange:
             self._held += len(chunk)
             self._moved += len(chunk)
             self._changed.notify_all()
+        self._told(0, len(chunk))
 
 
 def _body_of(response: httpx2.Response) -> Iterator[bytes]:

@@ -51,9 +51,11 @@ def check_whole(name: str, value: Any, least: int | None = None, note: str = NOT
 
 
 def plain_numbers(value: Any) -> Any:
-    """Return params with NumPy's numbers in them as Python's, which JSON and the ledger know."""
-    if isinstance(value, np.generic):
+    """Return params with others' numbers in them as Python's, which JSON and the ledger know."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
         return value.item()
+    if hasattr(value, "__index__") and not isinstance(value, int):
+        return operator.index(value)
     if isinstance(value, Mapping):
         return {name: plain_numbers(one) for name, one in value.items()}
     return [plain_numbers(one) for one in value] if isinstance(value, list | tuple) else value

@@ -168,3 +168,36 @@ def test_neither_does_what_a_job_or_its_rows_are_called(environment, tmp_path):
         done = batchnb(command, environment=nowhere, cwd=tmp_path)
         assert name in done.stdout
         assert not OBEYED.search(done.stdout + done.stderr), ascii(done.stdout)
+
+
+FOUR = "great one,positive\nterrible one,negative\ngreat two,negative\nterrible two,positive"
+
+
+@pytest.mark.parametrize("gold", ["label", "label_status", "label_error", "reply", "label_2"])
+def test_the_demo_replaces_no_column_of_the_file_and_its_figure_is_right(environment, tmp_path, gold):
+    path = tmp_path / "g.csv"
+    path.write_text(f"text,{gold}\n{FOUR}\n", encoding="utf-8")
+    done = batchnb("demo", "--csv", path, "--column", "text", "--gold", gold, environment=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"Accuracy: 50.0% of 4 answered rows agree with '{gold}'" in done.stdout
+    for line in FOUR.splitlines():
+        assert re.search(line.replace(",", r"\s+"), done.stdout)
+
+
+def test_the_demo_labels_a_column_called_label_or_batch(environment, tmp_path):
+    for column in ("label", "batch"):
+        path = tmp_path / "g.csv"
+        path.write_text(f"{column}\ngreat\nawful\n", encoding="utf-8")
+        done = batchnb("demo", "--csv", path, "--column", column, environment=environment, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "2 succeeded" in done.stdout
+
+
+def test_a_review_that_reads_none_is_a_review_to_the_demo(environment, tmp_path):
+    path = tmp_path / "g.csv"
+    path.write_text("text,stars\nNone,1\nNA,2\nnan,\n,3\n", encoding="utf-8")
+    done = batchnb("demo", "--csv", path, "--column", "text", "--gold", "stars", environment=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "3 succeeded" in done.stdout
+    assert "1 missing value in 'text'" in done.stdout
+    assert "Labels: 1, 2, 3" in done.stdout

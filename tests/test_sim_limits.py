@@ -213,7 +213,7 @@ def test_who_keeps_the_server_waiting_is_left(simulator, monkeypatch, kind):
         assert closed(connection)
     until(lambda: not simulator._up()._server.server_state.connections)
     files = simulator.state / "files"
-    assert not files.exists() or list(files.iterdir()) == []
+    until(lambda: not files.exists() or list(files.iterdir()) == [])
 
 
 def test_a_body_that_drips_has_an_end_though_each_piece_comes_in_time(simulator, monkeypatch):

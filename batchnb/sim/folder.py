@@ -108,8 +108,17 @@ class Folder:
             self.path.rmdir()
 
     def tell_holder(self, url: str) -> None:
-        """Write down who uses the folder, for the error that another simulator gets."""
-        self._write(_HOLDER, json.dumps({"pid": os.getpid(), "url": url}).encode())
+        """Write down who uses the folder, for the error that another simulator gets.
+
+        Raises
+        ------
+        StateError
+            When nothing can be written there.
+        """
+        try:
+            self._write(_HOLDER, json.dumps({"pid": os.getpid(), "url": url}).encode())
+        except OSError as problem:
+            self._refuse(f"cannot be used ({_HOLDER}: {problem.strerror or problem})")
 
     def database(self) -> Path:
         """Return the path of the database, made with mode 0600 where it is missing.

@@ -186,6 +186,10 @@ class Simulator:
         """
         return self._up().batches.record()
 
+    def __repr__(self) -> str:
+        running = self._running
+        return f"<Simulator of {running.folder} at {self.url}>" if running else "<Simulator that does not run>"
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -205,11 +209,10 @@ class Simulator:
             resources.callback(folder.discard)
             resources.callback(folder.release)
             listener = resources.enter_context(_listen(self._port))
+            folder.tell_holder(f"http://{_HOST}:{listener.getsockname()[1]}")
             store = Store(folder.database())
             resources.callback(store.close)
-            running = self._serve(folder, store, listener, resources)
-            folder.tell_holder(f"http://{_HOST}:{running.port}")
-            return running
+            return self._serve(folder, store, listener, resources)
 
     def _serve(self, folder: Folder, store: Store, listener: socket.socket, resources: ExitStack) -> _Running:
         identity = store.remember("id", new_identity())

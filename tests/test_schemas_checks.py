@@ -202,7 +202,10 @@ def test_a_top_level_that_is_no_object_with_fields_is_refused(schema, said):
         ({"type": "string", "pattern": "("}, "'a.b' has a pattern that is not taken: Python cannot read it"),
         ({"type": "string", "pattern": "(?=x)y"}, "linear time (look-around, including"),
         ({"type": "string", "pattern": r"(.)\1"}, "linear time (backreferences are not supported)"),
-        ({"type": "string", "pattern": "(a{1000}){1000}"}, "linear time (Compiled regex exceeds size limit"),
+        ({"type": "string", "pattern": "(a{1000}){1000}"}, "it has 1,000,000 parts, more than 1,000"),
+        ({"type": "string", "pattern": "(.{1,100}){1,100}y"}, "it has 10,001 parts"),
+        ({"type": "string", "pattern": r"((\w{2}[)(]){3}\d{9,}){60}"}, "it has 1,080 parts"),
+        ({"type": "string", "pattern": r"\w{900}"}, "linear time (Compiled regex exceeds size limit"),
         ({"type": "string", "pattern": "(" * 20_000 + ")" * 20_000}, "'a.b' has a pattern that is not taken"),
         ({"type": "string", "pattern": "[a&&b]"}, "it can be read in two ways"),
         ({"type": "integer", "minimum": "3"}, "'a.b' has minimum: '3'"),
@@ -316,6 +319,13 @@ def test_a_pattern_means_what_it_means_in_python(pattern, fits, misfits):
     assert not re.search(pattern, misfits)
     assert check(fits) is None
     assert check(misfits) is not None
+
+
+def test_a_text_that_is_too_long_for_its_pattern_does_not_fit_it():
+    check = check_of({"type": "string", "pattern": "[ab]*a[ab]{900}c?"})
+    assert check("ab" * 5_000) is None
+    assert check("ab" * 500_000) is not None
+    assert check_of({"type": "string", "pattern": "^[a-z ]+$"})("word " * 100_000) is None
 
 
 def test_a_stored_pattern_that_cannot_be_run_safely_refuses_no_reply():

@@ -2,8 +2,9 @@ r"""Patterns of a schema, run in time that grows with the text and no faster. Pu
 
 Python's own engine tries all ways to read a text: a reply of fifty characters can take it years, and nothing interrupts
 it meanwhile. So patterns are run by Rust's regex crate, which Pydantic brings: it looks at a character once, and takes
-no pattern that would need more (lookaround, backreferences), nor one that becomes larger than 10 MB.
-(docs.rs/regex, "Untrusted input"; anthropic and batchnb depend on Pydantic anyway.)
+no pattern that would need more (lookaround, backreferences). What it does for a character grows with the pattern,
+counts written out, so that the two together are bounded here. (docs.rs/regex, "Untrusted input"; anthropic and batchnb
+depend on Pydantic anyway.)
 """
 
 from __future__ import annotations
@@ -15,17 +16,32 @@ from collections.abc import Callable
 
 __all__ = ["matcher", "problem"]
 
+#: Parts of a pattern with its counts written out, at most: ``(.{1,100}){1,100}`` has 10,000, and takes seconds to read.
+MOST_PARTS = 1_000
+
+#: Characters of a text, times the parts of its pattern, at most: some seconds, during which nothing else runs.
+MOST_STEPS = 20_000_000
+
+_PIECES = re.compile(
+    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?P<open>\((?:\?(?:P?<\w+>|[a-zA-Z-]*:?))?)|(?P<close>\))"
+    r"|(?P<count>\{(?P<least>\d*),?(?P<most>\d*)\})|(?P<sign>[*+?|^$])|.",
+    re.DOTALL,
+)
+
 
 @functools.lru_cache(maxsize=256)
 def matcher(pattern: str) -> Callable[[str], bool] | None:
     """Return what tells whether a text has a match of the pattern somewhere; None where it cannot be run safely.
 
-    Those of stored jobs may be such; nothing is known then of a reply to them.
+    Those of stored jobs may be such; nothing is known then of a reply to them. A text that is too long for its pattern
+    has none.
     """
     try:
-        return _compiled(pattern)
+        matches = _compiled(pattern)
     except ValueError:
         return None
+    longest = MOST_STEPS // max(1, _parts(pattern))
+    return lambda text: len(text) <= longest and matches(text)
 
 
 def problem(pattern: str) -> str | None:
@@ -48,12 +64,34 @@ def problem(pattern: str) -> str | None:
 def _compiled(pattern: str) -> Callable[[str], bool]:
     from pydantic_core import SchemaError, SchemaValidator, core_schema
 
+    parts = _parts(pattern)
+    if parts > MOST_PARTS:
+        raise ValueError(f"with its counts written out it has {parts:,} parts, more than {MOST_PARTS:,}")
     try:
         schema = core_schema.str_schema(pattern=_in_rust(pattern), regex_engine="rust-regex")
         return SchemaValidator(schema).isinstance_python
     except SchemaError as error:
         last = str(error).strip().splitlines()[-1].strip().removeprefix("error: ").removeprefix("SchemaError: ")
         raise ValueError(f"it cannot be checked in linear time ({last})") from None
+
+
+def _parts(pattern: str) -> int:
+    """Count the characters and sets of a pattern, those of what is counted as often as it may come."""
+    parts, last = [0], 0
+    for piece in _PIECES.finditer(pattern):
+        if piece["open"]:
+            parts.append(0)
+        elif piece["close"] and len(parts) > 1:
+            last = parts.pop()
+            parts[-1] += last
+        elif piece["count"]:
+            times = max(1, int(piece["most"] or piece["least"] or 1))
+            parts[-1] += last * (times - 1)
+            last *= times
+        elif not piece["sign"]:
+            parts[-1] += 1
+            last = 1
+    return sum(parts)
 
 
 def _in_rust(pattern: str) -> str:

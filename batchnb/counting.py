@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -237,7 +238,12 @@ def _count(api: Api, prices: PriceTable, recipe: Recipe, requests: dict[int, dic
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="batchnb-count") as pool:
         for start in range(0, len(waiting), AT_ONCE):
             calls = [
-                (place, pool.submit(count_tokens, api, recipe.reader, params, recipe.betas, at_most=True))
+                (
+                    place,
+                    _begun(
+                        pool, functools.partial(count_tokens, api, recipe.reader, params, recipe.betas, at_most=True)
+                    ),
+                )
                 for place, params in waiting[start : start + AT_ONCE]
             ]
             for place, call in calls:
@@ -250,6 +256,19 @@ def _count(api: Api, prices: PriceTable, recipe: Recipe, requests: dict[int, dic
                         found.broken = str(error)
             if found.broken is not None:
                 return
+
+
+def _begun(pool: Executor, work: Callable[[], int]) -> Future[int]:
+    """Have a pool do some work; where no thread can be started, as at the end of the process, do it here."""
+    try:
+        return pool.submit(work)
+    except RuntimeError:
+        done: Future[int] = Future()
+        try:
+            done.set_result(work())
+        except ApiError as error:
+            done.set_exception(error)
+        return done
 
 
 def check_sample(n: Any, seed: Any) -> tuple[int | None, int]:

@@ -93,8 +93,10 @@ class Calls:
         threads = [threading.Thread(target=self._work, args=(told,), name="batchnb-pilot") for _ in range(self._active)]
         self.started = True
         try:
-            for thread in threads:
-                thread.start()
+            missing = self._start(threads)
+            if missing == len(threads):
+                self._leaves(missing - 1)
+                self._work(told)
             wait(self._done)
         except BaseException:
             self._stop.set()
@@ -103,6 +105,17 @@ class Calls:
             raise
         if self._failure is not None:
             raise self._failure
+
+    def _start(self, threads: list[threading.Thread]) -> int:
+        """Start the threads; return how many could not be: the others do their work, or whoever calls."""
+        for place, thread in enumerate(threads):
+            try:
+                thread.start()
+            except (RuntimeError, MemoryError):
+                if place:
+                    self._leaves(len(threads) - place)
+                return len(threads) - place
+        return 0
 
     # The threads
 

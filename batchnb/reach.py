@@ -38,10 +38,13 @@ class Listing:
         Each once, in the order in which they came.
     reaches : bool
         Whether all that were made since the time in question, and are listed at all, are among them.
+    has_recent : bool
+        Whether one of them was made since, so that `created_at` seems to go by the same clock.
     """
 
     batches: list[BatchInfo]
     reaches: bool
+    has_recent: bool
 
 
 def read_back(infos: Iterable[BatchInfo], since: float | None) -> Listing:
@@ -61,7 +64,7 @@ def read_back(infos: Iterable[BatchInfo], since: float | None) -> Listing:
     oldest, old, has_recent, is_ordered = math.inf, 0, False, True
     for count, info in enumerate(infos):
         if count >= MOST:
-            return Listing(list(found.values()), reaches=False)
+            return Listing(list(found.values()), reaches=False, has_recent=has_recent)
         found[info.id] = info
         made = info.created_at
         if since is None or made is None:
@@ -74,4 +77,4 @@ def read_back(infos: Iterable[BatchInfo], since: float | None) -> Listing:
         old = old + 1 if seconds < since else 0
         if old >= OLD and has_recent and is_ordered:
             break
-    return Listing(list(found.values()), reaches=True)
+    return Listing(list(found.values()), reaches=True, has_recent=has_recent)

@@ -51,6 +51,9 @@ LISTED = 28 * 86_400.0
 #: Batches that a listing should show, and does not, that are asked for by their ids.
 CONTROLS = 3
 
+#: Batches that can hardly be the one that are read before it counts as never made, of each kind.
+OTHERS = 20
+
 #: Times the results of a batch are read again before what is not in them counts as missing.
 READ_AGAIN = 3
 
@@ -136,8 +139,8 @@ class Settling:
         controls = self._ledger.evidence.taken(self._since(batch) or 0.0, without=batch.id)
         listing = read_back(self._api.list_batches(page_size=PAGE), self._since(batch))
         unknown = self._unknown(listing, known)
-        sizes = (batch.requests, 0)  # 0: the server does not say
-        candidates = [info for info in unknown if info.total in sizes or info.id in known.suspected]
+        fitting, others = self._sorted(batch, unknown, listing)
+        candidates = fitting + [info for info in others if info.id in known.suspected]
         known.open = known.gone | {candidate.id for candidate in candidates}
         if self._adopted(batch, candidates, known) or self._set_aside(batch):
             return True
@@ -146,10 +149,10 @@ class Settling:
             return True
         if not self._is_unlisted(batch, known, listing, controls):
             return False
-        # A server that miscounts must not hide a batch: before anything is sent again, those of other sizes are read.
-        if self._adopted(batch, unknown, known):
+        # A server that miscounts must not hide a batch: before anything is sent again, others are read too.
+        if self._adopted(batch, others, known):
             return True
-        if any(info.id in known.suspected for info in unknown):
+        if any(info.id in known.suspected for info in others):
             return False
         self._ledger.batches.let_go(batch.id, state="uncertain")
         return True
@@ -211,6 +214,30 @@ class Settling:
         known.gone = known.open - {info.id for info in listed} - others
         known.vanished = known.vanished + 1 if known.gone else 0
         return [info for info in listed if info.id not in others]
+
+    def _sorted(
+        self, batch: BatchRecord, unknown: list[BatchInfo], listing: Listing
+    ) -> tuple[list[BatchInfo], list[BatchInfo]]:
+        """Sort unknown batches into those that may be the one by size and time, and others worth a look before the end.
+
+        To read the results of each that was ever listed would take long, and those of old ones are gone. By time: made
+        since the intent; or, where that does not go by the clock of `created_at`, since what was sent before it. Times
+        may be nonsense, and sizes: so some others are read, the first that are listed.
+        """
+        since, now = self._since(batch), self._api.now()
+        recent = since
+        if not (since is not None and listing.has_recent):
+            last = self._ledger.evidence.last_before(batch.id)
+            recent = None if last is None else last - LOOK_BACK
+        if now is not None and batch.server_at is not None and now - batch.server_at < LISTED:
+            unknown = [info for info in unknown if info.archived_at is None]  # these are older than the intent
+        of_size = [info for info in unknown if info.total in (batch.requests, 0)]  # 0: the server does not say
+        fitting = [info for info in of_size if _is_since(info, recent)]
+        seen = {info.id for info in fitting}
+        others = [info for info in unknown if _is_since(info, since) and info.id not in seen]
+        others = others if since is not None else others[:OTHERS]
+        seen |= {info.id for info in others}
+        return fitting, others + [info for info in of_size if info.id not in seen][:OTHERS]
 
     def _is_ours(self, candidate: BatchInfo, ours: set[bytes], known: Settlement) -> bool:
         """Tell by its custom_ids whether an ended candidate is our batch; reject it for good if it is another's.
@@ -318,6 +345,10 @@ class Settling:
         except NotFoundError:  # somebody has deleted it
             return False
         return True
+
+
+def _is_since(info: BatchInfo, since: float | None) -> bool:
+    return since is None or info.created_at is None or info.created_at.timestamp() >= since
 
 
 _OTHER_WORKSPACE = "Either it was deleted there, or the API key in use belongs to another workspace."

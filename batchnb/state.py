@@ -37,6 +37,9 @@ __all__ = [
 #: after 29 days (platform.claude.com documentation). In seconds.
 EXPIRES_SOON, LAPSES_SOON, KEPT = 2 * 3600.0, 3 * 86_400.0, 29 * 86_400.0
 
+#: Seconds by which two clocks have come apart when one of them was set; less is what an answer took to come.
+SET = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -188,7 +191,7 @@ def snapshot_of(
         model=job.recipe["shared"]["model"],
         status=status_of(job, ledger),
         rows=job.rows,
-        started_at=job.created_at,
+        started_at=_started(job, batches, now),
         now=now.local,
         skew=_skew(batches, now),
         outcomes=facts.outcomes,
@@ -227,6 +230,18 @@ def _expected(
         return facts.before.cost * still_open, facts.before.words
     each = forecasts.get(recipe_key(job.recipe)) if forecasts else None
     return (None, None) if each is None else (each * still_open, "as estimated")
+
+
+def _started(job: JobRecord, batches: Sequence[BatchRecord], now: Moment) -> float:
+    """Return when a job began, by this machine's clock as it goes now: for an open one, whose time is still counted.
+
+    The clock may have been set since. How much is told by the server's, which its first batch was sent by as well.
+    """
+    first = next((batch for batch in batches if batch.server_at is not None), None)
+    if job.state == "ended" or now.server is None or first is None or first.server_at is None:
+        return job.created_at
+    was_set = (now.local - now.server) - (first.intended_at - first.server_at)
+    return job.created_at + (was_set if abs(was_set) > SET else 0.0)
 
 
 def _skew(batches: Sequence[BatchRecord], now: Moment) -> float | None:

@@ -44,10 +44,15 @@ class Uploads:
         self._ledger = ledger
         self._clock = clock
 
+    def _now(self) -> float:
+        """Return the time by the server's clock, since it is the server that drops files; or else by this machine's."""
+        now = self._api.now()
+        return self._clock() if now is None else now
+
     def next(self, job: int, requests: int) -> FileRecord | None:
         """Give the first file that the next `requests` unsent requests of a job need, and the server does not have."""
         files = self._ledger.files
-        return files.next_absent(job, self._clock(), requests) if files.are_named() else None
+        return files.next_absent(job, self._now(), requests) if files.are_named() else None
 
     def take(self, file: FileRecord) -> bool:
         """Take it upon oneself to upload a file; not where another process that lives is doing so."""
@@ -67,7 +72,7 @@ class Uploads:
         """
         files = self._ledger.files
         with files.uploading:  # a pilot and a job of this process may need the same
-            if files.is_there(file.id, self._clock()):
+            if files.is_there(file.id, self._now()):
                 return
             try:
                 path = files.spool.path(file.sha256)
@@ -78,7 +83,7 @@ class Uploads:
                 files.leave(file.id, self._ledger.owner.name)  # others need not wait for what may never be tried again
                 raise
             expires_at = None if info.expires_at is None else info.expires_at.timestamp()
-            files.uploaded(file.id, info.id, now=self._clock(), expires_at=expires_at)
+            files.uploaded(file.id, info.id, now=self._now(), expires_at=expires_at)
 
     def refuse(self, file: FileRecord, error_type: str, message: str) -> None:
         """Give the requests that need a file the server's refusal as their outcome."""
@@ -95,7 +100,7 @@ class Uploads:
     def missing(self, batch: int) -> FileRecord | None:
         """Give a file that the requests of a claimed batch name, and the server does not have."""
         files = self._ledger.files
-        return files.missing_in(batch, self._clock()) if files.are_named() else None
+        return files.missing_in(batch, self._now()) if files.are_named() else None
 
     def resolved(self, batch: int, items: Iterable[Item]) -> Iterable[Item]:
         """Give the requests of a claimed batch as they are sent, with the server's ids of the files that they name.

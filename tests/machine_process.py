@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,14 +22,16 @@ SCOPE = "https://model.example"
 
 
 class Stepped(Watcher):
-    """A watcher without its thread: its steps are called by the machine."""
+    """A watcher without its thread: its steps are called by the machine, and one thing is done after the other."""
 
-    def watch(self, job: int) -> threading.Event:
-        self._thread = threading.current_thread()
-        return super().watch(job)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options, soon=600.0)
+
+    def _start(self) -> None:
+        self._stopping, self.failure = False, None
 
     def stop(self) -> None:
-        self._thread = None
+        pass
 
 
 class Process(Caller):
@@ -95,7 +96,7 @@ class Process(Caller):
         if self.alive:
             self.alive = False
             self.ledger._store.close()
-            self.ledger.owner._lock.release()
+            self.ledger.owner.release(claims=True)
 
     def close(self) -> None:
         """End as a process does that closes its workspace."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -100,6 +101,22 @@ def test_another_process_with_another_clock_finds_what_the_first_has_sent(bench:
 def test_what_was_never_made_is_sent_again_whatever_the_clock(bench: Bench, shift):
     bench.server.faults["create"] += [Lost(accept=False), Status(500)]
     assert_echoed(bench.submit(texts(20), batch_size=10, workspace=bench.open(clock=clock_of(shift))))
+    assert bench.server.bought_once()
+
+
+@pytest.mark.parametrize("slept", [8 * HOUR, 3 * DAY, 40 * DAY])
+@pytest.mark.parametrize("accept", [True, False])
+def test_a_machine_that_was_suspended_before_it_sent_finds_what_it_sent(bench: Bench, slept, accept):
+    """The clock that is never set may have stood still meanwhile; the server's and the wall clock have gone on."""
+    clock = Wall()
+    place = bench.open(clock=clock)
+    assert_echoed(bench.submit(texts(10), workspace=place))
+    clock.shift, bench.server.manner.shift = slept, timedelta(seconds=slept)
+    bench.server.faults["count_tokens"] += [Lost()]
+    bench.server.faults["create"] += [Lost(accept=accept)]
+    with warnings.catch_warnings(action="ignore"):
+        job = bench.submit(texts(10, "more"), workspace=place)
+    assert_echoed(job)
     assert bench.server.bought_once()
 
 
@@ -220,6 +237,27 @@ def test_a_long_list_in_order_is_not_read_to_its_end(bench: Bench, monkeypatch):
     server.faults["create"] += [Lost()]
     assert_echoed(bench.submit(texts(10)))
     assert server.called("GET", "batches?limit") <= 4
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_old_batches_of_others_are_hardly_read_and_hold_up_nothing(bench: Bench, known):
+    """Also where nothing else was sent of late. Some are of the same size, and the results of some are gone."""
+    server = bench.server
+    if known:
+        assert_echoed(bench.submit(texts(5)))
+        server.batches[0].created_at -= timedelta(days=5)
+    for number in range(150):
+        days = 30 + number
+        old = server.accept(of_others(10 + number % 2, f"older{number}"), server.now() - timedelta(days=days))
+        old.lies = {"archived_at": "2026-01-01T00:00:00Z"}
+    for number in range(60):
+        server.accept(of_others(11, f"week{number}"), server.now() - timedelta(days=7, hours=number))
+    server.manner.listed = Listed(lambda batches: sorted(batches, key=lambda one: one.created_at, reverse=True))
+    reads = server.called("GET", "/results")
+    server.faults["create"] += [Lost(accept=False)]
+    assert_echoed(bench.submit(texts(10, "more")))
+    assert server.called("GET", "/results") - reads <= 2
+    assert {server.asked[text] for text in server.asked if "more" in text} == {1}
 
 
 def test_a_list_too_long_to_be_read_tells_nothing(bench: Bench, monkeypatch):

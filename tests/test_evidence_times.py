@@ -124,6 +124,21 @@ def test_a_process_that_has_heard_nothing_goes_by_the_skew_that_was_kept(bench: 
     bench.server.end()
 
 
+# How long a job has been going on
+
+
+@pytest.mark.parametrize("shift", [-HOUR, HOUR, DAY, YEAR, -YEAR])
+def test_a_clock_that_is_set_in_mid_job_makes_it_neither_older_nor_younger(bench: Bench, shift):
+    bench.server.ends = False
+    clock = Wall()
+    job = bench.submit(texts(5), workspace=bench.open(clock=clock))
+    bench.server.wait_for(lambda: bench.server.called("GET", "msgbatch") >= 2)
+    clock.shift = shift
+    assert 0 <= job.snapshot().elapsed < 60
+    bench.server.end()
+    assert_echoed(job)
+
+
 # Recovering
 
 

@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import anthropic
@@ -45,6 +47,8 @@ def test_every_answer_says_that_it_is_simulated_and_names_its_request(simulator,
     assert answer.headers["batchnb-simulator"] == simulator.id
     assert re.fullmatch(r"req_01\w{22}", answer.headers["request-id"])
     assert answer.headers["anthropic-organization-id"]
+    assert answer.headers["anthropic-workspace-id"].startswith("wrkspc_")
+    assert abs(parsedate_to_datetime(answer.headers["date"]).timestamp() - time.time()) < 5
     assert answer.headers["anthropic-ratelimit-requests-limit"]
     if answer.status != 200:
         assert answer.json["request_id"] == answer.headers["request-id"]

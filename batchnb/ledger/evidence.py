@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from batchnb.heard import Place
 from batchnb.ledger.store import Store
+from batchnb.ledger.terms import ATTACHED, RECOVERED
 
 __all__ = ["Evidence", "Taken"]
 
@@ -54,6 +55,19 @@ class Evidence:
         with self._store.read() as db:
             found = db.execute(query, (since, without)).fetchall()
         return [Taken(server_id, created_at, Place(*place)) for server_id, created_at, *place in found]
+
+    def last_before(self, number: int) -> float | None:
+        """Return when the last batch was made that was sent before one of that number, by the server's clock.
+
+        In seconds since the epoch; None where there is none.
+        """
+        query = f"""
+            SELECT MAX(created_at) FROM batches
+            WHERE id < ? AND server_id IS NOT NULL AND owner NOT IN ('{ATTACHED}', '{RECOVERED}')
+        """
+        with self._store.read() as db:
+            found: float | None = db.execute(query, (number,)).fetchone()[0]
+            return found
 
     def sought(self, number: int, server_now: float) -> None:
         """Record when an uncertain batch was first looked for, by the server's clock, in seconds since the epoch."""

@@ -13,16 +13,13 @@ from batchnb.heard import NOWHERE, Place
 from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.questions import runs_of
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import ATTACHED, LINK
+from batchnb.ledger.terms import ATTACHED, LINK, RECOVERED
 from batchnb.requests import attached_digest
 from batchnb.results import PAID, Answer, answer_of
 from batchnb.schemas import TextReply, reply_from_spec
 from batchnb.snapshot import COUNTS
 
 __all__ = ["Foreign", "ForeignBatch"]
-
-#: The owner of batches that answers were taken back from.
-RECOVERED = "recovered"
 
 #: Answers written in one go.
 CHUNK = 2_000

@@ -13,6 +13,7 @@ __all__ = [
     "LIVE",
     "LONGEST",
     "POSITION",
+    "RECOVERED",
     "RUN",
     "UNPAID_ANSWER",
     "UNSENT",
@@ -28,6 +29,9 @@ LIVE = ("submitting", "uncertain", "in_progress", "canceling", "ended")
 
 #: The owner of batches that were made elsewhere: their questions are not known, so they cannot be sent again.
 ATTACHED = "attached"
+
+#: The owner of batches that answers were taken back from.
+RECOVERED = "recovered"
 
 #: Rows of one run at most: so that the run that holds a request is found near it.
 LONGEST = 5_000

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batchnb.api import BatchInfo
+from batchnb.api.redaction import Redactor
 from batchnb.errors import AmbiguousError, CredentialsError, NotFoundError, RefusedError
 from batchnb.heard import Heard, Place
 from batchnb.requests import digest_in
@@ -224,6 +225,7 @@ class ModelApi:
         self._server = server
         self._caller = caller
         self._omitted = False
+        self.redactor = Redactor()
 
     def require_credentials(self) -> None:
         pass

@@ -80,7 +80,9 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         self.hooks: list[tuple[str, bool, list[str], int]] = []
         ledger = Ledger(self.home, SCOPE)
         ledger.close()
-        db = self.stack.enter_context(contextlib.closing(sqlite3.connect(ledger.path, isolation_level=None)))
+        db = self.stack.enter_context(
+            contextlib.closing(sqlite3.connect(ledger.path, isolation_level=None, check_same_thread=False))
+        )
         self.checks = Checks(db, self.server)
         self.server.may_ask = self.checks.is_wanted
         self.server.meanwhile = self.meanwhile

@@ -235,9 +235,10 @@ def _expected(
 def _started(job: JobRecord, batches: Sequence[BatchRecord], now: Moment) -> float:
     """Return when a job began, by this machine's clock as it goes now: for an open one, whose time is still counted.
 
-    The clock may have been set since. How much is told by the server's, which its first batch was sent by as well.
+    The clock may have been set since. How much is told by the server's, which the first batch sent for it goes by too.
     """
-    first = next((batch for batch in batches if batch.server_at is not None), None)
+    own = (batch for batch in batches if batch.server_at is not None and batch.intended_at >= job.created_at)
+    first = next(own, None)
     if job.state == "ended" or now.server is None or first is None or first.server_at is None:
         return job.created_at
     was_set = (now.local - now.server) - (first.intended_at - first.server_at)

@@ -28,6 +28,9 @@ __all__ = ["Recovered", "attach_batch", "is_batch_id", "recover"]
 #: Times a call that may succeed later is made before its failure is passed on.
 TRIES = 6
 
+#: Seconds that a server may have it wait between two of those, at most.
+MOST_PATIENCE = 60.0
+
 #: Times a batch that the server does not know is asked for again.
 DOUBTS = 2
 
@@ -253,7 +256,8 @@ def _patiently(call: Callable[[], _T]) -> _T:
                 lasting = isinstance(error, RefusedError) and not waiting_helps(error)
             if lasting:
                 raise
-            time.sleep(backoff(attempt, retry_after=error.retry_after))
+            # Somebody waits for this, without a word of why: so not for the hour that a server may ask for.
+            time.sleep(backoff(attempt, retry_after=min(error.retry_after or 0.0, MOST_PATIENCE)))
     return call()
 
 

@@ -15,7 +15,8 @@ import anthropic
 import pytest
 from stuck_server import Wire, Wires, head
 
-from batchnb.api import Api
+import batchnb.api.addresses
+from batchnb.api import Api, scope_of
 from batchnb.api.failures import seconds_in
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError, RefusedError
 
@@ -336,3 +337,10 @@ def test_many_small_chunks_are_taken_together():
     chunks = b"".join(chain((b"8\r\n" + row + b"\r\n" for _ in range(20_000)), [b"0\r\n\r\n"]))
     with client(lambda method, path, wire: wire.write(head(transfer_encoding="chunked") + chunks)) as api:
         assert read_results(api) == row * 20_000
+
+
+@pytest.mark.parametrize("stuck", [Wire.hang, STUCK["drips a head without end"], STUCK["drips a body"]])
+def test_what_listens_on_this_machine_and_does_not_answer_is_no_simulator(stuck, monkeypatch):
+    monkeypatch.setattr(batchnb.api.addresses, "PROBE_SECONDS", SECONDS)
+    with Wires(lambda method, path, wire: stuck(wire)) as server:
+        assert scope_of(server.url) == (server.url, None)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from batchnb.api import logs
+from batchnb.api.exchange import Exchange, Exchanges
 from batchnb.api.loading import load
 from batchnb.api.redaction import Redactor
-from batchnb.errors import InputError
+from batchnb.errors import AmbiguousError, BatchnbError, InputError
 
 if TYPE_CHECKING:
     import anthropic
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["SIMULATOR_HEADER", "own_client", "plain_url", "scope_of", "simulator_client"]
 
 SIMULATOR_HEADER = "batchnb-simulator"
+
+#: Seconds after which what listens at an address on this machine, and does not answer, is no simulator.
+PROBE_SECONDS = 10.0
 
 #: The ports that need not be named.
 PORTS = {"http": 80, "https": 443}
@@ -63,18 +67,30 @@ def scope_of(base_url: str, redactor: Redactor | None = None) -> tuple[str, str 
         return plain, None
     logs.install()
     # Without the SDK, whose clients take longer to make than such a server to answer.
-    with (
-        logs.ours(redactor or Redactor()),
-        httpx2.Client(transport=_local_transport(plain), trust_env=False, timeout=10.0) as probe,
-    ):
+    with httpx2.Client(transport=_local_transport(plain), trust_env=False, timeout=PROBE_SECONDS) as probe:
+        request = probe.build_request("GET", f"{plain}/v1/models?limit=1", headers={"x-api-key": "probe"})
+
+        def ask(exchange: Exchange) -> httpx2.Response:
+            exchange.enter_context(logs.ours(redactor or Redactor()))
+            return probe.send(request, stream=True)
+
+        exchange = None
         try:
-            answer = probe.get(f"{plain}/v1/models", params={"limit": 1}, headers={"x-api-key": "probe"})
-        except (httpx2.HTTPError, httpx2.InvalidURL):
+            exchange = Exchanges(_no_answer).begin(ask, seconds=PROBE_SECONDS, name="GET /v1/models")
+            answer = exchange.opened()
+        except BatchnbError:
             return plain, None
+        finally:
+            if exchange is not None:
+                exchange.close()
     simulator = answer.headers.get(SIMULATOR_HEADER)
     if simulator and redactor is not None and redactor.text(simulator) != simulator:
         return plain, None
     return (f"simulator:{simulator}", simulator) if simulator else (plain, None)
+
+
+def _no_answer(error: Exception) -> BatchnbError:
+    return AmbiguousError(f"No answer came ({type(error).__name__}).", type="no_answer")
 
 
 def simulator_client(url: str, key: str = "simulated") -> anthropic.Anthropic:

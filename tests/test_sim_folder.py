@@ -297,7 +297,7 @@ def test_a_home_that_cannot_be_used_is_told_as_the_ledger_tells_it(tmp_path, mon
     elif sys.platform != "linux":
         pytest.skip("there are no such paths")
     monkeypatch.setenv("BATCHNB_HOME", home)
-    with pytest.raises(batchnb.LedgerError, match="set BATCHNB_HOME to a folder you can write to") as told:
+    with pytest.raises(batchnb.LedgerError, match="et BATCHNB_HOME to a folder you can write to") as told:
         batchnb.simulate()
     assert home in str(told.value)
     # What was to be simulated does not go to the real API instead.
@@ -314,3 +314,16 @@ def test_after_a_simulator_that_did_not_start_another_can(tmp_path):
     with pytest.raises(batchnb.InputError, match="delay is"):
         batchnb.simulate(tmp_path / "state", delay=(2, 1))
     assert batchnb.simulate(tmp_path / "state", delay=(1, 2)).state == tmp_path / "state"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no modes there")
+@pytest.mark.parametrize("umask", [0, 0o277, 0o777])
+def test_files_are_for_their_owner_alone_whatever_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        for _ in range(2):
+            used(tmp_path / "state")
+    finally:
+        os.umask(before)
+    found = {path.stat().st_mode & 0o777 for path in (tmp_path / "state").rglob("*") if path.is_file()}
+    assert found == {0o600}

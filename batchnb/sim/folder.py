@@ -131,11 +131,7 @@ class Folder:
         path = self.path / _DATABASE
         try:
             # Made before SQLite opens it, which would let the umask decide; its -wal and -shm copy the mode.
-            handle = os.open(path, os.O_CREAT | os.O_RDWR | _NO_FOLLOW, 0o600)
-            try:
-                _make_owners_alone(handle, path)
-            finally:
-                os.close(handle)
+            os.close(_made(path, os.O_RDWR))
         except OSError as problem:
             self._refuse(f"cannot be used ({_DATABASE}: {problem.strerror or problem})")
         return path
@@ -146,7 +142,7 @@ class Folder:
         """Make a file for an upload that is being received."""
         make_private(self.path / _FILES)
         path = self._files() / f"{secrets.token_hex(8)}.part"
-        return path, os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_FOLLOW, 0o600), "wb")
+        return path, os.fdopen(_made(path, os.O_EXCL | os.O_WRONLY), "wb")
 
     def keep(self, part: Path, file_id: str) -> None:
         """Give a file that was received its name."""
@@ -238,8 +234,7 @@ class Folder:
             self._write(_MARKER, _MARK)
 
     def _write(self, name: str, data: bytes) -> None:
-        flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | _NO_FOLLOW
-        with os.fdopen(os.open(self.path / name, flags, 0o600), "wb") as file:
+        with os.fdopen(_made(self.path / name, os.O_WRONLY | os.O_TRUNC), "wb") as file:
             file.write(data)
 
     def _hold(self) -> None:
@@ -308,6 +303,13 @@ def _is_link(found: os.stat_result) -> bool:
     return stat.S_ISLNK(found.st_mode) or (junction is not None and getattr(found, "st_reparse_tag", 0) == junction)
 
 
-def _make_owners_alone(handle: int, path: Path) -> None:
-    if os.fstat(handle).st_mode & 0o077 and os.name == "posix":  # elsewhere modes mean nothing
-        path.chmod(0o600)
+def _made(path: Path, flags: int) -> int:
+    """Open a file of ours, made where it is missing, for its owner alone whatever the umask; return its descriptor."""
+    handle = os.open(path, os.O_CREAT | flags | _NO_FOLLOW, 0o600)
+    if os.name == "posix":  # elsewhere modes mean nothing
+        try:
+            os.fchmod(handle, 0o600)
+        except BaseException:
+            os.close(handle)
+            raise
+    return handle

@@ -295,7 +295,7 @@ class Submission:
     def _stranger(self, line: bytes) -> tuple[str, bytes] | None:
         """Read a line of a batch made elsewhere as `result_in` does; None, too, where its name holds a credential."""
         found, redactor = result_in(line), self.api.redactor
-        if found is None or redactor.text(found[0]) != found[0]:
+        if found is None or redactor.is_named(found[0]):
             return None
         return found[0], redactor.result(found[1])
 

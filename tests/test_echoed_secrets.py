@@ -427,3 +427,15 @@ def test_an_executed_notebook_holds_nothing_that_is_echoed(server, leaks, tmp_pa
     assert "[redacted]" in text
     assert "InputError" in text
     assert_nothing_leaked(leaks, paths=[tmp_path], texts=[text])
+
+
+def test_a_piece_of_a_key_that_is_in_an_id_by_chance_spoils_no_id():
+    from batchnb.api.redaction import Redactor
+
+    redactor = Redactor()
+    redactor.learn(["test-key-0123456789"])
+    body = b'{"id": "msgbatch_0123456789abc"}'
+    assert redactor.names(body) == body
+    assert not redactor.is_named("row-0123456789abcdef0123456789abcdef")
+    assert redactor.is_named("row-test-key-0123456789")
+    assert redactor.text("no test-key-0123 there") == "no [redacted] there"

@@ -277,7 +277,7 @@ class Caller:
 
     def _decode(self, answer: Answer, kind: type[_T]) -> _T:
         try:
-            return msgspec.json.decode(self.redactor.json(answer.content.removeprefix(MARK)), type=kind)
+            return msgspec.json.decode(self.redactor.names(answer.content.removeprefix(MARK)), type=kind)
         except UNREADABLE as error:
             message = f"The server's answer is not what the API documents: {self.redactor.text(str(error))}"
         raise AmbiguousError(message, status=answer.status_code)

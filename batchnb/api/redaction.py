@@ -25,6 +25,9 @@ RUN = 8
 #: Characters that a secret has at least; what is shorter stands in too many words.
 LEAST = 3
 
+#: The same, in names and ids.
+LONG_RUN = 16
+
 #: Characters of what a server says that are kept.
 MOST_SAID = 1_000
 
@@ -68,6 +71,7 @@ class Redactor:
         self._known: set[str] = set()
         self._runs: set[str] = set()
         self._pieces: set[str] = set()
+        self._whole: set[str] = set()
         self._words: re.Pattern[str] | None = None
 
     def learn(self, secrets: Iterable[str]) -> None:
@@ -78,54 +82,71 @@ class Redactor:
         self._known |= new
         for form in {form.translate(_LOWER) for secret in new for form in _forms(secret)}:
             self._runs |= {form[at : at + RUN] for at in range(len(form) - RUN + 1)}
+            self._whole.add(form)
             self._pieces |= {form[at : at + _STEP] for at in range(len(form) - _STEP + 1)}
         words = "|".join(re.escape(one) for one in sorted(self._known, key=len, reverse=True) if len(one) < RUN)
         self._words = re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])", re.IGNORECASE) if words else None
 
-    def text(self, text: str) -> str:
-        """Return a text without secrets."""
+    def text(self, text: str, least: int = RUN) -> str:
+        """Return a text without secrets: without whole ones, and pieces of so many characters."""
         low = text.translate(_LOWER)
         # Nearly every text holds nothing, which a quarter of its pieces tell.
         if not self._pieces.isdisjoint(low[at : at + _STEP] for at in range(0, len(low), _STEP)):
-            text = self._without_runs(text, low)
+            text = self._without_runs(text, low, least)
         if self._words is not None:
             text = self._words.sub(HIDDEN, text)
         return SHAPES.sub(HIDDEN, text) if any(hint in low for hint in HINTS) else text
 
-    def _without_runs(self, text: str, low: str) -> str:
+    def _without_runs(self, text: str, low: str, least: int) -> str:
         kept: list[str] = []
-        begin = end = 0  # of the text up to `end`, what is not in `kept` yet begins at `begin`
-        for at in range(len(low) - RUN + 1):
+        done = at = 0
+        while at <= len(low) - RUN:
             if low[at : at + RUN] not in self._runs:
+                at += 1
                 continue
-            if at > end or not kept:
-                kept.append(text[max(begin, end) : at] + HIDDEN)
-            begin = end = at + RUN
-        return "".join(kept) + text[end:]
+            begin = at
+            while low[at : at + RUN] in self._runs and at <= len(low) - RUN:
+                at += 1
+            end = at = at + RUN - 1
+            if end - begin >= least or low[begin:end] in self._whole:
+                kept += (text[done:begin], HIDDEN)
+                done = end
+        return "".join(kept) + text[done:]
 
-    def value(self, value: Any, most: int | None = None) -> Any:
+    def value(self, value: Any, most: int | None = None, least: int = RUN) -> Any:
         """Return what JSON holds without secrets in it, in whatever place: also in the names of an object.
 
         Texts are cut to so many characters.
         """
         if isinstance(value, str):
-            return self.text(value)[:most]
+            return self.text(value, least)[:most]
         if isinstance(value, Mapping):
-            return {self.text(str(name))[:most]: self.value(part, most) for name, part in value.items()}
+            return {self.text(str(name), least)[:most]: self.value(part, most, least) for name, part in value.items()}
         if isinstance(value, list | tuple):
-            return [self.value(part, most) for part in value]
+            return [self.value(part, most, least) for part in value]
         return value
 
-    def json(self, raw: bytes, most: int | None = None) -> bytes:
+    def names(self, raw: bytes) -> bytes:
+        """Return JSON that holds names and ids without secrets in it.
+
+        A piece must be longer here: one that is in an id by chance must not spoil it.
+        """
+        return self.json(raw, least=LONG_RUN)
+
+    def is_named(self, name: str) -> bool:
+        """Tell whether a name, such as a custom_id, holds a secret, or a long piece of one."""
+        return self.text(name, LONG_RUN) != name
+
+    def json(self, raw: bytes, most: int | None = None, least: int = RUN) -> bytes:
         """Return JSON without secrets in it, and with no texts longer than that: the same bytes where it holds none.
 
         What cannot be read as JSON is returned as it is: whoever reads it refuses it.
         """
         text = raw.decode("utf-8", "replace")
-        if self.text(text) == text and (most is None or len(raw) <= most):
+        if self.text(text, least) == text and (most is None or len(raw) <= most):
             return raw
         try:
-            return msgspec.json.encode(self.value(msgspec.json.decode(raw), most))
+            return msgspec.json.encode(self.value(msgspec.json.decode(raw), most, least))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return raw
 

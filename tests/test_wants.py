@@ -62,6 +62,19 @@ def test_a_job_that_another_ones_decision_looked_at_again_stays_canceled(state: 
     state.race_to_settle(actions=["cancel"], after=False, ends=False, omits=False, which=5, who=0)
 
 
+def test_a_row_that_a_canceled_jobs_cell_asked_again_stays_wanted_until_it_is_canceled_again(state: LedgerMachine):
+    """As hypothesis found it: the row failed, and another job had it sent once more."""
+    state.submit(fault="529", into="x", retries=0, size=1, steps=2, texts=["d"], who=1)
+    state.cancel(which=4, who=1)
+    state.fail(fault=("create", "401"), times=3)
+    state.submit(fault=None, into="y", retries=1, size=2, steps=2, texts=["b", "a", "d", "a", "a", "c"], who=0)
+    state.submit(fault=None, into="x", retries=0, size=1, steps=3, texts=["d"], who=1)
+    state.fail(fault=("create", "429, wait"), times=2)
+    state.submit(fault=None, into="x", retries=0, size=3, steps=1, texts=["b", "d", "e", "f", "d", "d"], who=1)
+    state.submit(fault="403", into="y", retries=2, size=3, steps=1, texts=["d", "f", "f"], who=0)
+    state.race_to_settle(actions=["wait", "wait", "retry"], after=True, ends=False, omits=True, which=4, who=0)
+
+
 @pytest.mark.parametrize("canceled_too", [False, True])
 def test_a_lost_batch_that_was_never_made_is_sent_for_the_job_alone_that_wants_it(ledger: Ledger, canceled_too: bool):
     first, second = create(ledger, "a"), create(ledger, "a", id="job_2")

@@ -20,7 +20,7 @@ from batchnb.ledger.questions import Rows, following, write_rows
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
 from batchnb.ledger.terms import ATTACHED, LINK, LIVE, UNSENT, WAITING, held, wants
-from batchnb.ledger.wants import forget_answered, go_on, want, want_everything, want_rest
+from batchnb.ledger.wants import go_on, want, want_everything, want_rest
 from batchnb.requests import Envelope
 from batchnb.results import RETRYABLE_ERRORS
 
@@ -280,7 +280,6 @@ class Jobs:
                 "UPDATE jobs SET state = 'ended', ended_at = ? WHERE number = ? AND state <> 'ended'", (now, number)
             )
             if ended.rowcount:
-                forget_answered(db, number)
                 self._tallies.keep_all(number)
             return True
 

@@ -12,16 +12,7 @@ from collections.abc import Iterable
 
 from batchnb.ledger.terms import LIVE, RUN, UNPAID_ANSWER, UNSENT, WAITING, wants
 
-__all__ = [
-    "cancel",
-    "cancel_unsent",
-    "forget_answered",
-    "give_up_unsent",
-    "go_on",
-    "want",
-    "want_everything",
-    "want_rest",
-]
+__all__ = ["cancel", "cancel_unsent", "give_up_unsent", "go_on", "want", "want_everything", "want_rest"]
 
 _OF_JOBS = "SELECT r.request FROM jobs AS k CROSS JOIN job_requests AS r ON r.job = k.number WHERE"
 
@@ -101,8 +92,3 @@ def want_everything(db: sqlite3.Connection, job: int) -> int:
     db.execute("UPDATE jobs SET canceled = 0 WHERE number = ?", (job,))
     db.execute("DELETE FROM wanted WHERE job = ?", (job,))
     return unwanted
-
-
-def forget_answered(db: sqlite3.Connection, job: int) -> None:
-    """Forget which requests a job wanted in particular, once they are answered."""
-    db.execute("DELETE FROM wanted WHERE job = ? AND request IN (SELECT request FROM answers)", (job,))

@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import select
@@ -25,7 +26,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,12 +35,21 @@ from typing import Any
 import crash_schedules
 import power
 from crash_judge import Asked, Ended, Event, Evidence, Reading, judge
+from crash_places import KEYS, Places
 from crash_schedules import Run, Schedule, Step
+from crash_trials import unlocked
 
 from batchnb.sim import Limits, Simulator
 
-KEY = "sk-ant-api03-not-a-real-key-0123456789"
-TOLD = ("interrupted", "cancel", "retry", "resolve")  # events of a trace that the summary counts
+TOLD = (
+    "interrupted",
+    "cancel",
+    "retry",
+    "resolve",
+    "fork",
+    "asks",
+    "recovered",
+)  # events of a trace that the summary counts
 LONGEST = 90.0  # seconds for one run before it counts as hanging
 TESTS = Path(__file__).parent
 
@@ -115,6 +125,7 @@ class Server:
     """The simulator of a schedule, and what it sent."""
 
     simulator: Simulator
+    places: Places
     readings: list[Reading] = field(default_factory=list)
     struck: Counter[str] = field(default_factory=Counter)
 
@@ -163,7 +174,7 @@ class Server:
         ends = {batch: store.batch(batch).ended_at for batch in {one.batch_id for one in record}}
         return [
             Asked(texts[one.digest].removeprefix("Echo: "), one.batch_id, one.custom_id, one.created_at,
-                  ends[one.batch_id], one.outcome)
+                  ends[one.batch_id], one.outcome, self.places.of.get(one.batch_id, 0))
             for one in record
         ]  # fmt: skip
 
@@ -196,6 +207,10 @@ class Rig:
         self._cells = cells
         self._folder = folder
         self._home = folder / "home"
+        self._elsewhere = folder / "elsewhere"
+        self._elsewhere.mkdir()
+        self._asides: list[tuple[float, int]] = []
+        self._lingering: list[Path] = []  # what children hold that may outlive a step
         self.cuts = 0
         self._ended: list[Ended] = []
         self._server: Server
@@ -206,23 +221,28 @@ class Rig:
         with Simulator(
             self._folder / "simulator", delay=schedule.delay, seed=schedule.seed, faults=schedule.faults, limits=limits
         ) as simulator:
-            self._server = Server(simulator)
+            self._server = Server(simulator, Places(simulator))
             self._server.listen_in()
             for number, step in enumerate(schedule.steps):
                 self._take(number, step)
+            self._wait_for(self._lingering)
             self._server.clear()
             evidence = Evidence(
-                schedule, self._server.asked(), self._server.readings, self._events(), self._ended, self._home, KEY
-            )
+                schedule, self._server.asked(), self._server.readings, self._events(), self._ended, self._home,
+                self._elsewhere, KEYS,
+            )  # fmt: skip
         return evidence, self._server.struck
 
     def _take(self, number: int, step: Step) -> None:
         if step.clear:
             self._server.clear()
+        if step.aside:
+            self._set_aside(number)
         before = self._server.creates()
         started = [(run, self._plan(run, len(self._ended) + place)) for place, run in enumerate(step.runs)]
         with ThreadPoolExecutor(len(started)) as pool:
             ends = list(pool.map(lambda one: self._cells.start(one[1]).see_through(one[0]), started))
+        self._wait_for_children(started)
         if self._schedule.grace == 0.0:
             self._server.come_to_rest()
         creates = self._server.creates() - before
@@ -233,6 +253,26 @@ class Rig:
             if run.power is not None:
                 self._cut_power(Path(plan["power"]["log"]))
 
+    def _wait_for_children(self, started: Sequence[tuple[Run, dict[str, Any]]]) -> None:
+        """Wait for those that runs have forked; for one that outlives its parent only after the next step."""
+        before, self._lingering = self._lingering, []
+        for run, plan in started:
+            outlives = run.fork is not None and run.fork.child == "outlive"
+            (self._lingering if outlives else before).append(Path(plan["alive"]))
+        self._wait_for(before)
+
+    @staticmethod
+    def _wait_for(held: Iterable[Path]) -> None:
+        for path in held:
+            if not unlocked(path, LONGEST):
+                raise RuntimeError(f"a child does not end: {path}")
+
+    def _set_aside(self, number: int) -> None:
+        """Move the ledger out of the way, as somebody does who wants to begin anew."""
+        self._asides.append((time.time(), len(self._ended)))
+        for path in (self._home / "ledgers").glob("*.sqlite*"):
+            path.rename(path.with_name(f"aside-{number}-{path.name}"))
+
     def _cut_power(self, log: Path) -> None:
         """Go on with what a power cut would have left of the home."""
         self.cuts += 1
@@ -242,7 +282,15 @@ class Rig:
 
     def _plan(self, run: Run, number: int) -> dict[str, Any]:
         schedule, file = self._schedule, self._folder / f"run-{number}"
+        home = os.path.relpath(self._home, self._folder) if schedule.relative else str(self._home)
         return {
+            "folder": str(self._folder),
+            "elsewhere": str(self._elsewhere),
+            "alive": f"{file}.alive",
+            "clock": vars(run.clock),
+            "fork": run.fork and vars(run.fork) | {"at": vars(run.fork.at)},
+            "astray": run.astray and vars(run.astray),
+            "recover": run.recover,
             "texts": schedule.frames[run.variant],
             "batch_size": schedule.batch_size,
             "retries": schedule.retries,
@@ -253,11 +301,11 @@ class Rig:
             "trace": f"{file}.trace",
             "output": f"{file}.output",
             "environment": {
-                "BATCHNB_HOME": str(self._home),
+                "BATCHNB_HOME": home,
                 "BATCHNB_RECONCILE_GRACE": str(schedule.grace),
                 "BATCHNB_MAX_POLL": "0.03",
                 "ANTHROPIC_BASE_URL": self._server.simulator.url,
-                "ANTHROPIC_API_KEY": KEY,
+                "ANTHROPIC_API_KEY": KEYS[run.key],
                 "SSL_CERT_DIR": str(self._folder),  # nothing is encrypted, and reading certificates takes long
             },
         }
@@ -267,7 +315,9 @@ class Rig:
         for number in range(len(self._ended)):
             for line in self.trace(number):
                 texts = tuple(line.get("texts", ()))
-                events.append(Event(line["time"], number, line["event"], texts, line.get("rows")))
+                why = line.get("error") or line.get("child") or ""
+                events.append(Event(line["time"], number, line["event"], texts, line.get("rows"), why))
+        events += [Event(moment, number, "set aside", (), None) for moment, number in self._asides]
         return sorted(events, key=lambda event: event.time)
 
     def trace(self, number: int) -> list[dict[str, Any]]:
@@ -300,6 +350,7 @@ def try_out(schedule: Schedule, cells: Cells) -> Verdict:
             "batches": len({one.batch for one in evidence.asked}),
             "requests": len(evidence.asked),
         })  # fmt: skip
+        figures.update({f"trial {trial}": 1 for trial in schedule.trials})
         figures.update(f"times: {event.kind}" for event in evidence.events if event.kind in TOLD)
         figures.update({f"fault {kind}": count for kind, count in struck.items()})
         figures.update(f"kill {_cause(ended.run)}" for ended in evidence.runs if ended.code == -signal.SIGKILL)
@@ -313,7 +364,7 @@ def _cause(run: Run) -> str:
 def _story(evidence: Evidence) -> str:
     """Tell what happened, in the order of time."""
     start = min([event.time for event in evidence.events], default=0.0)
-    lines = [(event.time, f"run {event.run}: {event.kind} {' '.join(map(str, event.texts))}")
+    lines = [(event.time, f"run {event.run}: {event.kind} {' '.join(map(str, event.texts))}{event.why}")
              for event in evidence.events]  # fmt: skip
     batches: dict[str, list[Asked]] = {}
     for one in evidence.asked:
@@ -345,16 +396,19 @@ def cells() -> Iterator[Cells]:
         running.close()
 
 
-def try_all(schedules: int, seed: int, jobs: int, tell: Callable[[Verdict], None]) -> list[Verdict]:
-    """Try the schedules of so many seeds, some at a time."""
+def try_all(seeds: Iterable[int], jobs: int, tell: Callable[[Verdict], None], trials: Sequence[str]) -> list[Verdict]:
+    """Try the schedules of these seeds, some at a time."""
     with cells() as starter, ThreadPoolExecutor(jobs) as pool:
         verdicts = []
-        for verdict in pool.map(
-            lambda number: try_out(crash_schedules.make(number), starter), range(seed, seed + schedules)
-        ):
+        for verdict in pool.map(lambda number: try_out(crash_schedules.make(number, trials=trials), starter), seeds):
             tell(verdict)
             verdicts.append(verdict)
         return verdicts
+
+
+def _befallen(seed: int, trials: Sequence[str], *, only: bool) -> Iterator[int]:
+    every = itertools.count(seed)
+    return (one for one in every if crash_schedules.make(one, trials=trials).trials) if only else every
 
 
 def main() -> int:
@@ -363,18 +417,25 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the seed of the first; each has the next")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--replay", type=int, metavar="SEED", help="try one, and tell all that happened")
+    parser.add_argument("--trials", nargs="*", default=crash_schedules.TRIALS, help="what befalls some of them")
+    parser.add_argument("--only", action="store_true", help="no schedules but those that one of these befalls")
     given = parser.parse_args()
     if given.replay is not None:
-        (verdict,) = try_all(1, given.replay, 1, lambda _: None)
+        (verdict,) = try_all([given.replay], 1, lambda _: None, given.trials)
         print(f"{verdict.schedule}\n{verdict.story}")
         print("\n".join(f"  ! {complaint}" for complaint in verdict.complaints) or "nothing is wrong")
         return bool(verdict.complaints)
     started = time.monotonic()
-    verdicts = try_all(given.schedules, given.seed, given.jobs, lambda one: _report(one) if one.complaints else None)
+    seeds = itertools.islice(_befallen(given.seed, given.trials, only=given.only), given.schedules)
+    verdicts = try_all(seeds, given.jobs, lambda one: _report(one) if one.complaints else None, given.trials)
     total: Counter[str] = sum((verdict.figures for verdict in verdicts), Counter())
     failed = [verdict.schedule.seed for verdict in verdicts if verdict.complaints]
-    print(", ".join(f"{count:,} {name}" for name, count in total.items() if not name.startswith(("fault ", "kill "))))
-    for kind in ("kill ", "fault "):
+    print(
+        ", ".join(
+            f"{count:,} {name}" for name, count in total.items() if not name.startswith(("fault ", "kill ", "trial "))
+        )
+    )
+    for kind in ("kill ", "fault ", "trial "):
         counted = sorted((name.removeprefix(kind), n) for name, n in total.items() if name.startswith(kind))
         print(f"{kind.strip()}s: " + ", ".join(f"{n:,} {name}" for name, n in counted))
     print(f"{len(verdicts)} schedules in {time.monotonic() - started:.0f} s, failed: {failed or 'none'}")

@@ -7,7 +7,6 @@ which does at its end what any interpreter does.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import importlib
 import json
@@ -15,17 +14,16 @@ import os
 import signal
 import socket
 import struct
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import msgspec
 import pandas as pd
+from crash_trials import child_of, keep_alive, leave, real_time, set_clock  # before batchnb: it sets the clock
 
 import batchnb
 import batchnb.submission
@@ -34,38 +32,44 @@ import batchnb.watcher
 import batchnb.workspace
 from batchnb.api import Api
 from batchnb.api.client import BATCHES
-from batchnb.errors import AmbiguousError, ApiError, RefusedError
+from batchnb.errors import ApiError, LedgerError
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.store import Store
-from batchnb.settling import Settling
 
 PATIENCE = 40.0
 ROUNDS = 8  # times that failed rows are asked again before a run gives up
 
 
 class Points:
-    """The places where a run can be struck: each is counted and traced, and one may bring a signal."""
+    """The places where a run can be struck: each is counted and traced, and what is to happen there happens."""
 
-    def __init__(self, trace: Path, at: dict[str, Any] | None) -> None:
+    def __init__(self, trace: Path) -> None:
         self._file = os.open(trace, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._at = at
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self.reached = threading.Event()
+        self._actions: list[tuple[dict[str, Any], Callable[[], object]]] = []
+
+    def at(self, place: dict[str, Any] | None, action: Callable[[], object]) -> None:
+        """Have something done where a run comes by a place, by the thread that does."""
+        if place is not None:
+            self._actions.append((place, action))
 
     def tell(self, kind: str, **more: Any) -> None:
         """Write a line of the trace: what is written is there, even if the next instruction kills the process."""
-        os.write(self._file, json.dumps({"time": time.time(), "event": kind, **more}).encode() + b"\n")
+        os.write(self._file, json.dumps({"time": real_time(), "event": kind, **more}).encode() + b"\n")
 
     def hit(self, point: str) -> None:
         with self._lock:
             self._counts[point] += 1
             count = self._counts[point]
         self.tell(point, count=count)
-        if self._at and (self._at["point"], self._at["count"]) == (point, count):
-            self.reached.set()
-            if self._at["signal"]:
-                os.kill(os.getpid(), getattr(signal, self._at["signal"]))
+        for place, action in self._actions:
+            if (place["point"], place["count"]) == (point, count):
+                action()
+
+    def begin_in_child(self) -> None:
+        """Nothing more befalls a forked child; and another thread may have held the lock."""
+        self._lock, self._actions = threading.Lock(), []
 
 
 def hook(points: Points) -> None:
@@ -148,81 +152,88 @@ def hurry() -> None:
         module.backoff = lambda *args, **kwargs: backoff(*args, **kwargs) / 100
 
 
-# Ways to break the protocol, to see that the judge notices
-
-
-def _resend() -> None:
-    """Take a lost answer for a refusal."""
-    create = Api.create_batch
-
-    def hopeful(self: Api, body: bytes, betas: Sequence[str] = ()) -> Any:
-        try:
-            return create(self, body, betas)
-        except AmbiguousError as error:
-            raise RefusedError(str(error), status=529) from error
-
-    Api.create_batch = hopeful  # type: ignore[method-assign]
-
-
-def _never_look() -> None:
-    """Send again what is uncertain, without asking the server."""
-
-    def settle(self: Settling, batch: Any, known: Any) -> bool:
-        return self._ledger.batches.let_go(batch.id, state="uncertain")
-
-    Settling.settle = settle  # type: ignore[method-assign]
-
-
-def _misplace() -> None:
-    """Give each row of a transaction its neighbour's answer."""
-    record = Batches.record
-
-    def shifted(self: Batches, number: int, answers: Sequence[Any], requests: Any = None, alike: Any = None) -> int:
-        answers = [*answers, *(alike.one_by_one() if alike else ())]
-        digests = [answer.digest for answer in answers]
-        moved = zip(answers, digests[1:] + digests[:1], strict=True)
-        wrong = [msgspec.structs.replace(answer, digest=digest) for answer, digest in moved]
-        return record(self, number, wrong, requests)
-
-    Batches.record = shifted  # type: ignore[method-assign]
-
-
-def _leak() -> None:
-    """Write the key down, for everyone to read."""
-    path = Path(os.environ["BATCHNB_HOME"]) / "debug.log"
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    path.write_text(os.environ["ANTHROPIC_API_KEY"])
-    path.chmod(0o644)
-
-
-def _give_up() -> None:
-    """Read results once, whatever they hold."""
-    batchnb.turns.READ_AGAIN = 0
-
-
-MUTATIONS = {"resend": _resend, "never look": _never_look, "misplace": _misplace, "leak": _leak, "give up": _give_up}
-
-
 # The cell
 
 
-def cell(plan: dict[str, Any], points: Points) -> None:
-    frame = pd.DataFrame({"review": plan["texts"]})
-    points.tell("submit")
-    job = frame.batch.submit(
-        "review", "Echo: {review}", into="echo", batch_size=plan["batch_size"], retries=plan["retries"], progress=False
-    )
-    points.tell("submitted")
-    if plan["what"] == "leave":
-        return
-    if plan["what"] == "cancel":
-        points.reached.wait(1.0)
-        points.tell("cancel")
-        job.cancel()
-    answered = finish(job, points) if plan["what"] == "finish" else job.result(PATIENCE)
-    rows = {name: answered[column].astype(object).where(answered[column].notna(), None).tolist()
-            for name, column in (("text", "review"), ("echo", "echo"), ("status", "echo_status"))}  # fmt: skip
-    points.tell("frame", rows=rows)
+class Cell:
+    """The cell, as a plan has it.
+
+    Parameters
+    ----------
+    plan : dict
+        As ``crash.py`` makes it.
+    points : Points
+        Where things happen.
+    """
+
+    def __init__(self, plan: dict[str, Any], points: Points) -> None:
+        self._plan = plan
+        self._points = points
+        self._job: Any = None
+        self._struck = threading.Event()  # where the main thread waits for a point to be reached
+
+    def run(self) -> None:
+        plan, points = self._plan, self._points
+        fork = plan["fork"]
+        if fork is not None:
+            points.at(fork["at"], self._fork if fork["where"] == "thread" else self._struck.set)
+        if plan["what"] == "cancel":
+            points.at(plan["at"], self._struck.set)
+        if plan["recover"]:
+            self._recover()
+        points.tell("submit")
+        self._job = self._submit()
+        points.tell("submitted")
+        if fork is not None and fork["where"] == "main":
+            self._struck.wait(1.0)
+            self._fork()
+        if plan["what"] == "leave":
+            return
+        if plan["what"] == "cancel":
+            self._struck.wait(1.0)
+            points.tell("cancel")
+            self._job.cancel()
+        self._tell_frame(finish(self._job, points) if plan["what"] == "finish" else self._job.result(PATIENCE))
+
+    def _submit(self) -> Any:
+        frame = pd.DataFrame({"review": self._plan["texts"]})
+        return frame.batch.submit(
+            "review", "Echo: {review}", into="echo", batch_size=self._plan["batch_size"], retries=self._plan["retries"],
+            progress=False,
+        )  # fmt: skip
+
+    def _recover(self) -> None:
+        """Take back what the ledger that was set aside knew, as its successor asks for."""
+        for _ in range(ROUNDS):
+            try:
+                batchnb.recover(PATIENCE)
+            except ApiError as error:
+                self._points.tell("not recovered", error=str(error))
+                time.sleep(0.05)
+            else:
+                self._points.tell("recovered")
+                return
+
+    def _tell_frame(self, answered: pd.DataFrame) -> None:
+        columns = {"text": "review", "echo": "echo", "status": "echo_status", "why": "echo_error"}
+        rows = {
+            name: answered[column].astype(object).where(answered[column].notna(), None).tolist()
+            for name, column in columns.items()
+        }
+        self._points.tell("frame", rows=rows)
+
+    def _fork(self) -> None:
+        kind = self._plan["fork"]["child"]
+        if os.fork():
+            self._points.tell("fork", child=kind)
+            return
+        self._points.begin_in_child()
+        child_of(self._points.tell, kind, self._work_of_child)
+
+    def _work_of_child(self) -> None:
+        """Run the cell again, or wait for the job that the parent waits for."""
+        job = self._submit() if self._plan["fork"]["child"] == "job" or self._job is None else self._job
+        self._tell_frame(job.result(PATIENCE))
 
 
 def finish(job: Any, points: Points) -> pd.DataFrame:
@@ -248,19 +259,29 @@ def run(plan: dict[str, Any]) -> None:
     for number, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, output), (2, output)):
         os.dup2(file, number)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    keep_alive(Path(plan["alive"]))
+    os.chdir(plan["folder"])
     os.environ.update(plan["environment"])
-    points = Points(Path(plan["trace"]), plan["at"])
+    set_clock(**plan["clock"])
+    points = Points(Path(plan["trace"]))
+    if plan["at"] and plan["at"]["signal"]:
+        points.at(plan["at"], lambda: os.kill(os.getpid(), getattr(signal, plan["at"]["signal"])))
+    points.at(plan["astray"], lambda: os.chdir(plan["elsewhere"]))
     hurry()
     hook(points)
     if plan["mutation"]:
-        MUTATIONS[plan["mutation"]]()
+        importlib.import_module("crash_broken").MUTATIONS[plan["mutation"]]()
     if plan["power"]:
         # Loaded here, since only runs that end in a power cut need it.
         importlib.import_module("power").install(Path(plan["power"]["log"]), plan["power"]["kill_at"])
     try:
-        cell(plan, points)
+        Cell(plan, points).run()
     except KeyboardInterrupt:  # a notebook's cell is left; the kernel goes on, and ends in its own time
         points.tell("interrupted")
+    except LedgerError as error:
+        if "batchnb.recover()" not in str(error):
+            raise
+        points.tell("asks")  # a ledger was here before, and what it knew is not known
 
 
 # The process that is forked for each run
@@ -305,8 +326,4 @@ if __name__ == "__main__":
     task = serve(socket.socket(fileno=os.dup(0)))
     if task is not None:
         run(task)
-        # The interpreter's own end, but for tearing down all that was loaded, which takes longer than most runs.
-        threading._shutdown()
-        atexit._run_exitfuncs()
-        sys.stderr.flush()
-        os._exit(0)
+        leave()

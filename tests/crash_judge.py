@@ -26,7 +26,10 @@ SENT_LATER = (*REFUSALS, "lost_answer", "api_error_after", "timeout_after", "api
 
 
 class Asked(NamedTuple):
-    """One accepted request. `text` is what it asks; `ended_at` is None while its batch has not ended."""
+    """One accepted request. `text` is what it asks; `ended_at` is None while its batch has not ended.
+
+    `place` is the workspace whose key it was sent with.
+    """
 
     text: str
     batch: str
@@ -34,6 +37,7 @@ class Asked(NamedTuple):
     created_at: float
     ended_at: float | None
     outcome: str | None
+    place: int = 0
 
 
 @dataclass
@@ -53,6 +57,7 @@ class Event(NamedTuple):
     kind: str
     texts: tuple[str, ...]
     rows: dict[str, list[Any]] | None
+    why: str = ""
 
 
 class Ended(NamedTuple):
@@ -76,7 +81,8 @@ class Evidence:
     events: Sequence[Event]
     runs: Sequence[Ended]
     home: Path
-    key: str
+    elsewhere: Path
+    keys: Sequence[str]
 
 
 def judge(evidence: Evidence) -> list[str]:
@@ -103,6 +109,8 @@ class _Judge:
             for custom_id in absent if reading.complete else ():
                 self.lacking[reading.batch, custom_id] += 1
             self.deformed |= {(reading.batch, name) for name, kind in reading.rows.items() if kind == "paused"}
+        #: When a ledger was set aside.
+        self.asides = [event.time for event in evidence.events if event.kind == "set aside"]
         #: Whether a batch may have been read so often, and never whole, that nobody could tell whose it is.
         self.unclear = any(count >= READINGS for count in short.values())
 
@@ -116,22 +124,29 @@ class _Judge:
         for event in self.evidence.events:
             if event.kind == "frame":
                 yield from self._frame(event)
+        for event in self._events("child failed"):
+            yield f"step {self.evidence.runs[event.run].step}: a forked child failed: {event.why}"
         yield from self._nothing_asked_at_last()
-        yield from _files(self.evidence.home, self.evidence.key)
+        yield from _files(self.evidence.home, self.evidence.keys)
+        yield from (f"{path.name} was written elsewhere than at home" for path in self.evidence.elsewhere.rglob("*"))
 
     # Questions
 
     def _asked_once(self, text: str, asks: Sequence[Asked]) -> Iterator[str]:
         """A question is asked again only after an answer that nobody had to pay for, or that never arrived."""
         for first, second in itertools.pairwise(asks):
-            if first.ended_at is None or first.ended_at > second.created_at:
-                yield f"{text!r} was asked in {second.batch} while {first.batch} still held it"
             told = self._told(text, first.created_at, second.created_at)
-            if first.outcome == "succeeded" and not (told and (self._hidden(first) or self.unclear)):
+            unseen = any(self.evidence.runs[event.run].run.key != first.place for event in told)
+            if (first.ended_at is None or first.ended_at > second.created_at) and not unseen:
+                yield f"{text!r} was asked in {second.batch} while {first.batch} still held it"
+            forgotten = any(first.created_at < time < second.created_at for time in self.asides)
+            decided = bool(told) and (self._hidden(first) or self.unclear or unseen)
+            if first.outcome == "succeeded" and not (decided or (forgotten and self._was_lacking(first))):
                 yield f"{text!r} was bought twice: in {first.batch} and again in {second.batch}"
-            elif first.outcome not in ("errored", "expired") and not told:
+            elif first.outcome not in ("errored", "expired") and not (told or forgotten):
                 yield f"{text!r} was {first.outcome} in {first.batch}, and asked again by itself in {second.batch}"
         allowed = self.schedule.retries + sum(text in event.texts for event in self._events("retry", "resolve"))
+        allowed += len(self.asides) * (1 + self.schedule.retries)  # what was tried before is forgotten
         if len(asks) - 1 > allowed:
             yield f"{text!r} was asked {len(asks)} times, with {allowed} retries at most"
 
@@ -140,9 +155,14 @@ class _Judge:
         where = one.batch, one.custom_id
         return self.lacking[where] >= READINGS or where in self.deformed
 
-    def _told(self, text: str, after: float, before: float) -> bool:
-        """Tell whether somebody had a question asked again in that time."""
-        return any(text in event.texts and after < event.time < before for event in self._events("retry", "resolve"))
+    def _was_lacking(self, one: Asked) -> bool:
+        """Tell whether a reading may have shown nothing of it, so that it could not be recovered."""
+        return self.lacking[one.batch, one.custom_id] > 0 or (one.batch, one.custom_id) in self.deformed
+
+    def _told(self, text: str, after: float, before: float) -> list[Event]:
+        """Give where somebody had a question asked again in that time."""
+        events = self._events("retry", "resolve")
+        return [event for event in events if text in event.texts and after < event.time < before]
 
     def _events(self, *kinds: str) -> Iterable[Event]:
         return (event for event in self.evidence.events if event.kind in kinds)
@@ -155,17 +175,24 @@ class _Judge:
             yield f"{who} did not come to an end"
         elif ended.code > 0 or (ended.code < 0 and not _may_die(ended.run)):
             yield f"{who} ended with {ended.code}: {ended.output[-2000:]}"
-        if self.evidence.key in ended.output:
+        if any(key in ended.output for key in self.evidence.keys):
             yield f"{who} printed the key"
 
     def _finished_sending(self, number: int, ended: Ended) -> Iterator[str]:
         """A process that leaves of its own accord has sent all there is, where the server lets it."""
         if ended.code or self.schedule.queued or self.schedule.has(*SENT_LATER) or any(self._events("cancel")):
             return
+        if self._has_other_keys(ended):
+            return
         if any(event.run == number and event.kind == "submitted" for event in self.evidence.events):
             for text in set(filter(_asks, self.schedule.frames[ended.run.variant])):
                 if not self.asked[str(text)]:
                     yield f"step {ended.step} left {text!r} unsent"
+
+    def _has_other_keys(self, ended: Ended) -> bool:
+        """Tell whether a run, or one before it, had another workspace's key: then there are rows it cannot see."""
+        runs = (run for step in self.schedule.steps[: ended.step + 1] for run in step.runs)
+        return any(run.key != ended.run.key for run in runs)
 
     def _filled_batches(self, number: int, ended: Ended) -> Iterator[str]:
         """What is asked again goes in batches of the size that the cell names."""
@@ -174,7 +201,8 @@ class _Judge:
             return
         ours = [event for event in self.evidence.events if event.run == number]
         complete = any(event.run == number - 1 and event.kind == "frame" for event in self.evidence.events)
-        if not complete or before.what != "wait" or before.variant != ended.run.variant or ended.code:
+        same = (before.variant, before.key) == (ended.run.variant, ended.run.key)
+        if not complete or before.what != "wait" or not same or ended.code:
             return  # rows that nobody has asked yet go with them
         told = [event for event in ours if event.kind in ("retry", "resolve")]
         needed = sum(math.ceil(len(set(event.texts)) / self.schedule.batch_size) for event in told)
@@ -195,27 +223,29 @@ class _Judge:
         assert event.rows is not None
         ended = self.evidence.runs[event.run]
         must_succeed = ended.run.what == "finish" and self._cleared(ended.step)
-        rows = list(zip(*(event.rows[name] for name in ("text", "echo", "status")), strict=True))
-        if [text for text, _, _ in rows] != list(self.schedule.frames[ended.run.variant]):
+        rows = list(zip(*(event.rows[name] for name in ("text", "echo", "status", "why")), strict=True))
+        if [text for text, *_ in rows] != list(self.schedule.frames[ended.run.variant]):
             yield f"step {ended.step} gave back other rows than it was given"
-        for text, echo, status in rows:
-            expected = {"succeeded"} if must_succeed and _asks(text) else self._expected(text, event.time, ended.step)
+        for text, echo, status, why in rows:
+            expected = {"succeeded"} if must_succeed and _asks(text) else self._expected(text, event.time, ended)
             if status not in expected:
                 yield f"step {ended.step}: {text!r} is {status}, not {' or '.join(sorted(expected)) or 'ended at all'}"
             if echo != (text if status == "succeeded" else None):
                 yield f"step {ended.step}: {text!r} ({status}) has the answer {echo!r}"
             yield from self._tried_enough(ended, text, status, event.time)
+            if status == "pending" and self._has_other_keys(ended) and not why:
+                yield f"step {ended.step}: {text!r} is pending, and nothing says why"
 
     def _cleared(self, step: int) -> bool:
         return any(one.clear for one in self.schedule.steps[: step + 1])
 
-    def _expected(self, text: str | None, now: float, step: int) -> set[str]:
+    def _expected(self, text: str | None, now: float, ended: Ended) -> set[str]:
         """Give the statuses a row may have at the end of its job."""
         if text is None or not _asks(text):
             return {"skipped"}
         asks = [one for one in self.asked[text] if one.created_at <= now]
         last = asks[-1] if asks else None
-        found: set[str] = {"pending"} if self.unclear else set()
+        found: set[str] = {"pending"} if self.unclear or self._has_other_keys(ended) else set()
         if last is not None and last.outcome is not None:
             found.add(last.outcome)
             if self.lacking[last.batch, last.custom_id] >= READINGS:
@@ -227,7 +257,7 @@ class _Judge:
         canceled = [event for event in self._events("cancel") if event.time < now]
         if canceled:
             found.add("canceled")
-        if any(self.evidence.runs[event.run].step == step for event in canceled) and self._shared(text):
+        if any(self.evidence.runs[event.run].step == ended.step for event in canceled) and self._shared(text):
             found.add("pending")  # the other frame's job, which is open, still wants it sent
         if self.schedule.has(*REFUSALS):
             found.add("errored")
@@ -256,11 +286,11 @@ def _may_die(run: crash_schedules.Run) -> bool:
     return bool((run.at and run.at.signal == "SIGKILL") or run.kill_after is not None or run.power is not None)
 
 
-def _files(home: Path, key: str) -> Iterator[str]:
-    """Everything under a home is for its owner alone, and the key is nowhere."""
+def _files(home: Path, keys: Sequence[str]) -> Iterator[str]:
+    """Everything under a home is for its owner alone, and no key is in there."""
     for path in [home, *home.rglob("*")] if home.exists() else []:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode != (0o700 if path.is_dir() else 0o600):
             yield f"{path.name} has mode {mode:o}"
-        if path.is_file() and key.encode() in path.read_bytes():
+        if path.is_file() and any(key.encode() in path.read_bytes() for key in keys):
             yield f"{path.name} holds the key"

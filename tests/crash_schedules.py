@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from batchnb.sim import Fault
@@ -21,6 +21,11 @@ POINTS = {
 #: A power cut falls just before the write or sync of about this number.
 POWER_RECORDS = 120
 
+#: What befalls some schedules beside signals and the server's faults; see `_with_trials`.
+TRIALS = ("clock", "key")
+
+HOUR, DAY, YEAR = 3_600.0, 86_400.0, 365 * 86_400.0
+
 RETRYABLE = ("api_error", "overloaded_error", "timeout_error", "rate_limit_error")
 
 
@@ -31,6 +36,28 @@ class At:
     point: str
     count: int
     signal: str = ""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A wall clock that is `ahead` by so many seconds (or behind), and `after` some by as many as `then` says."""
+
+    ahead: float = 0.0
+    then: float | None = None
+    after: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A child that is forked at a point, by the thread that comes by it, or by the main one (`where`) soon after.
+
+    `child`: what it does. ``exit`` and ``_exit`` at once; ``outlive`` its parent, as far as that is about to end; run
+    the cell itself (``job``), or wait for the ``result`` of the job that it has from its parent.
+    """
+
+    at: At
+    where: str
+    child: str
 
 
 @dataclass(frozen=True)
@@ -54,6 +81,16 @@ class Run:
         Which of the schedule's frames it asks about.
     mutation
         How it breaks the protocol, to see that the judge notices.
+    clock
+        How its wall clock is wrong.
+    fork
+        A child that it forks.
+    astray
+        Where it goes to another folder.
+    key
+        Which workspace's key it has.
+    recover
+        Whether it takes back, before all else, what a ledger knew that was set aside.
     """
 
     what: str = "wait"
@@ -63,19 +100,31 @@ class Run:
     power: int | None = None
     variant: int = 0
     mutation: str = ""
+    clock: Clock = Clock()
+    fork: Fork | None = None
+    astray: At | None = None
+    key: int = 0
+    recover: bool = False
 
 
 @dataclass(frozen=True)
 class Step:
-    """One run, or two at once on the same home. `clear`: nothing goes wrong on the server from here on."""
+    """One run, or two at once on the same home.
+
+    `clear`: nothing goes wrong on the server from here on. `aside`: the ledger is set aside before.
+    """
 
     runs: tuple[Run, ...]
     clear: bool = False
+    aside: bool = False
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Frames, settings, the server's faults and the runs; `grace` is BATCHNB_RECONCILE_GRACE."""
+    """Frames, settings, the server's faults and the runs; `grace` is BATCHNB_RECONCILE_GRACE.
+
+    `relative`: BATCHNB_HOME is a relative path.
+    """
 
     seed: int
     frames: tuple[tuple[str | None, ...], ...]
@@ -86,6 +135,20 @@ class Schedule:
     queued: int | None
     faults: tuple[Fault, ...]
     steps: tuple[Step, ...]
+    relative: bool = False
+
+    @property
+    def trials(self) -> list[str]:
+        """What befalls it beside signals and faults; see ``TRIALS``."""
+        runs = [run for step in self.steps for run in step.runs]
+        found = {
+            "clock": any(run.clock != Clock() for run in runs),
+            "fork": any(run.fork for run in runs),
+            "chdir": self.relative,
+            "key": any(run.key for run in runs),
+            "aside": any(step.aside for step in self.steps),
+        }
+        return [trial for trial, befalls in found.items() if befalls]
 
     def has(self, *kinds: str) -> bool:
         """Tell whether a fault of one of these kinds is among those that may strike."""
@@ -99,7 +162,7 @@ class Schedule:
         return f"{head} {rest}\n  faults:{faults}\n  steps:{steps}"
 
 
-def make(seed: int, *, mutation: str = "") -> Schedule:
+def make(seed: int, *, mutation: str = "", trials: Sequence[str] = TRIALS) -> Schedule:
     """Make the schedule of a seed; with a mutation, each of its runs breaks the protocol in that way."""
     rng = random.Random(seed)
     together = rng.random() < 0.3
@@ -109,7 +172,7 @@ def make(seed: int, *, mutation: str = "") -> Schedule:
     batch_size = rng.randint(2, 10)
     frames = _frames(rng)
     delay = (0.01, rng.choice([0.02, 0.1, 0.3]))
-    return Schedule(
+    schedule = Schedule(
         seed=seed,
         frames=frames,
         batch_size=batch_size,
@@ -120,6 +183,7 @@ def make(seed: int, *, mutation: str = "") -> Schedule:
         faults=tuple(rng.choice(FAULTS)(rng) for _ in range(rng.choice([0, 2, 3, 4, 6, 8, 10]))),
         steps=tuple(_steps(rng, len(frames), together=together, mutation=mutation)),
     )
+    return _with_trials(schedule, trials)
 
 
 def _frames(rng: random.Random) -> tuple[tuple[str | None, ...], ...]:
@@ -271,3 +335,91 @@ def _at(rng: random.Random, signal: str, *, first: bool) -> At:
     point = rng.choice([*POINTS, *(point for point in POINTS if point.startswith(("claim", "create", "accepted")))])
     mean = POINTS[point] / (2 if first else 4)
     return At(point, 1 + int(rng.expovariate(1 / mean)), signal)
+
+
+# Trials
+
+#: How often each befalls a schedule.
+_SHARE = {"clock": 0.3, "fork": 0.25, "chdir": 0.15, "key": 0.15, "aside": 0.15}
+
+_WRONG = (HOUR, 3 * HOUR, 27 * HOUR, 2 * DAY, 40 * DAY, YEAR, 10 * YEAR)
+
+
+def _with_trials(schedule: Schedule, trials: Sequence[str]) -> Schedule:
+    """Let some of these befall a schedule. Each has its own chances, so that others change nothing of it."""
+    for trial in trials:
+        rng = random.Random(f"{trial} of {schedule.seed}")
+        if rng.random() < _SHARE[trial]:
+            schedule = _TRIED[trial](schedule, rng)
+    return schedule
+
+
+def _each(schedule: Schedule, change: Callable[[int, Run], Run]) -> Schedule:
+    """Change runs; those of the unharmed steps at the end have numbers from 1,000 on."""
+    harmed = len(schedule.steps) - _unharmed(len(schedule.frames))
+    return replace(schedule, steps=tuple(
+        replace(step, runs=tuple(change(number if number < harmed else 1_000 + number, run) for run in step.runs))
+        for number, step in enumerate(schedule.steps)
+    ))  # fmt: skip
+
+
+def _with_clocks(schedule: Schedule, rng: random.Random) -> Schedule:
+    """Wall clocks are wrong by hours, days or years, either way, and jump; also while nothing else goes wrong."""
+
+    def change(_: int, run: Run) -> Run:
+        ahead, then = (rng.choice([-1, 1]) * rng.choice(_WRONG) for _ in range(2))
+        kind = rng.choice(["right", "wrong", "wrong", "jumps", "is set right"])
+        after = round(rng.uniform(0.05, 0.6), 3)
+        clocks = {"right": Clock(), "wrong": Clock(ahead), "jumps": Clock(0.0, then, after),
+                  "is set right": Clock(ahead, 0.0, after)}  # fmt: skip
+        return replace(run, clock=clocks[kind])
+
+    return _each(schedule, change)
+
+
+def _with_forks(schedule: Schedule, rng: random.Random) -> Schedule:
+    """Runs fork, wherever they are."""
+
+    def change(number: int, run: Run) -> Run:
+        if number >= 1_000 or run.power is not None or run.what == "finish" or rng.random() < 0.3:
+            return run
+        where = rng.choice(["main", "main", "thread"])
+        child = rng.choice(["exit", "_exit", "outlive", "job", "result"])
+        return replace(run, fork=Fork(_at(rng, "", first=number == 0), where, child))
+
+    return _each(schedule, change)
+
+
+def _with_chdir(schedule: Schedule, rng: random.Random) -> Schedule:
+    """The home is a relative path, and runs go elsewhere."""
+
+    def change(number: int, run: Run) -> Run:
+        return replace(run, astray=_at(rng, "", first=number == 0)) if rng.random() < 0.8 else run
+
+    return replace(_each(schedule, change), relative=True)
+
+
+def _with_another_key(schedule: Schedule, rng: random.Random) -> Schedule:
+    """Some runs, but not the last ones, have the key of another workspace."""
+    return _each(schedule, lambda number, run: replace(run, key=int(number < 1_000 and rng.random() < 0.4)))
+
+
+def _with_ledger_aside(schedule: Schedule, rng: random.Random) -> Schedule:
+    """The ledger is set aside between two steps; the next run is to ask for it, and all others recover what it knew."""
+    place = rng.randrange(1, len(schedule.steps) - _unharmed(len(schedule.frames)) + 1)
+    before = schedule.steps[place - 1].runs[0]
+    asks = Step((Run(variant=before.variant, mutation=before.mutation),), aside=True)
+    later = [
+        replace(step, runs=tuple(replace(run, recover=True) for run in step.runs)) for step in schedule.steps[place:]
+    ]
+    return replace(schedule, steps=(*schedule.steps[:place], asks, *later))
+
+
+def _unharmed(variants: int) -> int:
+    return 2 * variants + 1
+
+
+_TRIED: dict[str, Callable[[Schedule, random.Random], Schedule]] = {
+    "clock": _with_clocks, "fork": _with_forks, "chdir": _with_chdir, "key": _with_another_key,
+    "aside": _with_ledger_aside,
+}  # fmt: skip

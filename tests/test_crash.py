@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import crash
 import pytest
-from crash_schedules import At, Run, Schedule, Step, make
+from crash_schedules import DAY, At, Clock, Run, Schedule, Step, make
 
 from batchnb.sim import Fault
 
@@ -53,26 +53,34 @@ def small(*runs: Run, faults: tuple[Fault, ...] = (), mutation: str = "") -> Sch
 LOST = Fault("lost_answer", after=1)
 EMPTY = Fault("truncate", times=2, share=0.0)
 
-#: Ways to break the protocol, each with the fault that brings it out, and what the judge then says.
-BROKEN = {
-    "resend": (LOST, "was bought twice"),
-    "never look": (LOST, "was bought twice"),
-    "misplace": (Fault("slow_batch", seconds=0.1), "has the answer"),
-    "leak": (Fault("slow_batch", seconds=0.1), "holds the key"),
-    "give up": (EMPTY, "is missing"),
+SLOW = Fault("slow_batch", seconds=0.1)
+
+#: It dies before it can look for what the server took.
+UNSETTLED = Run(at=At("list before", 1, "SIGKILL"))
+
+#: Ways to break the protocol: each with what brings it out, a fault and the runs, and what the judge then says.
+BROKEN: dict[str, tuple[Fault, tuple[Run, ...], str]] = {
+    "resend": (LOST, (Run(),), "was bought twice"),
+    "never look": (LOST, (Run(),), "was bought twice"),
+    "misplace": (SLOW, (Run(),), "has the answer"),
+    "leak": (SLOW, (Run(),), "holds the key"),
+    "give up": (EMPTY, (Run(),), "is missing"),
+    "wall clock": (LOST, (Run(clock=Clock(2 * DAY)),), "was bought twice"),
+    "any key": (LOST, (UNSETTLED, Run(key=1)), "was bought twice"),
 }
 
 
 @pytest.mark.parametrize("mutation", BROKEN)
 def test_the_judge_notices_a_broken_protocol(cells: crash.Cells, mutation: str):
-    fault, complaint = BROKEN[mutation]
-    verdict = crash.try_out(small(Run(), faults=(fault,), mutation=mutation), cells)
+    fault, runs, complaint = BROKEN[mutation]
+    verdict = crash.try_out(small(*runs, faults=(fault,), mutation=mutation), cells)
     assert any(complaint in one for one in verdict.complaints), told(verdict)
 
 
-@pytest.mark.parametrize("fault", [LOST, EMPTY])
-def test_the_judge_has_nothing_against_the_same_faults_where_the_protocol_is_kept(cells: crash.Cells, fault: Fault):
-    verdict = crash.try_out(small(Run(), faults=(fault,)), cells)
+@pytest.mark.parametrize("mutation", BROKEN)
+def test_the_judge_has_nothing_against_the_same_where_the_protocol_is_kept(cells: crash.Cells, mutation: str):
+    fault, runs, _ = BROKEN[mutation]
+    verdict = crash.try_out(small(*runs, faults=(fault,)), cells)
     assert not verdict.complaints, told(verdict)
     assert verdict.figures["faults struck"] >= 1
 

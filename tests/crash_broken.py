@@ -1,0 +1,94 @@
+"""Ways to break the protocol, to see that the judge notices."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import batchnb.settling
+import batchnb.turns
+from batchnb.api import Api
+from batchnb.errors import AmbiguousError, RefusedError
+from batchnb.heard import Place
+from batchnb.ledger.batches import Batches
+from batchnb.reach import Listing
+from batchnb.settling import LOOK_BACK, Settling
+
+__all__ = ["MUTATIONS"]
+
+
+def _resend() -> None:
+    """Take a lost answer for a refusal."""
+    create = Api.create_batch
+
+    def hopeful(self: Api, body: bytes, betas: Sequence[str] = ()) -> Any:
+        try:
+            return create(self, body, betas)
+        except AmbiguousError as error:
+            raise RefusedError(str(error), status=529) from error
+
+    Api.create_batch = hopeful  # type: ignore[method-assign]
+
+
+def _never_look() -> None:
+    """Send again what is uncertain, without asking the server."""
+
+    def settle(self: Settling, batch: Any, known: Any) -> bool:
+        return self._ledger.batches.let_go(batch.id, state="uncertain")
+
+    Settling.settle = settle  # type: ignore[method-assign]
+
+
+def _misplace() -> None:
+    """Give each row of a transaction its neighbour's answer."""
+    record = Batches.record
+
+    def shifted(self: Batches, number: int, answers: Sequence[Any], requests: Any = None, alike: Any = None) -> int:
+        answers = [*answers, *(alike.one_by_one() if alike else ())]
+        digests = [answer.digest for answer in answers]
+        moved = zip(answers, digests[1:] + digests[:1], strict=True)
+        wrong = [msgspec.structs.replace(answer, digest=digest) for answer, digest in moved]
+        return record(self, number, wrong, requests)
+
+    Batches.record = shifted  # type: ignore[method-assign]
+
+
+def _leak() -> None:
+    """Write the key down, for everyone to read."""
+    path = Path(os.environ["BATCHNB_HOME"]) / "debug.log"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.write_text(os.environ["ANTHROPIC_API_KEY"])
+    path.chmod(0o644)
+
+
+def _give_up() -> None:
+    """Read results once, whatever they hold."""
+    batchnb.turns.READ_AGAIN = 0
+
+
+def _trust_the_wall_clock() -> None:
+    """Look no further back than to the first batch that is older than the intent by the machine's own clock."""
+
+    def read_back(infos: Iterable[Any], since: float) -> Listing:
+        recent = itertools.takewhile(lambda info: info.created_at.timestamp() >= since, infos)
+        return Listing(list(recent), reaches=True)
+
+    batchnb.settling.read_back = read_back  # type: ignore[assignment]
+    Settling._since = staticmethod(lambda batch: batch.intended_at - LOOK_BACK)  # type: ignore[method-assign]
+
+
+def _trust_any_key() -> None:
+    """Take what a key does not show for what does not exist."""
+    Place.differs_from = lambda self, other: False  # type: ignore[method-assign]
+    Place.is_surely = lambda self, other: True  # type: ignore[method-assign]
+
+
+MUTATIONS = {
+    "resend": _resend, "never look": _never_look, "misplace": _misplace, "leak": _leak, "give up": _give_up,
+    "wall clock": _trust_the_wall_clock, "any key": _trust_any_key,
+}  # fmt: skip

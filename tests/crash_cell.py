@@ -26,6 +26,7 @@ import pandas as pd
 from crash_trials import child_of, keep_alive, leave, real_time, set_clock  # before batchnb: it sets the clock
 
 import batchnb
+import batchnb.ledger.owners
 import batchnb.submission
 import batchnb.turns
 import batchnb.watcher
@@ -95,7 +96,7 @@ def _hook_transactions(points: Points) -> None:
 
     @contextlib.contextmanager
     def transaction(self: Store, *, durable: bool = False, rows: bool = True) -> Iterator[Any]:
-        with self._lock:
+        with self._connection.held():
             outermost = not self._depth
             name = "durable" if durable else "plain"
             if outermost:
@@ -143,6 +144,7 @@ def _route(method: str, path: str) -> str:
 def hurry() -> None:
     """Shorten what batchnb waits for, so that a schedule takes seconds."""
     batchnb.turns.OTHERS_INTERVAL = batchnb.watcher.LEDGER_PAUSE = 0.02
+    batchnb.ledger.owners.LONGEST_CALL = 2.0  # a power cut may forget lock files
     batchnb.watcher.TICK = 0.05
     batchnb.workspace.EXIT_PATIENCE = 1.0
     # Results reach the ledger in several transactions, as those of a large batch do.

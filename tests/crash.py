@@ -142,6 +142,26 @@ class Server:
 
         handlers["results"] = noted
 
+    def hold(self, seconds: float) -> None:
+        """Have the first create wait until the batches have been listed twice, or for so many seconds."""
+        handlers = self.simulator._running._server.config.app._service._handlers
+        create, listed = handlers["create"], handlers["list"]
+        listings, first = threading.Semaphore(0), threading.Lock()
+
+        def held(ask: Any) -> Any:
+            if first.acquire(blocking=False):
+                end = time.monotonic() + seconds
+                for _ in range(2):
+                    listings.acquire(timeout=max(0.0, end - time.monotonic()))
+            return create(ask)
+
+        def counted(ask: Any) -> Any:
+            page = listed(ask)
+            listings.release()
+            return page
+
+        handlers |= {"create": held, "list": counted}
+
     def clear(self) -> None:
         """Let nothing go wrong from here on."""
         for fault, _, hits in self.simulator.faults._pending:
@@ -223,6 +243,8 @@ class Rig:
         ) as simulator:
             self._server = Server(simulator, Places(simulator))
             self._server.listen_in()
+            if schedule.held:
+                self._server.hold(schedule.held)
             for number, step in enumerate(schedule.steps):
                 self._take(number, step)
             self._wait_for(self._lingering)

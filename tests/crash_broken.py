@@ -12,10 +12,12 @@ import msgspec
 
 import batchnb.settling
 import batchnb.turns
+import batchnb.workspace
 from batchnb.api import Api
 from batchnb.errors import AmbiguousError, RefusedError
 from batchnb.heard import Place
 from batchnb.ledger.batches import Batches
+from batchnb.ledger.owners import Owner
 from batchnb.reach import Listing
 from batchnb.settling import LOOK_BACK, Settling
 
@@ -88,7 +90,25 @@ def _trust_any_key() -> None:
     Place.is_surely = lambda self, other: True  # type: ignore[method-assign]
 
 
+def _unlock_in_children() -> None:
+    """Take down in a forked child what shows that its parent lives, and a lock that is not there for a free one."""
+
+    def unlock() -> None:
+        for path in (Path(os.environ["BATCHNB_HOME"]) / "owners").glob("*.lock"):
+            path.unlink(missing_ok=True)
+
+    os.register_at_fork(after_in_child=unlock)
+    Owner.show = lambda self: None  # type: ignore[method-assign]
+    Owner.may_act = lambda self, name, age: self.is_alive(name) is True  # type: ignore[method-assign]
+
+
+def _stay_relative() -> None:
+    """Look for the home wherever the process is."""
+    batchnb.workspace.home_folder = lambda: Path(os.environ["BATCHNB_HOME"])
+
+
 MUTATIONS = {
     "resend": _resend, "never look": _never_look, "misplace": _misplace, "leak": _leak, "give up": _give_up,
     "wall clock": _trust_the_wall_clock, "any key": _trust_any_key,
+    "parent's lock": _unlock_in_children, "relative": _stay_relative,
 }  # fmt: skip

@@ -123,7 +123,8 @@ class Step:
 class Schedule:
     """Frames, settings, the server's faults and the runs; `grace` is BATCHNB_RECONCILE_GRACE.
 
-    `relative`: BATCHNB_HOME is a relative path.
+    `relative`: BATCHNB_HOME is a relative path. `held`: seconds for which the first create waits at most until somebody
+    has listed the batches, twice.
     """
 
     seed: int
@@ -136,6 +137,7 @@ class Schedule:
     faults: tuple[Fault, ...]
     steps: tuple[Step, ...]
     relative: bool = False
+    held: float = 0.0
 
     @property
     def trials(self) -> list[str]:

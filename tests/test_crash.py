@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import crash
 import pytest
-from crash_schedules import DAY, At, Clock, Run, Schedule, Step, make
+from crash_schedules import DAY, At, Clock, Fork, Run, Schedule, Step, make
 
 from batchnb.sim import Fault
 
@@ -47,7 +48,8 @@ def small(*runs: Run, faults: tuple[Fault, ...] = (), mutation: str = "") -> Sch
     steps = [Step((Run(**{**vars(run), "mutation": mutation}),)) for run in runs]
     steps += [Step((Run(what, mutation=mutation),), clear=True) for what in ("wait", "finish", "wait")]
     frame = (*(f"text {i}" for i in range(12)), "text 0", None)
-    return Schedule(0, (frame,), 5, 1, 0.0, (0.01, 0.02), None, faults, tuple(steps))
+    relative = any(run.astray for run in runs)
+    return Schedule(0, (frame,), 5, 1, 0.0, (0.01, 0.02), None, faults, tuple(steps), relative)
 
 
 LOST = Fault("lost_answer", after=1)
@@ -67,6 +69,7 @@ BROKEN: dict[str, tuple[Fault, tuple[Run, ...], str]] = {
     "give up": (EMPTY, (Run(),), "is missing"),
     "wall clock": (LOST, (Run(clock=Clock(2 * DAY)),), "was bought twice"),
     "any key": (LOST, (UNSETTLED, Run(key=1)), "was bought twice"),
+    "relative": (SLOW, (Run(astray=At("create after", 1)),), "elsewhere than at home"),
 }
 
 
@@ -83,6 +86,18 @@ def test_the_judge_has_nothing_against_the_same_where_the_protocol_is_kept(cells
     verdict = crash.try_out(small(*runs, faults=(fault,)), cells)
     assert not verdict.complaints, told(verdict)
     assert verdict.figures["faults struck"] >= 1
+
+
+@pytest.mark.parametrize("mutation", ["parent's lock", ""])
+def test_the_judge_notices_a_child_that_has_its_parent_taken_for_dead(cells: crash.Cells, mutation: str):
+    """While a kernel that has forked is sending, a second one looks at what it sends."""
+    forks = Run(fork=Fork(At("create before", 1), "thread", "_exit"), mutation=mutation)
+    schedule = small(forks, mutation=mutation)
+    together = replace(schedule.steps[0], runs=(forks, Run(mutation=mutation)))
+    schedule = replace(schedule, steps=(together, *schedule.steps[1:]), held=20.0 if mutation else 0.5)
+    verdict = crash.try_out(schedule, cells)
+    bought_twice = any("was bought twice" in one for one in verdict.complaints)
+    assert bought_twice == bool(mutation), told(verdict)
 
 
 def test_the_judge_notices_a_run_that_ends_as_it_should_not(cells: crash.Cells):

@@ -11,6 +11,7 @@ import pandas as pd
 from machine_server import Caller, ModelApi, Server
 
 from batchnb import Job, Workspace
+from batchnb.beside import Beside, Key
 from batchnb.ledger import JobRecord, Ledger, NewJob, Rows
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
@@ -21,11 +22,19 @@ if TYPE_CHECKING:
 SCOPE = "https://model.example"
 
 
+class AtOnce(Beside):
+    """Has everything done in the thread that says so: what comes in the middle of what is up to the machine."""
+
+    def do(self, key: Key, group: int, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        then(work())
+
+
 class Stepped(Watcher):
-    """A watcher without its thread: its steps are called by the machine, and one thing is done after the other."""
+    """A watcher without its threads: its steps are called by the machine."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options, soon=600.0)
+        super().__init__(*args, **options)
+        self._beside = AtOnce(self._wake.set)
 
     def _start(self) -> None:
         self._stopping, self.failure = False, None

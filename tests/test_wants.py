@@ -24,7 +24,7 @@ from batchnb.ledger.store import Store
 def state() -> Iterator[LedgerMachine]:
     """Two processes on one ledger, and a server; in the end all comes to rest, and the checks look at it."""
     machine = LedgerMachine()
-    machine.start(skew=0.0)
+    machine.start(skew=0.0, tells=True)
     yield machine
     machine.nothing_is_lost_or_bought_twice()
     machine.teardown()
@@ -184,6 +184,19 @@ def test_retrying_a_canceled_job_leaves_no_row_of_it_to_another_job(ledger: Ledg
     assert ledger.rows.count_unsent(second) == 2
     assert ledger.jobs.settle(first, 3.0)
     assert not ledger.jobs.settle(second, 3.0)
+
+
+def test_rows_that_were_given_up_unsent_are_not_sent_by_running_the_cell_again(ledger: Ledger):
+    job, other = create(ledger, "a", "b", "c"), create(ledger, "c", id="job_2")
+    sent = claim(ledger, job, max_requests=1)
+    assert ledger.batches.give_up_unsent(job) == 1, "the other job wants c"
+    assert [ledger.rows.count_unsent(number) for number in (job, other)] == [0, 1]
+    assert ledger.jobs.by_number(job).rule == "canceled"
+    assert ledger.jobs.release(job, "canceled") == 0
+    ledger.batches.accepted(sent.id, "msgbatch_1", times={})
+    ledger.batches.record(sent.id, [answer("a", "errored", "api_error")])
+    ledger.batches.collected(sent.id)
+    assert ledger.jobs.release(job, "auto") == 1, "what is in a batch is wanted still"
 
 
 def test_rows_that_a_limit_holds_back_are_not_lost_by_canceling_another_job(ledger: Ledger):

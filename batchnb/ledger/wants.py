@@ -52,8 +52,15 @@ def cancel_unsent(db: sqlite3.Connection) -> None:
 
 
 def give_up_unsent(db: sqlite3.Connection, job: int) -> int:
-    """Answer what a job wants sent, and no other open job does, as canceled; tell how much that is."""
-    return db.execute(_GIVE_UP_UNSENT, {"job": job}).rowcount
+    """Have a job want nothing more sent but what is in a batch, if that fails; tell how much was given up.
+
+    That is answered as canceled, where no other open job wants it, and stays so until ``retry()``.
+    """
+    given_up = db.execute(_GIVE_UP_UNSENT, {"job": job}).rowcount
+    db.execute("UPDATE jobs SET canceled = 1 WHERE number = ? AND NOT canceled", (job,))
+    db.execute("DELETE FROM wanted WHERE job = ?", (job,))
+    db.execute(f"INSERT OR IGNORE INTO wanted (job, request) {_REST} AND r.batch IS NOT NULL", {"job": job})
+    return given_up
 
 
 def go_on(db: sqlite3.Connection, which: str, *values: object) -> None:

@@ -145,6 +145,7 @@ def hurry() -> None:
     """Shorten what batchnb waits for, so that a schedule takes seconds."""
     batchnb.turns.OTHERS_INTERVAL = batchnb.watcher.LEDGER_PAUSE = 0.02
     batchnb.ledger.owners.LONGEST_CALL = 2.0  # a power cut may forget lock files
+    batchnb.turns.GONE_AFTER = 3.0
     batchnb.watcher.TICK = 0.05
     batchnb.workspace.EXIT_PATIENCE = 1.0
     # Results reach the ledger in several transactions, as those of a large batch do.

@@ -233,6 +233,8 @@ class _Judge:
         if [text for text, *_ in rows] != list(self.schedule.frames[ended.run.variant]):
             yield f"step {ended.step} gave back other rows than it was given"
         for text, echo, status, why in rows:
+            if "unexpected error" in str(why):
+                yield f"step {ended.step}: {text!r} is {status} by a defect: {why}"
             expected = {"succeeded"} if must_succeed and _asks(text) else self._expected(text, event.time, ended)
             if status not in expected:
                 yield f"step {ended.step}: {text!r} is {status}, not {' or '.join(sorted(expected)) or 'ended at all'}"

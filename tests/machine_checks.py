@@ -60,6 +60,9 @@ NEVER = {
         SELECT id FROM batches WHERE state IN ('in_progress', 'canceling', 'ended') AND server_id IS NULL""",
     "a request belongs to no job": """
         SELECT id FROM requests WHERE id NOT IN (SELECT request FROM job_rows WHERE request IS NOT NULL)""",
+    "a defect was met, and survived": """
+        SELECT id, note FROM batches WHERE note LIKE '%unexpected error%'
+        UNION ALL SELECT id, note FROM jobs WHERE note LIKE '%unexpected error%'""",
     "what nobody wants waits to be sent": """
         SELECT id FROM requests WHERE batch IS NULL AND id NOT IN (SELECT request FROM answers)
         AND id NOT IN (SELECT j.request FROM jobs AS k JOIN job_rows AS j ON j.job = k.number

@@ -222,6 +222,7 @@ class ModelApi:
     base_url = "https://model.example"
 
     def __init__(self, server: Server, caller: Caller) -> None:
+        self.redactor = Redactor()  # knows nothing
         self._server = server
         self._caller = caller
         self._omitted = False

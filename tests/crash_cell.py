@@ -95,13 +95,13 @@ def _hook_transactions(points: Points) -> None:
     plain = Store.transaction
 
     @contextlib.contextmanager
-    def transaction(self: Store, *, durable: bool = False, rows: bool = True) -> Iterator[Any]:
+    def transaction(self: Store, *, durable: bool = False, **options: bool) -> Iterator[Any]:
         with self._connection.held():
             outermost = not self._depth
             name = "durable" if durable else "plain"
             if outermost:
                 points.hit(f"{name} begin")
-            with plain(self, durable=durable, rows=rows) as db:
+            with plain(self, durable=durable, **options) as db:
                 yield db
                 if outermost:
                     points.hit(f"{name} commit")

@@ -75,6 +75,21 @@ def test_a_row_that_a_canceled_jobs_cell_asked_again_stays_wanted_until_it_is_ca
     state.race_to_settle(actions=["wait", "wait", "retry"], after=True, ends=False, omits=True, which=4, who=0)
 
 
+def test_rows_of_a_canceled_job_that_another_ones_look_brings_back_are_answered(ledger: Ledger):
+    """As hypothesis found it: the other job asks only some of them."""
+    first, second = create(ledger, "a", "b"), create(ledger, "b", id="job_2")
+    batch = claim(ledger, first).id
+    ledger.batches.uncertain(batch, now=1.0, note="no answer")
+    ledger.batches.cancel(first)
+    ledger.batches.lose(batch, "gone")
+    assert ledger.jobs.settle(first, 2.0)
+    assert ledger.batches.look_again(second)
+    assert ledger.batches.let_go(batch, state="uncertain")
+    assert ledger.tallies.of_job(first).outcomes == {"canceled": 1, "pending": 1}, "the other job wants b"
+    assert ledger.jobs.settle(first, 3.0)
+    assert ledger.rows.count_unsent(second) == 1
+
+
 @pytest.mark.parametrize("canceled_too", [False, True])
 def test_a_lost_batch_that_was_never_made_is_sent_for_the_job_alone_that_wants_it(ledger: Ledger, canceled_too: bool):
     first, second = create(ledger, "a"), create(ledger, "a", id="job_2")
@@ -85,7 +100,7 @@ def test_a_lost_batch_that_was_never_made_is_sent_for_the_job_alone_that_wants_i
     assert ledger.jobs.settle(first, 2.0)
     assert ledger.jobs.settle(second, 2.0)
     assert ledger.batches.look_again(second)
-    assert [ledger.jobs.by_number(number).state for number in (first, second)] == ["ended", "open"]
+    assert [ledger.jobs.by_number(number).state for number in (first, second)] == ["canceling", "open"]
     if canceled_too:
         ledger.batches.cancel(second)
     assert ledger.batches.let_go(batch, state="uncertain")

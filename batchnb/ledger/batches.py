@@ -331,14 +331,8 @@ class Batches:
             " AND id IN (SELECT batch FROM job_batches WHERE job = ?)"
         )
         with self._store.transaction(durable=True) as db:
-            # Whoever has rows in them waits again, also another job that had ended, but for one that was canceled.
-            go_on(
-                db,
-                f"state = 'ended' AND number IN (SELECT job FROM job_batches WHERE batch IN ({lost}))"
-                " AND (number = ? OR NOT canceled OR EXISTS (SELECT 1 FROM wanted AS w JOIN requests AS r"
-                f" ON r.id = w.request WHERE w.job = number AND r.batch IN ({lost})))",
-                job, job, job,
-            )  # fmt: skip
+            # Whoever has rows in them waits again, also another job that had ended; a canceled one for their end alone.
+            go_on(db, f"state = 'ended' AND number IN (SELECT job FROM job_batches WHERE batch IN ({lost}))", job)
             found = db.execute(
                 # One that has brought answers had ended.
                 "UPDATE batches SET state = CASE WHEN server_id IS NULL THEN 'uncertain' WHEN EXISTS (SELECT 1 FROM"

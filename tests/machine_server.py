@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batchnb.api import BatchInfo
+from batchnb.api.exchange import Exchanges
 from batchnb.api.redaction import Redactor
-from batchnb.errors import AmbiguousError, CredentialsError, NotFoundError, RefusedError
+from batchnb.errors import AmbiguousError, BatchnbError, CredentialsError, NotFoundError, RefusedError
 from batchnb.heard import Heard, Place
 from batchnb.requests import digest_in
 
@@ -227,6 +228,7 @@ class ModelApi:
         self._caller = caller
         self._omitted = False
         self.redactor = Redactor()
+        self.exchanges = Exchanges(lambda error: BatchnbError(type(error).__name__))  # none is made
 
     def require_credentials(self) -> None:
         pass

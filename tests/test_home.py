@@ -11,9 +11,10 @@ from pathlib import Path
 import anthropic
 import pandas as pd
 import pytest
+from independent import Status
 
 import batchnb
-from batchnb import InputError, Workspace
+from batchnb import InputError, LedgerError, Workspace
 from batchnb.settings import home_folder
 from batchnb.sim import Simulator
 
@@ -110,7 +111,6 @@ def test_files_wait_where_the_ledger_is_though_the_process_goes_elsewhere(
 def test_nothing_is_sent_once_the_ledger_was_moved_away(tmp_path: Path, server, what):
     with anthropic.Anthropic(api_key="test-key", base_url=server.url) as client:
         workspace = Workspace(client, home=tmp_path / "home", scope="independent", max_poll=0.1)
-        frame = pd.DataFrame({"review": ["a"]})
 
         def ask(text: str) -> pd.DataFrame:
             asked = pd.DataFrame({"review": [text]})
@@ -118,13 +118,30 @@ def test_nothing_is_sent_once_the_ledger_was_moved_away(tmp_path: Path, server, 
 
         assert ask("a")["b_status"].tolist() == ["succeeded"]
         (tmp_path / what).rename(tmp_path / "aside")
-        watcher = workspace.watcher
-        frame.assign(review="other").batch.submit("review", into="b", workspace=workspace, progress=False)
-        while watcher.failure is None:
-            time.sleep(0.01)
-        assert "moved or deleted" in str(watcher.failure)
+        with pytest.raises(LedgerError, match="moved or deleted"):
+            ask("other")
+        assert not (tmp_path / what).exists()
         assert list(server.asked) == ["a"]
         (tmp_path / "aside").rename(tmp_path / what)
         assert ask("other")["b_status"].tolist() == ["succeeded"]
+        workspace.close()
+    assert server.bought_once()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open ledger is not moved there")
+def test_what_was_recorded_before_the_ledger_was_moved_away_is_not_sent(tmp_path: Path, server):
+    server.always["create"] = Status(429, {"retry-after": "1"})
+    with anthropic.Anthropic(api_key="test-key", base_url=server.url) as client:
+        workspace = Workspace(client, home=tmp_path / "home", scope="independent", max_poll=0.1)
+        frame = pd.DataFrame({"review": ["a"]})
+        job = frame.batch.submit("review", into="b", workspace=workspace, progress=False)
+        server.wait_for(lambda: server.called("POST", "/batches"))
+        (tmp_path / "home" / "ledgers").rename(tmp_path / "aside")
+        server.always.clear()
+        while "moved or deleted" not in str(workspace.watcher.failure):
+            time.sleep(0.01)
+        assert not server.batches
+        (tmp_path / "aside").rename(tmp_path / "home" / "ledgers")
+        assert job.result(60)["b_status"].tolist() == ["succeeded"]
         workspace.close()
     assert server.bought_once()

@@ -193,7 +193,13 @@ class Jobs:
 
         A job of the same id is given back, with its name, batch size, retries and delivery as they are now: two
         kernels running one cell share it. If it was canceled, it wants again what is still to be answered.
+
+        Raises
+        ------
+        LedgerError
+            It cannot be recorded, or would not be found again: the ledger was moved or deleted while in use.
         """
+        self._store.require_in_place()
         with self._store.transaction(durable=True) as db:
             found = self.find(job.id)
             delivery = msgspec.json.encode(job.delivery).decode()

@@ -54,7 +54,9 @@ class Counted:
         return 2
 
 
-@pytest.mark.parametrize("two", [np.int8(2), np.uint64(2), np.int64(2), np.array(2), Counted()], ids=repr)
+@pytest.mark.parametrize(
+    "two", [np.int8(2), np.uint64(2), np.int64(2), np.array(2), Counted()], ids=lambda one: type(one).__name__
+)
 def test_whole_numbers_of_anybodys_are_taken(submit, workspace, frame, two: Any):
     job = submit(
         frame, batch_size=two, samples=two, retries=two, max_tokens=two, max_cost=np.float32(0.5),

@@ -153,7 +153,7 @@ def test_a_decision_touches_no_batch_that_the_server_is_at_work_on(bench: Bench)
     assert_echoed(jobs[0])
 
 
-@pytest.mark.parametrize("fault", [Status(500), Status(403), Status(307), Held()], ids=str)
+@pytest.mark.parametrize("fault", [Status(500), Status(403), Status(307), Held()], ids=["500", "403", "307", "held"])
 def test_a_cancel_that_never_works_does_not_keep_a_batch_from_its_end(bench: Bench, fault):
     server = bench.server
     server.ends = False

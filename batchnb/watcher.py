@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from batchnb.beside import SOON, Beside
 from batchnb.caching import FIRST_REASON
@@ -23,10 +21,10 @@ from batchnb.clock import Clock
 from batchnb.errors import BatchnbError, JobNotFoundError, LedgerError
 from batchnb.ledger import BatchRecord, JobRecord, Ledger
 from batchnb.pacing import FOREGROUND
-from batchnb.schedule import backoff
 from batchnb.submission import Sent, Submission
 from batchnb.subscribers import Callback, Subscribers
 from batchnb.turns import Turned, Turns, unexpected
+from batchnb.watches import Watch
 from batchnb.worker import Worker
 
 __all__ = ["Watcher"]
@@ -45,23 +43,6 @@ LEDGER_PAUSE, LEDGER_PATIENCE = 5.0, 60.0
 
 #: Why a job is not seen through any more.
 CLOSED = "its workspace was closed"
-
-
-@dataclass(slots=True)
-class _Watch:
-    """A watched job. Times are in seconds by a clock that is never set."""
-
-    number: int
-    ended: threading.Event = field(default_factory=threading.Event)
-    told_at: float = -math.inf
-    send_at: float = 0.0
-    refusals: int = 0
-    refused_since: float = 0.0
-    may_send: bool = True
-    unreachable: bool = False
-    filling: bool = False
-    held_back: str | None = None
-    tried: bool = False
 
 
 class Watcher:
@@ -89,7 +70,7 @@ class Watcher:
         self._ledger = ledger
         self._clock = clock = clock or Clock()
         self._rest = rest
-        self._watches: dict[int, _Watch] = {}
+        self._watches: dict[int, Watch] = {}
         self._subscribers = Subscribers()
         self._told_at = -math.inf
         self._turns = Turns(submission, ledger, max_poll=max_poll, clock=clock)
@@ -113,7 +94,7 @@ class Watcher:
         with self._lock:
             watch = self._watches.get(job)
             if watch is None or watch.ended.is_set():
-                watch = self._watches[job] = _Watch(job)
+                watch = self._watches[job] = Watch(job)
             self._given_up.discard(job)
             watch.may_send = True
             if watch.filling:
@@ -135,7 +116,7 @@ class Watcher:
             return
         for number in self._given_up:  # last, so that one that brings every thread down holds up no other
             self._watches.pop(number, None)
-            self._watches[number] = _Watch(number)
+            self._watches[number] = Watch(number)
         self._given_up.clear()
         self._stopping, self.failure, self._ledger_failures = False, None, 0
         self._turns.leaving = False
@@ -213,7 +194,7 @@ class Watcher:
     def unsent(self) -> tuple[int, float]:
         """Count the requests still to be sent, and tell how many seconds the server has sending held up, all in all."""
         count, holds = 0, [0.0]
-        for watch in (*self._open_watches(), *map(_Watch, self._given_up)):
+        for watch in (*self._open_watches(), *map(Watch, self._given_up)):
             job = self._job_of(watch)
             unsent = self._ledger.rows.count_unsent(watch.number) if job and job.state == "open" else 0
             if unsent and watch.may_send:
@@ -339,11 +320,11 @@ class Watcher:
         self.failure = None
         return self._pause(batches)
 
-    def _open_watches(self) -> list[_Watch]:
+    def _open_watches(self) -> list[Watch]:
         with self._lock:
             return [watch for watch in self._watches.values() if not watch.ended.is_set()]
 
-    def _job_of(self, watch: _Watch) -> JobRecord | None:
+    def _job_of(self, watch: Watch) -> JobRecord | None:
         try:
             return self._ledger.jobs.by_number(watch.number)
         except JobNotFoundError:  # deleted, here or by another process
@@ -363,7 +344,7 @@ class Watcher:
 
     # Sending
 
-    def _send(self, job: JobRecord, watch: _Watch, now: float) -> None:
+    def _send(self, job: JobRecord, watch: Watch, now: float) -> None:
         if watch.filling and job.state != "open":  # canceled: there is nothing to wait for any more
             watch.filling = False
             self._note(job, None)
@@ -382,29 +363,12 @@ class Watcher:
         except Exception as error:  # noqa: BLE001  # a defect of ours must not stop the other jobs
             return Sent(anything=True, wait=0.0, reason=f"Sending failed and is tried again: {unexpected(error)}")
 
-    def _sent(self, job: JobRecord, watch: _Watch, sent: Sent) -> None:
-        now = self._clock.elapsed()
-        watch.tried = True
-        self._changed, watch.unreachable, watch.filling = True, sent.unreachable, sent.filling
-        watch.held_back = job.delivery.max_cost if sent.reason is not None and not sent.anything else None
-        if not sent.anything:
-            watch.may_send = False
-            self._note(job, sent.reason)
-        elif sent.wait is None:
-            watch.refusals = 0
-            self._note(job, sent.reason)
-            self._wake.set()  # there may be more: come back without a pause
-        elif sent.filling:
-            watch.refusals = 0
-            watch.send_at = now + (sent.wait or 0.0) if self._patient else 0.0
-            self._note(job, sent.reason)
-        else:
-            pause = backoff(watch.refusals, retry_after=sent.wait or None, jitter=random.random())  # noqa: S311
-            if not watch.refusals:
-                watch.refused_since = now
-            watch.refusals += 1
-            watch.send_at = now + pause
-            self._note(job, sent.reason)
+    def _sent(self, job: JobRecord, watch: Watch, sent: Sent) -> None:
+        self._changed = True
+        limit = job.delivery.max_cost
+        if watch.take(sent, self._clock.elapsed(), patient=self._patient, limit=limit):
+            self._wake.set()
+        self._note(job, sent.reason)
 
     def _note(self, job: JobRecord, note: str | None) -> None:
         if job.note != note:
@@ -453,7 +417,7 @@ class Watcher:
             self._tell_all()
         self._foreign = foreign
 
-    def _settle_job(self, watch: _Watch) -> None:
+    def _settle_job(self, watch: Watch) -> None:
         jobs = self._ledger.jobs
         with self._lock:  # so that `watch` trusts no event that is about to be set
             job = self._job_of(watch)
@@ -469,7 +433,7 @@ class Watcher:
                 watch.ended.set()
                 self._tell_all()
 
-    def _tell(self, watch: _Watch) -> None:
+    def _tell(self, watch: Watch) -> None:
         watch.told_at = self._clock.elapsed()
         self._subscribers.tell(watch.number)
 

@@ -8,7 +8,6 @@ import itertools
 import os
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from batchnb.foreign import Recovered, attach_batch, is_batch_id, recover
 from batchnb.forks import at_exit, at_forks, keep_untouched, once
 from batchnb.handles import Handle
 from batchnb.job import Job
+from batchnb.leaving import finish_sending, say_what_is_left
 from batchnb.ledger import COPIED, DamagedLedgerError, Ledger, put_damaged_aside
 from batchnb.pacing import FOREGROUND, Pace
 from batchnb.preflight import stacklevel_of_user
@@ -48,9 +48,6 @@ __all__ = ["DEFAULT_MODEL", "Workspace"]
 
 #: The guides' choice for labelling; its price and structured outputs are documented (platform.claude.com).
 DEFAULT_MODEL = "claude-haiku-4-5"
-
-#: Seconds for which a normal exit lets the server hold up sending, or take nothing; and the bytes that count as taken.
-EXIT_PATIENCE, LEAST_SENT = 30.0, 30_000
 
 
 class Workspace(Handle):
@@ -450,8 +447,7 @@ class Workspace(Handle):
     def _at_exit(self) -> None:
         """Finish sending before the interpreter goes, and say so; waiting for answers is not needed.
 
-        As long as that goes on: not where the server takes nothing more for `EXIT_PATIENCE` seconds. An interrupt ends
-        it at once; so does another one the little that is left to do then.
+        An interrupt ends it at once; so does another one the little that is left to do then.
         """
         self._freeze_views()  # first: a kernel that is shut down has seconds to leave its views readable
         if "watcher" not in self._parts:  # it has been closed
@@ -459,35 +455,7 @@ class Workspace(Handle):
         with contextlib.suppress(KeyboardInterrupt):
             try:
                 with contextlib.suppress(KeyboardInterrupt):
-                    self._finish_sending()
-                self._say_what_is_left()
+                    finish_sending(self.watcher, self.api.exchanges)
+                say_what_is_left(self.watcher)
             finally:
                 self._close(0.0)
-
-    def _finish_sending(self) -> None:
-        watcher, exchanges = self.watcher, self.api.exchanges
-        count, held_up = watcher.unsent()
-        watcher.hurry()
-        if count and watcher.running:
-            print(f"batchnb: sending the last {count:,} requests before leaving ...", file=sys.stderr)  # noqa: T201
-        done, since = (count, 0), time.monotonic()
-        with FOREGROUND.waiting():
-            while (count or watcher.sending) and held_up < EXIT_PATIENCE and watcher.running:
-                time.sleep(0.05)
-                count, held_up = watcher.unsent()
-                before, done = done, (count, exchanges.sent // LEAST_SENT)
-                if done != before:
-                    since = time.monotonic()
-                elif time.monotonic() - since >= EXIT_PATIENCE:
-                    break
-
-    def _say_what_is_left(self) -> None:
-        count, _ = self.watcher.unsent()
-        left = []
-        if count:
-            left.append(f"{count:,} requests are recorded but not sent yet")
-        if self.watcher.sending:
-            left.append("the server has not answered to the last batch, which may have been made")
-        if left:
-            said = "; ".join(left)
-            print(f"batchnb: {said}; run the cell again to go on. Nothing is sent twice.", file=sys.stderr)  # noqa: T201

@@ -13,6 +13,7 @@ from bench import Bench
 import batchnb.foreign
 import batchnb.turns
 import batchnb.watcher
+import batchnb.watches
 
 
 @pytest.fixture
@@ -28,8 +29,8 @@ def bench(server: independent.Server, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(batchnb.watcher, "LEDGER_PAUSE", 0.02)
     monkeypatch.setattr(batchnb.watcher, "TICK", 0.05)
     # The waits that the server's refusals bring, in hundredths of what they are: nothing here asserts on a clock.
-    backoff = batchnb.watcher.backoff
-    for module in (batchnb.watcher, batchnb.turns, batchnb.foreign):
+    backoff = batchnb.watches.backoff
+    for module in (batchnb.watches, batchnb.turns, batchnb.foreign):
         monkeypatch.setattr(module, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 100)
     with contextlib.ExitStack() as stack:
         yield Bench(server, tmp_path / "home", stack)

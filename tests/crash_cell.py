@@ -26,10 +26,12 @@ import pandas as pd
 from crash_trials import child_of, keep_alive, leave, real_time, set_clock  # before batchnb: it sets the clock
 
 import batchnb
+import batchnb.leaving
 import batchnb.ledger.owners
 import batchnb.submission
 import batchnb.turns
 import batchnb.watcher
+import batchnb.watches
 import batchnb.workspace
 from batchnb.api import Api
 from batchnb.api.client import BATCHES
@@ -147,11 +149,11 @@ def hurry() -> None:
     batchnb.ledger.owners.LONGEST_CALL = 2.0  # a power cut may forget lock files
     batchnb.turns.GONE_AFTER = 3.0
     batchnb.watcher.TICK = 0.05
-    batchnb.workspace.EXIT_PATIENCE = 1.0
+    batchnb.leaving.PATIENCE = 1.0
     # Results reach the ledger in several transactions, as those of a large batch do.
     batchnb.submission.CHUNK = 3
-    backoff = batchnb.watcher.backoff
-    for module in (batchnb.watcher, batchnb.turns):
+    backoff = batchnb.watches.backoff
+    for module in (batchnb.watches, batchnb.turns):
         module.backoff = lambda *args, **kwargs: backoff(*args, **kwargs) / 100
 
 

@@ -18,7 +18,7 @@ import pytest
 from media_samples import pdf, png
 
 import batchnb.submission
-import batchnb.watcher
+import batchnb.watches
 from batchnb import InputError, Job, Workspace
 from batchnb.media import INLINE_LIMIT
 from batchnb.sim import Fault, Limits, Simulator
@@ -53,8 +53,8 @@ def simulator(tmp_path: Path, asked: list[Any]) -> Iterator[Simulator]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits that refusals bring, in hundredths of what they are."""
-    backoff = batchnb.watcher.backoff
-    monkeypatch.setattr(batchnb.watcher, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 100)
+    backoff = batchnb.watches.backoff
+    monkeypatch.setattr(batchnb.watches, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 100)
 
 
 def ask(workspace: Workspace, frame: pd.DataFrame, template: Any = "{q}", **options: Any) -> Job:

@@ -53,22 +53,27 @@ class Heard(NamedTuple):
         When that came, by a clock that is never set, in seconds.
     place : Place
         Where the key in use belongs.
+    is_several : bool
+        Whether answers named different places: a gateway shares the calls out among keys of its own.
     """
 
     answers: int = 0
     at: float | None = None
     elapsed: float = 0.0
     place: Place = NOWHERE
+    is_several: bool = False
 
     def followed_by(self, headers: Mapping[str, str], elapsed: float) -> Heard:
         """Return what is known after another answer; what that does not tell stays as it was told before."""
         date, organization, workspace = (headers.get(name, "") for name in HEADERS)
         at, told = _seconds(date), Place(_id(organization), _id(workspace))
-        known = NOWHERE if told.differs_from(self.place) else self.place  # of another key
+        differs = told.differs_from(self.place)
+        known = NOWHERE if differs else self.place  # of another key
         place = Place(told.organization or known.organization, told.workspace or known.workspace)
+        is_several = self.is_several or differs
         if at is None:
-            return self._replace(answers=self.answers + 1, place=place)
-        return Heard(self.answers + 1, at, elapsed, place)
+            return self._replace(answers=self.answers + 1, place=place, is_several=is_several)
+        return Heard(self.answers + 1, at, elapsed, place, is_several)
 
     def now(self, elapsed: float) -> float | None:
         """Return the time by the server's clock; None where no answer has told it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -19,6 +19,9 @@ LONGEST = 64_000_000
 #: Bytes in a row that hold no line, at most.
 MOST_EMPTY = 4_000_000_000
 
+#: Seconds in which no line comes to its end, at most: of a line of ordinary length, next to nothing would move.
+LONGEST_SECONDS = 600.0
+
 #: Bytes of a line that is too long which are kept of its beginning, and of its end.
 EDGE = 4_096
 
@@ -27,7 +30,9 @@ _AT_THE_BEGINNING = re.compile(rb"\s*\{\s*" + _ID + rb"[,}]")
 _AT_THE_END = re.compile(rb",\s*" + _ID + rb"\}\s*\Z")
 
 
-def lines(chunks: Iterable[bytes], longest: int = LONGEST) -> Iterator[list[bytes]]:
+def lines(
+    chunks: Iterable[bytes], longest: int = LONGEST, elapsed: Callable[[], float] = lambda: 0.0
+) -> Iterator[list[bytes]]:
     """Cut a stream of bytes into lines, whatever the chunks: gives those that came together, one chunk's after another.
 
     Blank lines and CRLF are accepted. In the place of a line that is too long a short one is given, with its custom_id
@@ -42,13 +47,15 @@ def lines(chunks: Iterable[bytes], longest: int = LONGEST) -> Iterator[list[byte
         Of any size.
     longest : int
         Bytes of a line at most.
+    elapsed : callable
+        Returns seconds by a clock that is never set; without it, a line may take any time.
 
     Raises
     ------
     AmbiguousError
-        The stream ended within a line, or holds none.
+        The stream ended within a line, or brings none.
     """
-    begun, empty = _Begun(longest), 0
+    begun, empty, since = _Begun(longest), 0, elapsed()
     for chunk in chunks:
         empty += len(chunk)
         first, newline, remainder = chunk.partition(b"\n")
@@ -59,10 +66,10 @@ def lines(chunks: Iterable[bytes], longest: int = LONGEST) -> Iterator[list[byte
             begun.add(last)
             if found:
                 yield found
-                empty = 0
+                empty, since = 0, elapsed()
         else:
             begun.add(chunk)
-        if empty > MOST_EMPTY:
+        if empty > MOST_EMPTY or elapsed() - since > LONGEST_SECONDS:
             raise AmbiguousError("The results hold next to no lines.")
     rest = begun.ended(b"", is_last=True).strip()
     if rest:

@@ -15,7 +15,7 @@ made is concluded only where all of this holds, in two listings in a row:
    not known it was read to its end. See :mod:`batchnb.reach` for what ends it sooner.
 4. **The right workspace**: the listing's answer does not name another organization or workspace than the intent has.
    If it does, the key was changed: the batch is set aside at once with that reason, and looked for again when the cell
-   is run with a key of the old workspace.
+   is run with a key of the old workspace. Where answers to one key name several, what is not found is to be decided.
 5. **A control**: the listing shows what else this ledger knows the server to have. Where both name the same workspace,
    one that is not shown is asked for by its id: it was deleted there, or the listing is not whole. Where the workspace
    is not known, one that is not shown may mean another workspace. Then nothing is concluded: after a while of doubt
@@ -26,6 +26,7 @@ Nothing is bought again by itself in any other case.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -137,7 +138,9 @@ class Settling:
             known.since = self._clock.elapsed()
         # Asked before the listing: what is recorded meanwhile need not be in it.
         controls = self._ledger.evidence.taken(self._since(batch) or 0.0, without=batch.id)
-        listing = read_back(self._api.list_batches(page_size=PAGE), self._since(batch))
+        # Of an address that was hardly asked before, so that no cache on the way has an older answer.
+        size = PAGE - random.randrange(PAGE // 10)  # noqa: S311
+        listing = read_back(self._api.list_batches(page_size=size), self._since(batch))
         unknown = self._unknown(listing, known)
         fitting, others = self._sorted(batch, unknown, listing)
         candidates = fitting + [info for info in others if info.id in known.suspected]
@@ -154,7 +157,10 @@ class Settling:
             return True
         if any(info.id in known.suspected for info in others):
             return False
-        self._ledger.batches.let_go(batch.id, state="uncertain")
+        if self._api.heard.is_several:  # the list of one place does not show what is in another
+            self._ledger.batches.lose(batch.id, f"{_SEVERAL} {DECIDE}", final=True)
+        else:
+            self._ledger.batches.let_go(batch.id, state="uncertain")
         return True
 
     def elsewhere(self, batch: BatchRecord) -> str | None:
@@ -261,7 +267,8 @@ class Settling:
         strangers = 0
         with self._api.results(batch_id) as chunks:
             try:
-                for custom_id, _ in filter(None, map(result_in, chain.from_iterable(lines(chunks)))):
+                read = chain.from_iterable(lines(chunks, elapsed=self._clock.elapsed))
+                for custom_id, _ in filter(None, map(result_in, read)):
                     digest = requests.digest_in(custom_id)
                     if digest in ours:
                         found.add(digest)
@@ -351,6 +358,10 @@ def _is_since(info: BatchInfo, since: float | None) -> bool:
     return since is None or info.created_at is None or info.created_at.timestamp() >= since
 
 
+_SEVERAL = (
+    "The answer to sending these rows was lost, and no list shows them; but the answers to this key name different "
+    "workspaces, as where a gateway shares calls out among several keys, so that they may be in another one."
+)
 _OTHER_WORKSPACE = "Either it was deleted there, or the API key in use belongs to another workspace."
 
 

@@ -306,7 +306,7 @@ class Submission:
         size, left = 0, LINES + LINES_EACH * batch.requests
         with self.api.results(_server_id(batch)) as chunks:
             try:
-                for some in results.lines(chunks):
+                for some in results.lines(chunks, elapsed=self._clock.elapsed):
                     lines += some
                     size += sum(map(len, some))
                     left -= len(some)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import replace
 
 import fake_job
@@ -115,3 +116,9 @@ def test_a_terminal_of_another_encoding_gets_what_it_can_show():
     progress = TextProgress(io.TextIOWrapper(raw, encoding="ascii", write_through=True))
     progress.update(fake_job.ended())
     assert b"review ? label: Ended" in raw.getvalue()
+
+
+def test_without_a_stderr_progress_goes_nowhere(monkeypatch):
+    """As under pythonw, or where it was closed before Python began."""
+    monkeypatch.setattr(sys, "stderr", None)
+    TextProgress().update(fake_job.running(3))

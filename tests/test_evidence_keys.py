@@ -362,3 +362,34 @@ def test_nothing_is_to_be_decided_of_a_job_that_is_attached(bench: Bench):
         job.resolve("send")
     again = batchnb.attach("msgbatch_000001", progress=False, workspace=bench.open(key=OURS))
     assert sorted(again.result(30)["reply"]) == texts(3)
+
+
+def test_a_gateway_that_shares_calls_out_among_workspaces_proves_nothing(bench: Bench):
+    """The batch is made in one workspace, and only the other's list is shown from then on."""
+    server = bench.server
+    assert_echoed(bench.submit(texts(5)))
+    server.faults["create"] += [Lost()]
+    server.always["list"] = Status(500)
+    job = bench.submit(texts(10, "lost"))
+    server.wait_for(lambda: len(server.batches) == 2 and server.called("GET", "batches?limit"))
+    server.batches[-1].workspace = server.workspaces[OURS] = "wrkspc_theirs"
+    calls = server.called("GET", "batches?limit")
+    server.wait_for(lambda: server.called("GET", "batches?limit") > calls + 1)
+    server.workspaces[OURS] = "wrkspc_ours"
+    server.always.clear()
+    frame = job.result(30)
+    assert outcomes(frame) == {"pending": 10}
+    assert "name different workspaces" in frame["echo_error"][0]
+    assert server.bought_once()
+    assert job.resolve("drop") == 10
+
+
+def test_each_list_is_asked_of_an_address_that_no_cache_has_an_answer_to(bench: Bench):
+    """A cache before the server that keeps every answer by its address, also that to a list from before."""
+    bench.server.faults["create"] += [Lost(accept=False)]
+    bench.server.always["list"] = Status(500)
+    job = bench.submit(texts(5))
+    bench.server.wait_for(lambda: bench.server.called("GET", "batches?limit") >= 4)
+    bench.server.always.clear()
+    assert_echoed(job)
+    assert len({path for method, path, _ in bench.server.calls if "batches?limit" in path}) > 1

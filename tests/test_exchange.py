@@ -244,6 +244,31 @@ def test_an_answer_in_an_odd_form_is_one(answer):
         assert api.retrieve_batch("msgbatch_1").id == "msgbatch_1"
 
 
+EMPTY = gzip.compress(b"")
+
+
+def read_status(api: Api) -> object:
+    return api.retrieve_batch("msgbatch_1")
+
+
+@pytest.mark.parametrize(
+    ("call", "encoding"), [(read_status, "identity"), (read_status, "gzip"), (read_results, "gzip")],
+    ids=["status, blanks", "status, gzip", "results, gzip"],
+)  # fmt: skip
+def test_an_answer_that_moves_for_ever_and_brings_nothing_is_given_up(call, encoding, monkeypatch):
+    """Empty gzip members, of which nothing comes when they are decoded; or blanks, of which no JSON comes."""
+    monkeypatch.setattr("batchnb.api.bodies.MOST_EMPTY", 100_000)
+
+    def endless(method: str, path: str, wire: Wire) -> None:
+        wire.write(head(content_encoding=encoding, connection="close"))
+        while True:
+            wire.write(EMPTY * 100 if encoding == "gzip" else b" " * 2_000)
+            time.sleep(0.002)
+
+    with client(endless) as api, pytest.raises(AmbiguousError):
+        call(api)
+
+
 DEEP = b'{"error":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
 
 

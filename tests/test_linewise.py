@@ -104,3 +104,14 @@ def test_results_without_end_are_left(bench: Bench, monkeypatch):
     job = bench.submit(texts(3))
     assert outcomes(job.result(60)) == {"succeeded": 1, "pending": 2}
     assert "do not end" in job.snapshot().note
+
+
+def test_a_line_that_never_ends_breaks_off_however_much_moves():
+    clock = itertools.count(0.0, 1.0)
+    with pytest.raises(AmbiguousError, match="no lines"):
+        list(lines(itertools.repeat(b" "), elapsed=lambda: next(clock)))
+
+
+def test_lines_that_come_now_and_then_take_as_long_as_they_take():
+    clock = itertools.count(0.0, 100.0)
+    assert len(list(lines(itertools.repeat(b"{}\n", 100), elapsed=lambda: next(clock)))) == 100

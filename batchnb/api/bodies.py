@@ -21,6 +21,9 @@ UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
 #: Bytes that are decoded at once, at most.
 STEP = 1_000_000
 
+#: Bytes in a row that decode to nothing, at most: a few do, where an encoder was flushed, but none goes on like that.
+MOST_EMPTY = 1_000_000
+
 #: What some write before JSON, and JSON has not.
 MARK = b"\xef\xbb\xbf"
 
@@ -38,7 +41,7 @@ def decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     Raises
     ------
     AmbiguousError
-        The encoding is none that was asked for, or is broken, or ends early.
+        The encoding is none that was asked for, or is broken, ends early, or brings nothing.
     """
     name = encoding.strip().lower()
     if name in ("", "identity"):
@@ -53,14 +56,18 @@ def decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    decoder = zlib.decompressobj(31)  # 31: with gzip's header
+    decoder, empty = zlib.decompressobj(31), 0  # 31: with gzip's header
     for chunk in chunks:
+        empty += len(chunk)
+        if empty > MOST_EMPTY + len(chunk):
+            raise zlib.error("it brings nothing")
         rest, more = chunk, True
         while more:
             if decoder.eof:  # another follows
                 decoder = zlib.decompressobj(31)
             piece = decoder.decompress(rest, STEP)
             if piece:
+                empty = 0
                 yield piece
             rest = decoder.unused_data or decoder.unconsumed_tail
             more = bool(rest) or len(piece) == STEP  # more may be to come of what was taken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ MESSAGES = "/v1/messages"
 #: Seconds for which next to nothing may move before a call is given up: of any; of a create, once its body is there,
 #: for the server has a hundred thousand requests to look at; and of a message, answered meanwhile.
 SECONDS, CREATE_SECONDS, MESSAGE_SECONDS = 60.0, 120.0, 600.0
+
+#: How often that time an answer may take in all, but for results: it is short, or it is none.
+TIMES = 5
 
 #: Bytes that are read of an answer, and of one that is an error: both are a few hundred kilobytes at most. Results are
 #: not meant; they are read line by line.
@@ -150,6 +154,7 @@ class Caller:
         exchange = self.exchanges.begin(
             self._made(method, path, self._options(seconds, headers, query), content, file),
             seconds=seconds, name=f"{method} {path.partition('?')[0]}", has_body=has_body, asks=not has_body,
+            most=math.inf if stream else TIMES * seconds,
         )  # fmt: skip
         response = exchange.opened()
         encoding = self.redactor.text(response.headers.get("content-encoding", ""))
@@ -183,7 +188,8 @@ class Caller:
         options: dict[str, Any] = {
             "max_retries": 0,
             "follow_redirects": False,
-            "headers": {**(headers or {}), "accept-encoding": ENCODINGS},
+            # What a cache on the way has kept tells nothing of what is there now.
+            "headers": {**(headers or {}), "accept-encoding": ENCODINGS, "cache-control": "no-cache"},
             "timeout": httpx2.Timeout(seconds, connect=seconds if connect is None else min(seconds, connect)),
         }
         return options | ({"params": dict(query)} if query else {})

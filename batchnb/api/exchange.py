@@ -62,7 +62,7 @@ class Exchanges:
 
     def begin(
         self, make: Callable[[Exchange], httpx2.Response], *, seconds: float, name: str, has_body: bool = False,
-        asks: bool = True,
+        asks: bool = True, most: float = math.inf,
     ) -> Exchange:  # fmt: skip
         """Begin a call.
 
@@ -78,6 +78,8 @@ class Exchanges:
             Whether the server can do nothing before it has the request's body.
         asks : bool
             Whether nothing is made by the call, so that it may be given up at any time.
+        most : float
+            Seconds after its head that the answer is waited for, however much of it comes.
 
         Raises
         ------
@@ -85,7 +87,7 @@ class Exchanges:
             Calls that were given up before hang still, or no more are to be made: nothing was sent.
         """
         exchange = Exchange(
-            make, seconds=seconds, name=name, begun=not has_body, asks=asks, told=self._told,
+            make, seconds=seconds, name=name, begun=not has_body, asks=asks, most=most, told=self._told,
             failure_of=self._failure_of,
         )  # fmt: skip
         with self._lock:
@@ -130,10 +132,11 @@ class Exchange:
 
     def __init__(
         self, make: Callable[[Exchange], httpx2.Response], *, seconds: float, name: str, begun: bool, asks: bool,
-        told: Callable[[int, int], None], failure_of: Callable[[Exception], BatchnbError],
+        most: float, told: Callable[[int, int], None], failure_of: Callable[[Exception], BatchnbError],
     ) -> None:  # fmt: skip
         self._make = make
         self._seconds = seconds
+        self._left = most
         self._name = name
         self._told = told
         self._failure_of = failure_of
@@ -238,9 +241,14 @@ class Exchange:
                         self.give_up(f"{what} within {self._seconds:g} s.")
                         continue
                     self._reckoned, self._waited = self._moved, 0.0
+                if self._left <= 0.0:
+                    self.give_up("The answer does not end.")
+                    continue
                 since = time.monotonic()
-                self._changed.wait(min(STEP, self._seconds - self._waited))
-                self._waited += time.monotonic() - since
+                self._changed.wait(min(STEP, self._left, self._seconds - self._waited))
+                waited = time.monotonic() - since
+                self._waited += waited
+                self._left -= 0.0 if self._response is None else waited
 
     # The call's own thread
 

@@ -34,7 +34,8 @@ MOST_SAID = 1_000
 #: Headers of a request that hold no secret; nor do those that begin with ``x-stainless-``.
 PLAIN_HEADERS = frozenset(
     {"accept", "accept-encoding", "anthropic-beta", "anthropic-user-profile-id", "anthropic-version",
-     "anthropic-workspace-id", "connection", "content-encoding", "content-length", "content-type", "host",
+     "anthropic-workspace-id", "cache-control", "connection", "content-encoding", "content-length", "content-type",
+     "host",
      "traceparent", "transfer-encoding", "user-agent"}
 )  # fmt: skip
 

@@ -23,7 +23,7 @@ def call_bar(total: int) -> Iterator[Callable[[], object]]:
     from tqdm import tqdm
 
     form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} rows"
-    shown = sys.stderr.isatty() or has_front_end()
+    shown = (sys.stderr is not None and sys.stderr.isatty()) or has_front_end()
     with tqdm(
         total=total, desc="pilot", file=sys.stderr, leave=False, bar_format=form, disable=not shown, mininterval=0
     ) as bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from functools import partial
@@ -140,11 +141,12 @@ class TextProgress:
     Parameters
     ----------
     file : text stream, optional
-        Where to write; ``sys.stderr`` at the time of creation by default.
+        Where to write; ``sys.stderr`` at the time of creation by default. Nowhere, where there is none.
     """
 
     def __init__(self, file: TextIO | None = None) -> None:
-        self._file: TextIO = sys.stderr if file is None else file
+        # There is no stderr where it was closed before Python began, and under pythonw.
+        self._file: TextIO = file or sys.stderr or io.StringIO()
         self._bars = bars_of(self._file) if self._file.isatty() else None
         self._steps: set[tuple[str, int]] = set()
         self._notes: set[str] = set()

@@ -208,6 +208,9 @@ def test_a_top_level_that_is_no_object_with_fields_is_refused(schema, said):
         ({"type": "string", "pattern": r"\w{900}"}, "linear time (Compiled regex exceeds size limit"),
         ({"type": "string", "pattern": "(" * 20_000 + ")" * 20_000}, "'a.b' has a pattern that is not taken"),
         ({"type": "string", "pattern": "[a&&b]"}, "it can be read in two ways"),
+        ({"type": "string", "pattern": "^a*+b$"}, "it can be read in two ways: '*+'"),
+        ({"type": "string", "pattern": "a{2}+b"}, "it can be read in two ways"),
+        ({"type": "string", "pattern": "(?x)[a b]"}, "it can be read in two ways"),
         ({"type": "integer", "minimum": "3"}, "'a.b' has minimum: '3'"),
         ({"type": "integer", "minimum": True}, "'a.b' has minimum: 'True'"),
         ({"type": "integer", "multipleOf": 0}, "multipleOf 0, which must be more than 0"),
@@ -311,6 +314,11 @@ def test_a_pattern_takes_no_longer_than_its_text_is(pattern, text):
         (r"^[\w.+-]+\\.x$", "a\\.x", "a.x"),
         ("é|日本", "x日本y", "e"),
         (r"\\Z", r"\Z", "Z"),
+        (r"^\<b\>$", "<b>", "b"),
+        ("^a{1, 3}$", "a{1, 3}", "aa"),
+        (r"^x\b{start}$", "x{start}", "x"),
+        (r"^[<\>{]+$", "<>{", ">}"),
+        (r"^\++[*]+$", "++**", "+"),
     ],
 )
 def test_a_pattern_means_what_it_means_in_python(pattern, fits, misfits):

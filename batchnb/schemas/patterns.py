@@ -23,10 +23,14 @@ MOST_PARTS = 1_000
 MOST_STEPS = 20_000_000
 
 _PIECES = re.compile(
-    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?P<open>\((?:\?(?:P?<\w+>|[a-zA-Z-]*:?))?)|(?P<close>\))"
+    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]?|(?P<open>\((?:\?(?:P?<\w+>|[a-zA-Z-]*:?))?)|(?P<close>\))"
     r"|(?P<count>\{(?P<least>\d*),?(?P<most>\d*)\})|(?P<sign>[*+?|^$])|.",
     re.DOTALL,
 )
+
+#: What Rust would read as something else.
+_SPELLED = re.compile(r"\\.|\{\d*,?\d*\}|\{", re.DOTALL)
+_SPELLINGS = {r"\Z": r"\z", r"\<": "<", r"\>": ">", "{": r"\{"}
 
 
 @functools.lru_cache(maxsize=256)
@@ -67,6 +71,8 @@ def _compiled(pattern: str) -> Callable[[str], bool]:
     parts = _parts(pattern)
     if parts > MOST_PARTS:
         raise ValueError(f"with its counts written out it has {parts:,} parts, more than {MOST_PARTS:,}")
+    if odd := _read_otherwise(pattern):
+        raise ValueError(f"it can be read in two ways: {odd!r} means one thing to Python and another elsewhere")
     try:
         schema = core_schema.str_schema(pattern=_in_rust(pattern), regex_engine="rust-regex")
         return SchemaValidator(schema).isinstance_python
@@ -95,5 +101,24 @@ def _parts(pattern: str) -> int:
 
 
 def _in_rust(pattern: str) -> str:
-    r"""Write Python's ``\Z`` as Rust's ``\z``: the only common escape that the two spell differently."""
-    return re.sub(r"\\(.)", lambda escape: r"\z" if escape[1] == "Z" else escape[0], pattern, flags=re.DOTALL)
+    r"""Write as Rust reads it what the two spell differently, and would not refuse.
+
+    Python's ``\Z`` is ``\z``; ``\<`` begins no word, but is a sign; and so is a brace that begins no count, as in
+    ``{1, 3}`` and ``\b{start}``.
+    """
+    return _SPELLED.sub(lambda piece: _SPELLINGS.get(piece[0], piece[0]), pattern)
+
+
+def _read_otherwise(pattern: str) -> str | None:
+    """Return what Rust would read without a word as something else, and cannot be told; None where there is none.
+
+    ``a*+`` gives nothing back in Python, and is ``(a*)+`` in Rust; in a verbose pattern they differ in spaces in sets.
+    """
+    before = ""
+    for piece in _PIECES.finditer(pattern):
+        if piece[0] == "+" and before:
+            return f"{before}+"
+        if piece["open"] and "<" not in piece[0] and "x" in piece[0]:
+            return piece[0]
+        before = piece[0] if piece["count"] or piece[0] in {"*", "+", "?"} else ""
+    return None

@@ -15,7 +15,7 @@ import msgspec
 
 from batchnb.answers import custom_id_of, result_lines
 from batchnb.errors import BatchnbError, InputError
-from batchnb.flatfiles import for_csv, for_parquet, for_spreadsheets, unfit_for_parquet
+from batchnb.flatfiles import ends_of_lines, for_csv, for_parquet, for_spreadsheets, unfit_for_parquet
 from batchnb.media import file_source, substituted
 from batchnb.replacing import replacing
 from batchnb.state import facts_of
@@ -49,7 +49,7 @@ def form_of(path: Path) -> Form:
     InputError
         Its ending says nothing that can be written.
     """
-    named = path.with_name(path.name.lower())
+    named = Path(path.name.lower())
     last = named.suffix
     if last in COMPRESSIONS and (inner := named.with_suffix("").suffix) in SEPARATORS:
         return Form(inner, COMPRESSIONS[last])
@@ -104,13 +104,16 @@ def write_table(
     if safe:
         out = for_spreadsheets(out, index=index)
     packed: dict[str, Any] | None = None
+    ends = ends_of_lines(out)
     if form.compression is not None:
         packed = {"method": form.compression}
         if form.compression == "zip":
             packed["archive_name"] = path.with_suffix("").name
     with replacing(path) as (file,):
         # Half characters, which no file of text can hold, become question marks.
-        out.to_csv(file, index=index, sep=SEPARATORS[form.kind], compression=packed, errors="replace")
+        out.to_csv(
+            file, index=index, sep=SEPARATORS[form.kind], compression=packed, errors="replace", lineterminator=ends
+        )
 
 
 def _write_parquet(path: Path, frame: pd.DataFrame) -> None:

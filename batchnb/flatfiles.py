@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import numbers
 import re
@@ -13,7 +14,7 @@ import pandas as pd
 from batchnb.frames import name_of
 from batchnb.layout import copy_of
 
-__all__ = ["for_csv", "for_parquet", "for_spreadsheets", "unfit_for_parquet"]
+__all__ = ["ends_of_lines", "for_csv", "for_parquet", "for_spreadsheets", "unfit_for_parquet"]
 
 #: A text that a spreadsheet may take for a formula, also after what it leaves out; the last four signs are the wide
 #: ones of Asian keyboards. (owasp.org, "CSV Injection".)
@@ -23,6 +24,26 @@ FORMULA = re.compile(r"[\s\x00\ufeff\u200b-\u200f\u2060]*[=+\-@\uff1d\uff0b\uff0
 def for_csv(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     """Give the frame with lists and dicts in the columns `names` as JSON, which any reader of a CSV file can read."""
     return _with_json(frame, [one for one in _places(frame, names) if _is_of_objects(frame.dtypes.iloc[one])])
+
+
+def ends_of_lines(frame: pd.DataFrame) -> str | None:
+    """Return how the lines of a file of text are to end; None: as everywhere on this machine.
+
+    Python quotes a carriage return only where lines end in one. Unquoted it begins a row, of which the rest of the cell
+    is then the first one.
+    """
+    labels = [*frame.columns, *frame.columns.names, *frame.index.names]
+    texts = [frame.iloc[:, place] for place, dtype in enumerate(frame.dtypes) if _may_be_text(dtype)]
+    if isinstance(frame.index, pd.MultiIndex) or _may_be_text(frame.index.dtype):
+        texts.append(pd.Series(list(frame.index), dtype=object))
+    cells = itertools.chain(labels, *map(_cells, texts))
+    return "\r\n" if any("\r" in _text(cell) for cell in cells) else None
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, tuple):  # a label of several levels, whose text would show the sign's name
+        return "".join(map(str, cell))
+    return cell if isinstance(cell, str) else str(cell)
 
 
 def for_parquet(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:

@@ -257,6 +257,21 @@ def test_a_safe_export_is_harmless_in_headers_the_index_and_errors_too(workspace
     assert plain["text"].tolist() == frame["text"].tolist(), "without being asked, nothing is changed"
 
 
+def test_a_carriage_return_begins_no_row(workspace: Workspace, job_of, tmp_path: Path):
+    frame = pd.DataFrame({"text": ["a\r=1+1", "b"], "other\r=x": ["c", "d\r"]})
+    job = job_of(frame, column="text", template=None, into="echo")
+    for name in ("o.csv", "safe.csv", "o.csv.gz"):
+        read = pd.read_csv(job.export(tmp_path / name, safe=name == "safe.csv"))
+        assert read["text"].tolist() == frame["text"].tolist()
+        assert read["other\r=x"].tolist() == frame["other\r=x"].tolist()
+
+
+def test_a_folder_is_no_file_to_export_to(workspace: Workspace, job_of):
+    job = job_of(pd.DataFrame({"text": ["a"]}), column="text", template=None, into="echo")
+    with pytest.raises(InputError, match="a file without ending"):
+        job.export(".")
+
+
 def test_labels_of_several_levels_are_made_harmless(tmp_path: Path):
     columns = pd.MultiIndex.from_tuples([("=a", 1), ("b", "@c")], names=["=n", None])
     frame = pd.DataFrame([[1, 2]], columns=columns, index=pd.Index(["-x"], name="+i"))

@@ -86,10 +86,10 @@ def cell_text(value: Any, column: Hashable = None) -> str:
             _refuse_bytes(value, column)
         if isinstance(value, list | tuple | dict | set | frozenset) or _is_array(value) or _is_record(value):
             return _json_text(value, column)
-        return str(_whole(value))
+        return _lasting(str(_whole(value)), value, column)
     except CellError:
         raise
-    except (ValueError, TypeError, RecursionError) as error:  # an integer of more than 4,300 digits, for one
+    except Exception as error:  # an integer of more than 4,300 digits; whatever a class of the user's raises
         message = f"Column {column!r} holds a value of type {type(value).__name__} that cannot be printed: {error}"
         raise CellError(message, column=column) from error
 
@@ -177,6 +177,17 @@ def _own_scalar(value: np.generic) -> Any:
     return value
 
 
+def _lasting(text: str, value: Any, column: Hashable) -> str:
+    """Refuse the text of an object that has none of its own: its place in memory is another one in each process."""
+    if text[:1] == "<" and " at 0x" in text:
+        message = (
+            f"Column {column!r} holds an object of type {type(value).__name__} that has no text but its place in memory"
+            f" ({text[:60]}), which no later run would find again. Make a column of what it holds."
+        )
+        raise CellError(message, column=column)
+    return text
+
+
 def _is_bytes(value: Any) -> bool:
     return isinstance(value, bytes | bytearray | memoryview) or (isinstance(value, np.void) and not value.dtype.names)
 
@@ -231,7 +242,7 @@ def _json_value(value: Any, column: Hashable) -> Any:
     own = own_value(value)
     if isinstance(own, np.generic):
         own = float(own) if isinstance(own, np.floating) else own.item()
-    return own if isinstance(own, str | int | float | list | dict) else str(own)
+    return own if isinstance(own, str | int | float | list | dict) else _lasting(str(own), own, column)
 
 
 def _written(value: Any, column: Hashable) -> str:

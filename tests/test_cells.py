@@ -138,3 +138,21 @@ def test_a_cell_error_survives_pickling():
 def test_a_whole_float_prints_as_its_integer(text, number):
     assert cell_text(float(number)) == cell_text(number) == str(number)
     assert cell_text(text) == text
+
+
+class _Raises:
+    def __str__(self) -> str:
+        raise ZeroDivisionError("no text")
+
+
+@pytest.mark.parametrize("value", [object(), (one for one in "a"), [object()], {"a": lambda: 1}])
+def test_a_place_in_memory_is_no_text(value):
+    with pytest.raises(CellError, match=r"'c' holds an object of type .* place in memory"):
+        cell_text(value, "c")
+    assert cell_text("<x at 0x7f>") == "<x at 0x7f>"
+
+
+@pytest.mark.parametrize("value", [_Raises(), [_Raises()]])
+def test_what_a_users_class_raises_is_an_error_of_its_column(value):
+    with pytest.raises(CellError, match=r"'c' holds a value of type .* no text"):
+        cell_text(value, "c")

@@ -15,7 +15,7 @@ from typing import Any
 
 from batchnb.errors import InputError
 
-__all__ = ["Folders", "folders_of", "quoted"]
+__all__ = ["Folders", "folders_of", "quoted", "working_folder"]
 
 #: Where a path is an address of its own, whatever this machine calls one: a share or an absolute path, a drive, a URL.
 _ELSEWHERE = re.compile(r"[/\\]|[A-Za-z]:|file:", re.IGNORECASE)
@@ -44,6 +44,17 @@ class Folders:
         except FileNotFoundError as error:
             raise InputError("The working folder was removed: files in it cannot be read. Go to another one") from error
 
+    @functools.cached_property
+    def _allowed(self) -> tuple[Path, ...]:
+        if self._named:
+            return self._named
+        if self._here == self._here.parent:  # as in many containers
+            raise InputError(
+                f"The working folder is {str(self._here)!r}, below which lie all files of this machine. Name that "
+                "of the files that cells may name, as in files_from='/data'"
+            )
+        return (self._here,)
+
     @property
     def named(self) -> tuple[str, ...]:
         """The folders that were named, whole."""
@@ -63,7 +74,7 @@ class Folders:
         text = os.fspath(value)
         if not isinstance(text, str):
             raise InputError(f"{text[:200]!r} is a path in bytes: give it as text")
-        allowed = self._named or (self._here,)
+        allowed = self._allowed
         _check_written(text, allowed)
         found = None
         for folder in dict.fromkeys((*allowed, self._here)):
@@ -118,6 +129,14 @@ def quoted(value: object) -> str:
     return repr(str(value)[:200])
 
 
+def working_folder() -> str:
+    """Return the working folder, as messages say it, also where it was removed."""
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return "a working folder that was removed"
+
+
 def folders_of(files_from: Any) -> Folders:
     """Return the folders that ``files_from=`` names: none, one, or a list.
 
@@ -132,6 +151,10 @@ def folders_of(files_from: Any) -> Folders:
     if not isinstance(given, list | tuple) or not all(isinstance(one, str | os.PathLike) for one in given):
         raise InputError(f"files_from= takes a folder, or a list of folders, not {type(files_from).__name__}.")
     for one in given:
-        if not Path(one).expanduser().is_dir():
-            raise InputError(f"files_from= {quoted(one)}: there is no such folder (looked for in {Path.cwd()}).")
+        try:
+            there = Path(one).expanduser().is_dir()
+        except (RuntimeError, ValueError):  # no such user; what is no path at all
+            there = False
+        if not there:
+            raise InputError(f"files_from= {quoted(one)}: there is no such folder (looked for in {working_folder()}).")
     return Folders(given)

@@ -22,7 +22,7 @@ import pandas as pd
 from batchnb.api import Api
 from batchnb.columns import check_column, places_of
 from batchnb.errors import InputError
-from batchnb.folders import Folders, folders_of, quoted
+from batchnb.folders import Folders, folders_of, quoted, working_folder
 from batchnb.media import (
     INLINE_LIMIT,
     MOST_FILE_BYTES,
@@ -256,7 +256,7 @@ def _status(path: Path, value: Any) -> os.stat_result:
     except (OSError, ValueError) as error:  # ValueError: a null character in it
         missing = isinstance(error, FileNotFoundError)
         reason = "there is no such file" if missing else getattr(error, "strerror", None) or str(error)
-        where = "" if Path(value).is_absolute() else f" (looked for in {Path.cwd()})"
+        where = "" if Path(value).is_absolute() else f" (looked for in {working_folder()})"
         raise InputError(f"{quoted(value)}: {reason}{where}") from error
     if S_ISDIR(status.st_mode):
         raise InputError(f"{quoted(value)} is a folder, not a file")
@@ -280,7 +280,7 @@ def _bytes_of(value: Any) -> bytes:
         file = io.BytesIO()
         try:
             value.save(file, format="PNG")
-        except (OSError, ValueError, KeyError) as error:  # such as "cannot write mode CMYK as PNG"
+        except Exception as error:  # "cannot write mode CMYK as PNG"; SyntaxError where a broken PNG is read now
             raise InputError(f'this image cannot be written as PNG ({error}): image.convert("RGB") can') from error
         return file.getvalue()
     raise InputError(
@@ -300,7 +300,10 @@ def _folder_of(source: Any) -> str:
     """Return how people call the folder a file is from."""
     if not isinstance(source, Path):
         return "memory"
-    folder, here = source.absolute().parent, Path.cwd()
+    try:
+        folder, here = source.absolute().parent, Path.cwd()
+    except FileNotFoundError:  # the working folder was removed
+        return quoted(source.parent)
     if folder == here.resolve():
         return "the working folder"
     return quoted(folder.relative_to(here) if folder.is_relative_to(here) else folder)

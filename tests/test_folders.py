@@ -187,3 +187,27 @@ def test_answers_are_joined_wherever_the_files_were_named_from(place, workspace,
 def test_a_folder_without_a_column_of_files_is_said(place, workspace):
     with pytest.raises(InputError, match=re.escape("files_from= goes with images= or documents= only")):
         pd.DataFrame({"doc": ["x"]}).batch.submit("doc", files_from=".", workspace=workspace, progress=False)
+
+
+def test_the_root_of_a_disk_is_no_working_folder_to_read_from(place, monkeypatch):
+    file = place / "a.png"
+    monkeypatch.chdir(place.anchor)
+    for value in (str(file), str(file.relative_to(place.anchor))):
+        with pytest.raises(InputError, match="files_from="):
+            Reader().read(value, "image")
+    assert Reader(folders_of(place)).read(str(file), "image")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere the folder one is in cannot be removed")
+def test_without_a_working_folder_what_is_missing_is_said(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for named in ("nowhere", "~no-such-user-here/x"):
+        with pytest.raises(InputError, match=r"no such folder \(looked for in a working folder that was removed"):
+            folders_of(named)
+    (tmp_path / "a.txt").write_text("text")
+    reader = Reader()
+    assert reader.read(tmp_path / "a.txt", "document", anywhere=True)
+    reader.tell(lambda said: None)

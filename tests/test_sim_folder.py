@@ -327,3 +327,19 @@ def test_files_are_for_their_owner_alone_whatever_the_umask(tmp_path, umask):
         os.umask(before)
     found = {path.stat().st_mode & 0o777 for path in (tmp_path / "state").rglob("*") if path.is_file()}
     assert found == {0o600}
+
+
+@pytest.mark.parametrize("name", ["batchnb-simulator.txt", "simulator.holder", "simulator.lock"])
+def test_a_users_file_of_a_name_of_ours_is_left_as_it_was(tmp_path, name):
+    (tmp_path / name).write_text("my notes")
+    with pytest.raises(StateError, match="was not made by a simulator"), Simulator(tmp_path):
+        pass
+    assert (tmp_path / name).read_text() == "my notes"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_start_that_was_broken_off_in_the_marker_is_taken_up(tmp_path):
+    (tmp_path / "simulator.lock").touch()
+    (tmp_path / "batchnb-simulator.txt").write_text("batchnb sim")
+    with Simulator(tmp_path):
+        pass

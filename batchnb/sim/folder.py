@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 _MARKER, _LOCK, _HOLDER, _FILES = "batchnb-simulator.txt", "simulator.lock", "simulator.holder", "files"
 _DATABASE = "simulator.db"
 _DATABASES = (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm", f"{_DATABASE}-journal")
-_OF_A_START = {_MARKER, _LOCK, _HOLDER, _DATABASE}
+_OF_A_START = {_MARKER, _LOCK, _DATABASE}
 _SIGNATURE = b"batchnb simulator state\n"
 _MARK = _SIGNATURE + (
     b"This folder keeps the batches of batchnb's simulator of the Message Batches API, none of which is real.\n"
@@ -213,7 +213,16 @@ class Folder:
             return True
         found = b"".join(self._begins(name, _READ_FOR_TABLES) for name in _DATABASES[:2])
         # Without a database: nothing at all, or what a start leaves that was broken off.
-        return all(table in found for table in _TABLES) if found else set(names) <= _OF_A_START
+        if found:
+            return all(table in found for table in _TABLES)
+        return set(names) <= _OF_A_START and all(map(self._is_begun, names))
+
+    def _is_begun(self, name: str) -> bool:
+        """Tell whether a file is as a start leaves it that was broken off: empty, or the marker half written."""
+        if (self.path / name).lstat().st_size == 0:
+            return True
+        written = self._begins(name, len(_MARK) + 1)
+        return name == _MARKER and bool(written) and _MARK.startswith(written)
 
     def _is_marked(self) -> bool:
         return self._begins(_MARKER, len(_SIGNATURE)) == _SIGNATURE

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from zipfile import BadZipFile
 
 import pandas as pd
 
@@ -67,7 +68,7 @@ def _input(args: argparse.Namespace) -> tuple[pd.DataFrame, str, str | None]:
     try:
         # Only an empty cell is missing: a review that reads "None" or "n/a" is a review.
         frame = pd.read_csv(args.csv, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:  # pandas' own parser and encoding errors are ValueErrors
+    except (OSError, ValueError, EOFError, BadZipFile) as error:  # pandas' parser and encoding errors are ValueErrors
         raise InputError(f"{args.csv} cannot be read as a CSV: {error}") from error
     if args.gold is not None and args.gold not in frame.columns:
         raise InputError(f"--gold: the file has no column {args.gold!r}. It has: {', '.join(map(str, frame.columns))}.")

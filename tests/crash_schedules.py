@@ -22,7 +22,7 @@ POINTS = {
 POWER_RECORDS = 120
 
 #: What befalls some schedules beside signals and the server's faults; see `_with_trials`.
-TRIALS = ("clock", "fork", "chdir", "key")
+TRIALS = ("clock", "fork", "chdir", "key", "aside")
 
 HOUR, DAY, YEAR = 3_600.0, 86_400.0, 365 * 86_400.0
 

@@ -53,7 +53,7 @@ def small(*runs: Run, faults: tuple[Fault, ...] = (), mutation: str = "") -> Sch
 
 
 LOST = Fault("lost_answer", after=1)
-EMPTY = Fault("truncate", times=2, share=0.0)
+SHORT = Fault("truncate", times=2, share=0.5)
 
 SLOW = Fault("slow_batch", seconds=0.1)
 
@@ -66,7 +66,7 @@ BROKEN: dict[str, tuple[Fault, tuple[Run, ...], str]] = {
     "never look": (LOST, (Run(),), "was bought twice"),
     "misplace": (SLOW, (Run(),), "has the answer"),
     "leak": (SLOW, (Run(),), "holds the key"),
-    "give up": (EMPTY, (Run(),), "is missing"),
+    "give up": (SHORT, (Run(),), "is missing"),
     "wall clock": (LOST, (Run(clock=Clock(2 * DAY)),), "was bought twice"),
     "any key": (LOST, (UNSETTLED, Run(key=1)), "was bought twice"),
     "relative": (SLOW, (Run(astray=At("create after", 1)),), "elsewhere than at home"),

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 #: Every row, with what became of it.
 COLUMNS = """
     SELECT k.id AS job, k.number, k.state, j.position, r.digest, a.outcome, b.state AS batch_state,
-           b.state IS 'lost' AS lost
+           b.state IS 'lost' AS lost,
+           b.state IS 'lost' OR (b.given_up = 1 OR b.failing_since IS NOT NULL) AND b.state NOT IN
+           ('refused', 'collected') AS undecided, r.batch
 """
 FROM = """
     FROM jobs AS k JOIN job_rows AS j ON j.job = k.number LEFT JOIN requests AS r ON r.id = j.request
@@ -34,6 +36,10 @@ REST = f"""
     SELECT k.id, r.digest {FROM} WHERE r.id IS NOT NULL AND a.request IS NULL
     AND NOT (b.cancel_asked IS 1 AND b.state <> 'lost')"""
 FAILED = f"SELECT k.id, r.digest {FROM} WHERE a.outcome NOT IN ('succeeded', 'invalid')"
+
+UNSENT = f"SELECT r.digest {FROM} WHERE k.id = ? AND r.id IS NOT NULL AND a.request IS NULL AND b.id IS NULL"
+CANCELED = f"SELECT r.digest {FROM} WHERE a.outcome = 'canceled' AND a.batch IS NULL"
+IS_CANCELED = "SELECT 1 FROM jobs WHERE id = ? AND canceled"
 
 #: What there must be none of: why, and the query that finds it.
 NEVER = {
@@ -207,7 +213,7 @@ class Checks:
         try:
             yield
         finally:
-            if not self._all("SELECT 1 FROM jobs WHERE id = ? AND canceled", job):  # unless its process died before
+            if not self._all(IS_CANCELED, job):  # unless its process died before
                 self._unwanted = {(one, digest) for one, digest in self._unwanted if one != job}
             for digest in failed & self._unanswered():
                 for asking in self._server.asked[digest]:
@@ -217,13 +223,20 @@ class Checks:
 
     @contextlib.contextmanager
     def resolving(self, job: str, decision: str) -> Iterator[None]:
-        query = f"SELECT digest FROM ({ROWS}) WHERE lost"
+        query = f"SELECT digest FROM ({ROWS}) WHERE undecided"
         before = self._digests(query)  # a batch is given up as a whole, with other jobs' rows
         mine = self._digests(f"{query} AND job = ?", job)
+        unsent, was_canceled = self._digests(UNSENT, job), bool(self._all(IS_CANCELED, job))
         try:
             yield
             assert not self._digests(f"{query} AND job = ?", job), "rows wait for a decision that was taken"
         finally:
+            # What cannot be sent may have been given up, too.
+            given_up = unsent & self._digests(CANCELED) or bool(self._all(IS_CANCELED, job)) > was_canceled
+            if decision == "drop" and given_up:
+                asked = self._digests(f"SELECT digest FROM ({ROWS}) WHERE job = ?", job)
+                held = self._digests(f"SELECT digest FROM ({ROWS}) WHERE job = ? AND batch IS NOT NULL", job)
+                self._unwanted |= {(job, digest) for digest in asked - (held & self._unanswered())}
             for digest in before - self._digests(query):
                 if decision == "drop":
                     self._dropped.add(digest)
@@ -315,7 +328,7 @@ class Checks:
 
     def check_ending(self, number: int) -> None:
         """A job that has just ended has no row that waits, but for a decision; canceled, none that it could answer."""
-        for job, _, _, position, digest, outcome, batch, _ in self._all(f"{ROWS} WHERE k.number = ?", number):
+        for job, _, _, position, digest, outcome, batch, *_ in self._all(f"{ROWS} WHERE k.number = ?", number):
             if digest is not None and outcome is None and batch != "lost":
                 left = (job, digest) in self._unwanted and batch is None  # to another job, that is still to send it
                 assert left, f"{job} ended, but its row {position} waits ({batch})"
@@ -334,7 +347,7 @@ class Checks:
 
     def check_end(self, *, resolved: bool = False) -> None:
         """Every job has ended, and rows are pending only where a batch is lost."""
-        for job, _, state, position, digest, outcome, batch, _ in self._all(ROWS):
+        for job, _, state, position, digest, outcome, batch, *_ in self._all(ROWS):
             assert state == "ended", f"{job} does not end"
             if digest is not None and outcome is None:
                 assert (batch, resolved) == ("lost", False), f"row {position} of {job} is left pending ({batch})"

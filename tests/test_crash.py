@@ -100,6 +100,17 @@ def test_the_judge_notices_a_child_that_has_its_parent_taken_for_dead(cells: cra
     assert bought_twice == bool(mutation), told(verdict)
 
 
+@pytest.mark.parametrize("mutation", ["asks nothing", ""])
+def test_the_judge_notices_a_new_ledger_that_buys_what_one_set_aside_has_bought(cells: crash.Cells, mutation: str):
+    schedule = small(Run(), Run(), mutation=mutation)
+    first, second, *later = schedule.steps
+    recovering = [replace(step, runs=(replace(step.runs[0], recover=True),)) for step in later]
+    verdict = crash.try_out(replace(schedule, steps=(first, replace(second, aside=True), *recovering)), cells)
+    bought_twice = any("was bought twice" in one for one in verdict.complaints)
+    assert bought_twice == bool(mutation), told(verdict)
+    assert bool(mutation) or (not verdict.complaints and verdict.figures["times: asks"] == 1), told(verdict)
+
+
 def test_the_judge_notices_a_run_that_ends_as_it_should_not(cells: crash.Cells):
     verdict = crash.try_out(small(Run(at=At("claim after", 1, "SIGABRT"))), cells)
     assert any("ended with -6" in one for one in verdict.complaints), told(verdict)

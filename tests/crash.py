@@ -292,8 +292,9 @@ class Rig:
     def _set_aside(self, number: int) -> None:
         """Move the ledger out of the way, as somebody does who wants to begin anew."""
         self._asides.append((time.time(), len(self._ended)))
-        for path in (self._home / "ledgers").glob("*.sqlite*"):
-            path.rename(path.with_name(f"aside-{number}-{path.name}"))
+        for path in list((self._home / "ledgers").glob("*.sqlite*")):
+            # Beside the ledger's file, only its name tells of it after a power cut: the note of it is not synced.
+            path.rename(path.with_name(f"{path.name}.aside-{number}" if self.cuts else f"aside-{number}-{path.name}"))
 
     def _cut_power(self, log: Path) -> None:
         """Go on with what a power cut would have left of the home."""

@@ -79,7 +79,7 @@ def _trust_the_wall_clock() -> None:
 
     def read_back(infos: Iterable[Any], since: float) -> Listing:
         recent = itertools.takewhile(lambda info: info.created_at.timestamp() >= since, infos)
-        return Listing(list(recent), reaches=True)
+        return Listing(list(recent), reaches=True, has_recent=True)
 
     batchnb.settling.read_back = read_back  # type: ignore[assignment]
     Settling._since = staticmethod(lambda batch: batch.intended_at - LOOK_BACK)  # type: ignore[method-assign]

@@ -214,6 +214,18 @@ def test_rows_that_were_given_up_unsent_are_not_sent_by_running_the_cell_again(l
     assert ledger.jobs.release(job, "auto") == 1, "what is in a batch is wanted still"
 
 
+def test_a_job_that_is_retried_while_it_is_being_canceled_wants_what_comes_back(ledger: Ledger):
+    """As hypothesis found it: nothing had failed yet."""
+    job = create(ledger, "a")
+    batch = claim(ledger, job).id
+    ledger.batches.uncertain(batch, now=1.0, note="no answer")
+    ledger.batches.cancel(job)
+    assert ledger.jobs.release(job, "retry") == 0
+    assert ledger.batches.let_go(batch, state="uncertain")
+    assert ledger.rows.count_unsent(job) == 1
+    assert ledger.jobs.by_number(job).state == "open"
+
+
 def test_rows_that_a_limit_holds_back_are_not_lost_by_canceling_another_job(ledger: Ledger):
     held = create(ledger, "a", delivery=Delivery(max_cost="0.01"))
     other = create(ledger, "a", id="job_2")

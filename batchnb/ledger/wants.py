@@ -98,4 +98,5 @@ def want_everything(db: sqlite3.Connection, job: int) -> int:
     unwanted = count(WAITING) - count(UNSENT)
     db.execute("UPDATE jobs SET canceled = 0 WHERE number = ?", (job,))
     db.execute("DELETE FROM wanted WHERE job = ?", (job,))
+    go_on(db, "number = ? AND state = 'canceling'", job)
     return unwanted

@@ -149,12 +149,40 @@ def write_raw(path: Path, ledger: Ledger, number: int, prices: PriceTable, *, si
         Of which the recipe names those that priced the answers.
     simulated : bool
         Whether the answers come from the simulator: then every line of the results says so.
+
+    Raises
+    ------
+    InputError
+        One of the two beside it is there, and is not of an earlier export: nobody named it.
     """
     beside = {"requests": path.with_suffix(".requests.jsonl"), "recipe": path.with_suffix(".recipe.json")}
+    _check_beside(**beside)
     # The one that was asked for comes last: where that is new, the others are. Between, what is old in one and new in
     # another still meets by its custom_ids.
     with replacing(beside["requests"], beside["recipe"], path) as (requests, recipe, results):
         _write_raw(results, requests, recipe, (path.name, beside["requests"].name), ledger, number, prices, simulated)
+
+
+class _Exported(msgspec.Struct):
+    """What tells that a recipe beside results is of an export."""
+
+    batchnb: dict[str, Any]
+    files: dict[str, str]
+
+
+def _check_beside(requests: Path, recipe: Path) -> None:
+    there = [path for path in (requests, recipe) if path.exists()]
+    if not there or any(path.is_dir() for path in there):  # the latter is said when they are opened
+        return
+    try:
+        if msgspec.json.decode(recipe.read_bytes(), type=_Exported).files["requests"] == requests.name:
+            return
+    except (OSError, KeyError, ValueError, RecursionError):  # what msgspec raises is a ValueError
+        pass
+    raise InputError(
+        f"{there[0]} is there already, and is not of an earlier export; it would be replaced. Rename it, or name "
+        "another file to export to. Nothing was written."
+    )
 
 
 def _write_raw(

@@ -133,7 +133,8 @@ class Reader:
         try:
             return self.folders.find(value)
         except InputError:
-            if self._lenient:
+            # A share is not even looked at: on Windows that tells its server who is asking.
+            if self._lenient and not re.match(r"[/\\]{2}", os.fsdecode(value)):
                 return _path(value)
             raise
 

@@ -117,8 +117,8 @@ def test_an_export_that_fails_half_way_leaves_the_good_file_of_before(
 
 def test_raw_results_that_fail_half_way_leave_all_three_files_of_before(job: Job, tmp_path: Path, monkeypatch):
     paths = [tmp_path / name for name in ("o.jsonl", "o.requests.jsonl", "o.recipe.json")]
-    for path in paths:
-        path.write_bytes(b"good")
+    job.export(paths[0])
+    good = [path.read_bytes() for path in paths]
 
     def failing(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -127,12 +127,12 @@ def test_raw_results_that_fail_half_way_leave_all_three_files_of_before(job: Job
         patched.setattr("batchnb.exports._described", failing)
         with pytest.raises(KeyboardInterrupt):
             job.export(paths[0])
-    assert [path.read_bytes() for path in paths] == [b"good"] * 3
+    assert [path.read_bytes() for path in paths] == good
     paths[2].unlink()
     paths[2].mkdir()
     with pytest.raises(InputError, match=r"o.recipe.json is a folder"):
         job.export(paths[0])
-    assert [path.read_bytes() for path in paths[:2]] == [b"good"] * 2
+    assert [path.read_bytes() for path in paths[:2]] == good[:2]
 
 
 # Any frame
@@ -279,3 +279,20 @@ def test_labels_of_several_levels_are_made_harmless(tmp_path: Path):
     assert out.columns.tolist() == [("'=a", 1), ("b", "'@c")]
     assert list(out.columns.names) == ["'=n", None]
     assert (out.index.tolist(), out.index.name) == (["'-x"], "'+i")
+
+
+@pytest.mark.parametrize("name", ["o.requests.jsonl", "o.recipe.json"])
+@pytest.mark.parametrize(
+    "theirs", [b"mine", b"{}", b'{"batchnb": {"format": 1}, "files": {"requests": "other.jsonl"}}']
+)
+def test_a_file_of_the_users_beside_the_results_is_not_replaced(job, tmp_path, name, theirs):
+    (tmp_path / name).write_bytes(theirs)
+    with pytest.raises(InputError, match=rf"{name} is there already.*Nothing was written"):
+        job.export(tmp_path / "o.jsonl")
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("o.*")} == {name: theirs}
+
+
+def test_the_files_of_an_earlier_export_are_replaced(job, tmp_path):
+    job.export(tmp_path / "o.jsonl")
+    (tmp_path / "o.jsonl").unlink()
+    assert job.export(tmp_path / "o.jsonl").stat().st_size

@@ -211,3 +211,8 @@ def test_without_a_working_folder_what_is_missing_is_said(tmp_path, monkeypatch)
     reader = Reader()
     assert reader.read(tmp_path / "a.txt", "document", anywhere=True)
     reader.tell(lambda said: None)
+
+
+@pytest.mark.parametrize("value", [r"\\server\share\x.png", "//server/share/x.png"])
+def test_a_share_is_not_even_looked_at_where_rows_are_only_looked_up(place, value):
+    assert Reader(lenient=True).read(value, "image")[0].medium is None

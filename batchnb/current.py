@@ -167,9 +167,10 @@ def state_folder(name: str) -> Path:
     from batchnb.sim.names import folder_name
 
     try:
-        return private_home(home_folder()) / "simulator" / folder_name(name)
+        folder = folder_name(name)  # before the home is made
     except ValueError as error:
         raise InputError(f"In simulate(), {error}.") from None
+    return private_home(home_folder()) / "simulator" / folder
 
 
 def _start(state: str | Path | None, name: str | None, **settings: Any) -> Simulator:

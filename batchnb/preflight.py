@@ -157,7 +157,8 @@ def check_first(
             api.count_tokens(params, recipe.betas)
     except ApiError as error:
         raise_refusal(error, str(params.get("model")), api, prices)
-        warn(f"The first request could not be checked before sending ({error}). It is sent all the same.")
+        if error.status != 413:  # a batch takes larger requests than that endpoint does, whose limit is 32 MB
+            warn(f"The first request could not be checked before sending ({error}). It is sent all the same.")
         if error.status is None:  # a server that does not answer would not tell of models either
             return
     own = question.envelope == PARAMS

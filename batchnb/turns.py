@@ -276,12 +276,14 @@ class Turns:
         now = self._clock.elapsed()
         if due.doubted_since is None:
             due.doubted_since = now
-        # Other processes may have doubted it before this one, as where a script looks at it once an hour.
-        long = batch.doubted_since is not None and self._clock.now() - batch.doubted_since >= GONE_AFTER
+        # Other processes may have doubted it before this one, as where a script looks at it once an hour. Only the
+        # server's clock tells how long ago: this machine's may have been set.
+        there, since = self._submission.api.now(), batch.doubted_since
+        long = there is not None and since is not None and there - since >= GONE_AFTER
         if now - due.doubted_since < GONE_AFTER and not batch.given_up and not (long and batch.doubts >= DOUBTS):
             ended = why if why.endswith((".", "!", "?")) else f"{why}."
             note = f"{what}: {ended} After {GONE_AFTER / 60:.0f} minutes of this its rows wait for your decision."
-            self._ledger.batches.failing(batch.id, note, self._clock.now(), doubted=True)
+            self._ledger.batches.failing(batch.id, note, self._clock.now(), doubted=True, server_now=there)
             return Turned()
         what = f"Batch {batch.server_id} cannot be read" if batch.server_id else "These rows cannot be found again"
         due.doubted_since = None

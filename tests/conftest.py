@@ -13,7 +13,7 @@ import anthropic
 import independent
 import pytest
 
-from batchnb import Workspace
+from batchnb import Workspace, pricelist
 from batchnb.api import simulator_client
 from batchnb.sim import Simulator
 
@@ -34,6 +34,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     _close_defaults()
+    pricelist._Set.table = None  # a price that a test has set is no other test's
     left = [thread for thread in threading.enumerate() if thread.name == "batchnb" and thread not in before]
     for thread in left:
         thread.join(5)

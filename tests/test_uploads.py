@@ -526,7 +526,7 @@ def test_an_estimate_counts_files_and_uploads_none(simulator, workspace):
 
 
 def test_max_cost_knows_what_files_cost(simulator, workspace):
-    frame = questions(6, contract=[pdf(str(number), pages=100) for number in range(6)])
+    frame = questions(6, contract=[pdf(str(number), pages=90) for number in range(6)])
     with pytest.raises(InputError, match=r"max_cost=0\.02"):
         ask(workspace, frame, documents="contract", max_cost=0.02)
     answered(ask(workspace, frame, documents="contract", max_cost=2))

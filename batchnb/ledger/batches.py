@@ -363,14 +363,19 @@ class Batches:
         with self._store.transaction(rows=False) as db:
             db.execute("UPDATE batches SET note = ? WHERE id = ?", (note, number))
 
-    def failing(self, number: int, note: str, now: float, *, doubted: bool = False) -> None:
-        """Record that asking the server of a batch has failed, and whether waiting is of no help."""
+    def failing(
+        self, number: int, note: str, now: float, *, doubted: bool = False, server_now: float | None = None
+    ) -> None:
+        """Record that asking the server of a batch has failed, and whether waiting is of no help.
+
+        Since when it is doubted goes by the server's clock, where that is known: processes compare it.
+        """
         with self._store.transaction(rows=False) as db:
             db.execute(
                 "UPDATE batches SET note = :note, failing_since = COALESCE(failing_since, :now),"
-                " doubted_since = CASE WHEN :doubted THEN COALESCE(doubted_since, :now) END,"
+                " doubted_since = CASE WHEN :doubted THEN COALESCE(doubted_since, :server_now) END,"
                 " doubts = CASE WHEN :doubted THEN doubts + 1 ELSE 0 END WHERE id = :number",
-                {"note": note, "now": now, "doubted": doubted, "number": number},
+                {"note": note, "now": now, "doubted": doubted, "server_now": server_now, "number": number},
             )
 
     def well(self, number: int) -> None:

@@ -18,6 +18,8 @@ import batchnb.watcher
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
 
+pytestmark = pytest.mark.steady
+
 pytest_plugins = ["bench_fixtures"]
 
 HOUR, DAY, YEAR = 3600.0, 86_400.0, 365 * 86_400.0

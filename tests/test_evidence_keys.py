@@ -14,6 +14,8 @@ import batchnb
 import batchnb.turns
 from batchnb.errors import JobStateError, NotFoundError, RefusedError
 
+pytestmark = pytest.mark.steady
+
 pytest_plugins = ["bench_fixtures"]
 
 OURS, ROTATED, THEIRS, ABROAD = KEY, "test-key-rotated-0123", "test-key-of-theirs-0123", "test-key-abroad-0123"

@@ -16,6 +16,8 @@ from batchnb.clock import Moment
 from batchnb.errors import BatchnbError
 from batchnb.heard import Heard, Place
 
+pytestmark = pytest.mark.steady
+
 pytest_plugins = ["bench_fixtures"]
 
 HOUR, DAY, YEAR = 3600.0, 86_400.0, 365 * 86_400.0

@@ -17,6 +17,8 @@ from batchnb.folders import Folders, folders_of
 from batchnb.inputs import Reader
 from batchnb.sim import Simulator
 
+pytestmark = pytest.mark.steady
+
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -18,6 +18,8 @@ from batchnb import InputError, LedgerError, Workspace
 from batchnb.settings import home_folder
 from batchnb.sim import Simulator
 
+pytestmark = pytest.mark.steady
+
 
 def test_a_relative_home_leads_from_where_it_was_first_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "sub").mkdir()

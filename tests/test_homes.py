@@ -298,6 +298,8 @@ sys.modules["fcntl"] = sys.modules["fcntl"]  # filelock has chosen its kind of l
 pathlib.Path.chmod = lambda self, mode, **options: None
 from pathlib import Path
 from batchnb.ledger import Ledger
+
+pytestmark = pytest.mark.steady
 for _ in range(2):
     ledger = Ledger(Path(sys.argv[1]), "https://a.example")
     ledger.files.spool.put("a" * 64, b"x")

@@ -18,6 +18,8 @@ from batchnb.errors import AmbiguousError
 from batchnb.forms import OVERSIZED, line_of
 from batchnb.linewise import LONGEST, lines
 
+pytestmark = pytest.mark.steady
+
 pytest_plugins = ["bench_fixtures"]
 
 MB = b"x" * 1_000_000

@@ -91,6 +91,8 @@ import resource, signal, sys
 from pathlib import Path
 from batchnb.errors import BatchnbError
 from batchnb.replacing import replacing
+
+pytestmark = pytest.mark.steady
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:

@@ -17,6 +17,8 @@ import batchnb
 from batchnb.sim import Simulator, StateError, StateInUseError
 from batchnb.sim.folder import Folder
 
+pytestmark = pytest.mark.steady
+
 NOW = (0.0, 0.0)
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 

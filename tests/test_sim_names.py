@@ -16,6 +16,8 @@ from batchnb.sim.names import default_name, folder_name
 
 CELL = """
 import sys, pandas as pd, batchnb
+
+pytestmark = pytest.mark.steady
 simulator = batchnb.simulate(delay=(0.0, 0.01), **{given})
 texts = sys.argv[1:] or {texts}
 frame = pd.DataFrame({{"review": texts}})

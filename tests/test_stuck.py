@@ -12,6 +12,8 @@ from independent import Held, Lost, Server, Status, succeeded
 import batchnb.turns
 from batchnb.errors import JobStateError
 
+pytestmark = pytest.mark.steady
+
 pytest_plugins = ["bench_fixtures"]
 
 PAGE = b"<html>A proxy says hello.</html>"

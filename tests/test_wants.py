@@ -19,6 +19,8 @@ from batchnb.ledger import Ledger
 from batchnb.ledger.migrations import STEPS
 from batchnb.ledger.store import Store
 
+pytestmark = pytest.mark.steady
+
 
 @pytest.fixture
 def state() -> Iterator[LedgerMachine]:

@@ -16,6 +16,8 @@ from bench import Bench, assert_echoed, texts
 import batchnb.worker
 from batchnb import BatchnbError
 
+pytestmark = pytest.mark.steady
+
 pytest_plugins = ["bench_fixtures"]
 
 

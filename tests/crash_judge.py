@@ -241,7 +241,8 @@ class _Judge:
             if echo != (text if status == "succeeded" else None):
                 yield f"step {ended.step}: {text!r} ({status}) has the answer {echo!r}"
             yield from self._tried_enough(ended, text, status, event.time)
-            if status == "pending" and self._has_other_keys(ended) and not why:
+            is_left = self._shared(text) and any(self._events("cancel"))  # to another job, that is still to send it
+            if status == "pending" and self._has_other_keys(ended) and not why and not is_left:
                 yield f"step {ended.step}: {text!r} is pending, and nothing says why"
 
     def _cleared(self, step: int) -> bool:
@@ -281,7 +282,9 @@ class _Judge:
         if any(self._events("cancel")) or self._told(text, 0.0, now):
             return
         asks = [one for one in self.asked[text] if one.created_at <= now]
-        as_it_was = asks and asks[-1].outcome == status and not self._hidden(asks[-1])
+        # One that another workspace has was perhaps not read to its end.
+        as_it_was = asks and asks[-1].outcome == status and asks[-1].place == ended.run.key
+        as_it_was = as_it_was and not self._hidden(asks[-1])
         if as_it_was and len(asks) - 1 < self.schedule.retries:
             yield f"step {ended.step}: {text!r} is {status} after {len(asks)} tries of {1 + self.schedule.retries}"
 

@@ -16,6 +16,7 @@ from simulation import ShiftedClock
 import batchnb.reach
 import batchnb.watcher
 from batchnb.submission import Submission
+from batchnb.turns import DOUBTS
 from batchnb.watcher import Watcher
 
 pytestmark = pytest.mark.steady
@@ -377,12 +378,13 @@ def test_nor_does_it_hold_up_sending_or_hurry_it(bench: Bench, monkeypatch, shif
     assert 30 <= go_on(watcher, clock, lambda: server.called("POST", "batches") >= 2) < 60
 
 
+@pytest.mark.parametrize("looks", [1, DOUBTS + 1])
 @pytest.mark.parametrize("shift", [-HOUR, -YEAR, DAY, YEAR])
-def test_a_batch_that_is_not_found_is_doubted_as_long_as_ever(bench: Bench, monkeypatch, shift):
+def test_a_batch_that_is_not_found_is_doubted_as_long_as_ever(bench: Bench, monkeypatch, shift, looks):
     server = bench.server
     server.always["retrieve"] = Status(404)
     watcher, clock = stepped(bench, monkeypatch)
-    go_on(watcher, clock, lambda: server.called("GET", "msgbatch"))
+    go_on(watcher, clock, lambda: server.called("GET", "msgbatch") >= looks)
     clock.shift = shift
     start = clock.time
     while watcher.step() is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from bench import Bench, assert_echoed, outcomes, texts
@@ -180,6 +182,7 @@ def test_a_script_that_looks_once_an_hour_gives_a_batch_up_too(bench: Bench):
     bench.workspace.close()
     hour = bench.open(max_poll=30.0)
     hour.clock.now = lambda: time.time() + 3600
+    server.manner = replace(server.manner, shift=server.manner.shift + timedelta(hours=1))
     again = hour.attach(job.id)
     assert again.wait(30)
     assert again.counts == {"pending": 5}

@@ -207,7 +207,7 @@ class _Judge:
             return
         ours = [event for event in self.evidence.events if event.run == number]
         complete = any(event.run == number - 1 and event.kind == "frame" for event in self.evidence.events)
-        same = (before.variant, before.key) == (ended.run.variant, ended.run.key)
+        same = before.variant == ended.run.variant and not self._has_other_keys(ended)
         if not complete or before.what != "wait" or not same or ended.code:
             return  # rows that nobody has asked yet go with them
         told = [event for event in ours if event.kind in ("retry", "resolve")]

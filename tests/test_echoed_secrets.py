@@ -24,6 +24,8 @@ from batchnb import Workspace
 from batchnb.api import Api
 from batchnb.errors import BatchnbError
 
+pytestmark = pytest.mark.steady
+
 LOGGERS = ("httpx2", "httpcore2", "anthropic")
 
 

@@ -20,6 +20,8 @@ from batchnb.api import Api, scope_of
 from batchnb.api.failures import seconds_in
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError, RefusedError
 
+pytestmark = pytest.mark.steady
+
 #: Seconds that the clients wait here for something to move; what a call may take at most is said in multiples of it.
 SECONDS = 0.2
 

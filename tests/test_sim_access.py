@@ -20,6 +20,8 @@ import batchnb
 from batchnb.api import scope_of
 from batchnb.sim import Simulator
 
+pytestmark = pytest.mark.steady
+
 ROOT = Path(__file__).parents[1]
 NOW = (0.0, 0.0)
 BATCHES = "/v1/messages/batches"

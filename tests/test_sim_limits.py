@@ -25,6 +25,8 @@ from simulation import KEY, VERSION, call, created, params, raw_results, request
 from batchnb.sim import Limits, Simulator, cli, connections
 from batchnb.sim.connections import Quiet
 
+pytestmark = pytest.mark.steady
+
 ROOT = Path(__file__).parents[1]
 NOW = (0.0, 0.0)
 BATCHES = "/v1/messages/batches"

@@ -274,9 +274,10 @@ class Job(Answered, Handle):
                 f"{unsent:,} requests of job {self._id} are held back by its max_cost: {record.note or 'it is spent'}. "
                 'Run the cell again with a higher max_cost to have them sent, or job.resolve("drop") gives them up.'
             )
-        if sought or unsent:
+        if sought or unsent or self._record.state != record.state:  # it goes on, also where all had been answered
             self._workspace.watch(self._number)
             self._workspace.watcher.send_now(self._number)
+        if sought or unsent:
             print(f"batchnb: {_resolved(sought, unsent, send=send)}", file=sys.stderr)  # noqa: T201
         return sought + unsent
 

@@ -200,7 +200,7 @@ class Settling:
             if candidate.processing_status != "ended" or candidate.id in known.rejected:
                 continue
             try:
-                if self._is_ours(candidate, ours, known):
+                if self._is_ours(candidate, batch.requests, ours, known):
                     self._ledger.batches.accepted(
                         batch.id, candidate.id, times=times_of(candidate), place=self._api.heard.place,
                         skew=self._api.skew(),
@@ -245,16 +245,17 @@ class Settling:
         seen |= {info.id for info in others}
         return fitting, others + [info for info in of_size if info.id not in seen][:OTHERS]
 
-    def _is_ours(self, candidate: BatchInfo, ours: set[bytes], known: Settlement) -> bool:
+    def _is_ours(self, candidate: BatchInfo, size: int, ours: set[bytes], known: Settlement) -> bool:
         """Tell by its custom_ids whether an ended candidate is our batch; reject it for good if it is another's.
 
         One that holds part of ours is read again, since a stream can end early. If that does not change, it is ours
-        with rows missing, unless it holds other rows too: then it stays open, if it is of our size.
+        with rows missing, unless it holds other rows too: then it stays open, if it is of our size. That is as many as
+        were sent: `ours` are fewer once another job has asked its rows of this batch again.
         """
         found, strangers = self._digests_in(candidate.id, ours)
         if found and found == ours:
             return True
-        if strangers and (not found or candidate.total != len(ours)):
+        if strangers and (not found or candidate.total not in (size, 0)):
             known.rejected.add(candidate.id)
             return False
         known.suspected.add(candidate.id)

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from bench import KEY, Bench, assert_echoed, outcomes, texts
 from hostility import Listed
-from independent import Lost, Server, Status
+from independent import Lost, Server, Spoiled, Status
 
 import batchnb
 import batchnb.turns
@@ -87,6 +87,21 @@ def test_without_the_right_key_it_is_for_a_person_to_decide(uncertain: Bench):
     assert job.resolve("send") == 30
     assert_echoed(job)
     assert set(uncertain.server.asked.values()) == {2}  # as was decided
+
+
+@pytest.mark.parametrize("first_read", ["whole", "lines missing"])
+def test_what_one_job_has_sent_again_has_nothing_of_another_bought_twice(uncertain: Bench, first_read: str):
+    """They share a batch whose answer was lost: what is left of it in the ledger is less than the server made."""
+    few = run(uncertain, THEIRS, 5)
+    assert outcomes(few.result(30)) == {"pending": 5}
+    assert few.resolve("send") == 5
+    assert outcomes(few.result(30)) == {"succeeded": 5}
+    if first_read == "lines missing":
+        uncertain.server.faults["results"] += [Spoiled(change=lambda rows: rows[:2] + rows[-2:])] * 3
+    assert_echoed(run(uncertain, OURS))
+    asked = uncertain.server.asked
+    assert sorted(asked.values()) == [1] * 25 + [2] * 5
+    assert len(uncertain.server.batches) == 4
 
 
 def test_new_rows_are_sent_with_another_key_and_the_others_wait(uncertain: Bench):

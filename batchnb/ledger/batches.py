@@ -463,22 +463,28 @@ class Batches:
                     "This batch was made elsewhere, and what it asked is not known here, so it cannot be sent again. "
                     'resolve("drop") gives its rows up.'
                 )
+            decided = 0
             for batch in lost:
                 if send:
-                    self._send_again(batch.id, job)
+                    decided += self._send_again(batch.id, job)
                 else:
                     self.collected(batch.id)
+                    decided += batch.requests
             if lost:
                 go_on(db, "number = ?", job)
-            return sum(batch.requests for batch in lost)
+            return decided
 
     def give_up_unsent(self, job: int) -> int:
         """Count what a job has not sent yet as canceled, unless another open one wants it; tell how much that is."""
         with self._store.transaction(durable=True) as db:
             return give_up_unsent(db, job)
 
-    def _send_again(self, number: int, job: int) -> None:
-        """Give back what a lost batch has not answered of a job's; another job's rows wait for its own decision."""
+    def _send_again(self, number: int, job: int) -> int:
+        """Give back what a lost batch has not answered of a job's, and count it.
+
+        Another job's rows wait for its own decision, or for a look that finds the batch: it still counts as one of as
+        many requests as were sent.
+        """
         with self._store.transaction(durable=True) as db:
             again = db.execute(
                 "SELECT id FROM requests WHERE batch = ? AND id NOT IN (SELECT request FROM answers)"
@@ -494,6 +500,7 @@ class Batches:
                     " (SELECT 1 FROM requests WHERE batch = :n) THEN 'collected' ELSE 'refused' END WHERE id = :n",
                     {"n": number},
                 )
+            return len(again)
 
     def only_of_job(self, job: int) -> list[str]:
         """Give the server's ids of the batches that carry requests of this job alone."""

@@ -21,6 +21,8 @@ from batchnb.ledger import Ledger
 
 pytest_plugins = ["bench_fixtures"]
 
+pytestmark = pytest.mark.steady
+
 SCOPE = "https://a.example"
 NOBODY = 65534
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives folders away, which only root may")
@@ -299,7 +301,6 @@ pathlib.Path.chmod = lambda self, mode, **options: None
 from pathlib import Path
 from batchnb.ledger import Ledger
 
-pytestmark = pytest.mark.steady
 for _ in range(2):
     ledger = Ledger(Path(sys.argv[1]), "https://a.example")
     ledger.files.spool.put("a" * 64, b"x")

@@ -19,13 +19,13 @@ from batchnb.__main__ import main
 
 pytest_plugins = ["bench_fixtures"]
 
+pytestmark = pytest.mark.steady
+
 #: Submits, and has nothing more to do.
 SCRIPT = """
 import sys
 import pandas as pd
 import batchnb, batchnb.leaving
-
-pytestmark = pytest.mark.steady
 batchnb.leaving.PATIENCE = float(sys.argv[1])
 frame = pd.DataFrame({"review": [f"text {i}" for i in range(6)]})
 frame.batch.submit("review", "Echo: {review}", into="echo", batch_size=3, progress=False)

@@ -20,6 +20,8 @@ import batchnb.replacing
 from batchnb.errors import BatchnbError, InputError
 from batchnb.replacing import as_path, replacing
 
+pytestmark = pytest.mark.steady
+
 
 def write(path: Path, data: bytes = b"new") -> None:
     with replacing(path) as (file,):
@@ -91,8 +93,6 @@ import resource, signal, sys
 from pathlib import Path
 from batchnb.errors import BatchnbError
 from batchnb.replacing import replacing
-
-pytestmark = pytest.mark.steady
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:

@@ -14,10 +14,10 @@ import pytest
 import batchnb
 from batchnb.sim.names import default_name, folder_name
 
+pytestmark = pytest.mark.steady
+
 CELL = """
 import sys, pandas as pd, batchnb
-
-pytestmark = pytest.mark.steady
 simulator = batchnb.simulate(delay=(0.0, 0.01), **{given})
 texts = sys.argv[1:] or {texts}
 frame = pd.DataFrame({{"review": texts}})

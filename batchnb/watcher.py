@@ -292,8 +292,12 @@ class Watcher:
             if self._ledger_failures * LEDGER_PAUSE > LEDGER_PATIENCE:
                 raise
             return LEDGER_PAUSE
-        self._ledger_failures = 0
+        if self._beside.going_on() is None:  # else what goes on may be what waits for the ledger, and fails
+            self._is_well()
         return pause
+
+    def _is_well(self) -> None:
+        self.failure, self._ledger_failures = None, 0
 
     def step(self) -> float | None:
         """Do what is due; give the seconds until something is due again, or None when no watched job is open."""
@@ -317,7 +321,6 @@ class Watcher:
             self._turn_to(batch, batches[batch.id][1])
             self._rest()
         self._settle_jobs()
-        self.failure = None
         return self._pause(batches)
 
     def _open_watches(self) -> list[Watch]:
@@ -364,6 +367,7 @@ class Watcher:
             return Sent(anything=True, wait=0.0, reason=f"Sending failed and is tried again: {unexpected(error)}")
 
     def _sent(self, job: JobRecord, watch: Watch, sent: Sent) -> None:
+        self._is_well()
         self._changed = True
         limit = job.delivery.max_cost
         if watch.take(sent, self._clock.elapsed(), patient=self._patient, limit=limit):
@@ -386,6 +390,7 @@ class Watcher:
             self._beside.do(("turn", batch.id), job, lambda: self._turns.take(batch), self._turned)
 
     def _turned(self, turned: Turned) -> None:
+        self._is_well()
         if turned.changed:
             self._changed = True
             self._end_fillings()

@@ -28,7 +28,7 @@ from independent import Held, Lost, Server, Status, message, text_of
 from nursery import Nursery
 from test_protocol_kills import cell
 
-import batchnb.ledger.store
+import batchnb.ledger.connection
 from batchnb.errors import LedgerError
 from batchnb.ledger.migrations import STEPS
 
@@ -318,10 +318,11 @@ sys.stdin.read()
         holder.communicate()
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Bench:
-    """A bench that waits for a lock a fifth of a second."""
-    monkeypatch.setattr(batchnb.ledger.store, "BUSY_SECONDS", 0.2)
+@pytest.fixture(params=[2.0, 0.01], ids=["soon", "late"])
+def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Bench:
+    """A bench that waits for a lock a fifth of a second: in the step that began to send, or beyond its end."""
+    monkeypatch.setattr(batchnb.ledger.connection, "BUSY_SECONDS", 0.2)
+    bench.workspace.watcher._beside._soon = request.param
     return bench
 
 
@@ -338,9 +339,9 @@ def test_a_ledger_that_another_process_has_locked_is_a_clear_error_and_nothing_i
     assert impatient.server.bought_once()
 
 
-@pytest.mark.parametrize("fault", [Held(), Held(lost=True), Held(accept=False)], ids=["made", "lost", "not made"])
-def test_a_lock_that_comes_during_a_create_is_waited_out_and_what_it_hid_is_found(impatient: Bench, fault: Held):
-    server = impatient.server
+@pytest.mark.parametrize("given", [{}, {"lost": True}, {"accept": False}], ids=["made", "lost", "not made"])
+def test_a_lock_that_comes_during_a_create_is_waited_out_and_what_it_hid_is_found(impatient: Bench, given):
+    server, fault = impatient.server, Held(**given)
     server.faults["create"] += [fault]
     job = impatient.submit(texts(30), batch_size=10)
     server.wait_for(fault.reached.is_set)

@@ -18,7 +18,7 @@ from bench import PATIENCE
 CODE = """
 import gc, json, os, signal, sys, tempfile
 import anthropic, pandas as pd
-import batchnb, batchnb.current, batchnb.turns, batchnb.watcher
+import batchnb, batchnb.current, batchnb.sim.names, batchnb.turns, batchnb.watcher
 from batchnb.sim import Simulator
 
 batchnb.turns.OTHERS_INTERVAL = batchnb.watcher.LEDGER_PAUSE = batchnb.watcher.TICK = 0.05

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import json
 import math
+import re
 from collections.abc import Hashable
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -20,7 +21,17 @@ import pandas as pd
 
 from batchnb.errors import TemplateError
 
-__all__ = ["ARROW_FLOATS", "OWN", "CellError", "cell_text", "is_missing", "own_value", "shortest", "spec_text"]
+__all__ = [
+    "ARROW_FLOATS",
+    "OWN",
+    "CellError",
+    "cell_text",
+    "is_missing",
+    "own_value",
+    "shortest",
+    "spec_problem",
+    "spec_text",
+]
 
 #: Narrow floats of NumPy, and by the names that Arrow has for them.
 _NARROW = (np.dtype(np.float32), np.dtype(np.float16), np.dtype(np.complex64))
@@ -34,6 +45,12 @@ OWN = frozenset({
     str, int, float, bool, type(None), list, tuple, dict, Decimal, datetime, date, time, pd.Timestamp, pd.Timedelta,
     pd.Period, type(pd.NaT), type(pd.NA),
 })  # fmt: skip
+
+#: Characters that a format spec may fill a value up to, and digits it may give a number: more fills memory alone.
+MOST_WIDE = 10_000
+
+_SPEC = re.compile(r"(?:.?[<>=^])?[-+ ]?z?#?0?(\d*)[,_]?(?:\.(\d+))?[,_]?([a-zA-Z%]?)", re.DOTALL)
+_OF_TIMES = re.compile(r"%[-_0^#+]*(\d+)")  # a directive's own width, as the C library of Linux knows it
 
 
 class CellError(TemplateError):
@@ -89,6 +106,12 @@ def cell_text(value: Any, column: Hashable = None) -> str:
         return _lasting(str(_whole(value)), value, column)
     except CellError:
         raise
+    except RecursionError as error:
+        message = (
+            f"Column {column!r} holds a {type(value).__name__} that holds itself, or nests too deeply to be written. "
+            "Make a column of what is to be sent."
+        )
+        raise CellError(message, column=column) from error
     except Exception as error:  # an integer of more than 4,300 digits; whatever a class of the user's raises
         message = f"Column {column!r} holds a value of type {type(value).__name__} that cannot be printed: {error}"
         raise CellError(message, column=column) from error
@@ -109,18 +132,44 @@ def spec_text(value: Any, spec: str, column: Hashable = None) -> str:
         return ""
     whole = _whole(value)
     try:
+        if len(spec) > 5 and not isinstance(value, str) and _digits_asked(spec) > MOST_WIDE:
+            # Of a text it is where that is cut, which takes nothing; a number would get as many digits.
+            raise ValueError(f"more than {MOST_WIDE:,} digits")
         if whole is not value:
             try:
                 return format(whole, spec)
             except ValueError:
                 pass  # a spec for floats only, such as ".3"
         return format(value, spec)
-    except (ValueError, TypeError, OverflowError) as error:
+    except Exception as error:  # whatever a class of the user's raises
         message = (
             f"{{{column}:{spec}}} does not fit a value of type {type(value).__name__} in column {column!r} ({error})."
             f" Write {{{column}}}, or convert the column first."
         )
         raise CellError(message, column=column) from error
+
+
+def spec_problem(spec: str) -> str | None:
+    """Say what no value could be formatted with, before one is; None for any other format spec.
+
+    A width, or a number's digits, beyond `MOST_WIDE`. A precision without a type may be of text, which it only cuts.
+    """
+    widths, found = _OF_TIMES.findall(spec.replace("%%", "")), _SPEC.fullmatch(spec)
+    if found:
+        widths += [found[1], found[2] if found[2] and found[3] not in ("", "s") else ""]
+    if all(_number(width) <= MOST_WIDE for width in widths):
+        return None
+    return f"it asks for more than {MOST_WIDE:,} characters"
+
+
+@functools.cache
+def _digits_asked(spec: str) -> int:
+    found = _SPEC.fullmatch(spec)
+    return _number(found[2]) if found and found[2] else 0
+
+
+def _number(digits: str) -> int:
+    return int(digits[-6:] or 0) if not digits[:-6].strip("0") else MOST_WIDE + 1
 
 
 def is_missing(value: Any) -> bool:

@@ -186,7 +186,10 @@ def unique_keys(frame: pd.DataFrame, key: Hashable) -> list[str]:
     missing = missing_places(values)
     if missing:
         raise InputError(f"key={key!r}: {row_name(frame, missing[0])} has no key. {NOT_SENT}")
-    keys = [str(value) for value in values]
+    try:
+        keys = [str(value) for value in values]
+    except RecursionError:
+        raise InputError(f"key={key!r}: the column holds lists that nest too deeply for a name. {NOT_SENT}") from None
     for position, name in enumerate(keys):
         if not name.isascii() and (half := half_character(name)) is not None:
             raise InputError(f"key={key!r}: {row_name(frame, position)}: its key holds {half}. {NOT_SENT}")

@@ -30,8 +30,8 @@ from batchnb.media import (
     Medium,
     inline_source,
     inspect,
-    is_list,
     is_nothing,
+    items_of,
     least_tokens,
     most_tokens,
     url_block,
@@ -93,10 +93,9 @@ class Reader:
         """
         if is_nothing(value):
             return []
-        if is_list(value):
-            return [one for item in value for one in self.read(item, kind, anywhere=anywhere)]
         try:
-            return [self._attachment(value, kind, anywhere=anywhere)]
+            held = [item for item in items_of(value) if not is_nothing(item)]
+            return [self._attachment(item, kind, anywhere=anywhere) for item in held]
         except InputError:
             if self._lenient:
                 return [_UNREADABLE]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,8 @@ __all__ = [
     "file_source",
     "inline_source",
     "inspect",
-    "is_list",
     "is_nothing",
+    "items_of",
     "least_tokens",
     "most_tokens",
     "named_by",
@@ -54,6 +54,8 @@ PDF, TEXT = "application/pdf", "text/plain"
 MOST_FILE_BYTES, MOST_IMAGE_BYTES = 500_000_000, 5 * 2**20
 #: An image's longest side in pixels, and what it is where a request holds more images than that.
 MOST_PIXELS, MANY_IMAGES, MOST_PIXELS_OF_MANY = 8_000, 20, 2_000
+#: How deep the lists of a cell may stand in each other.
+MOST_NESTED = 8
 #: Images and pages of PDFs in one request. (100 where the model's context window is 200,000 tokens: the server checks.)
 MOST_IN_REQUEST = 600
 
@@ -130,19 +132,52 @@ def url_block(kind: str, url: str) -> dict[str, Any]:
     return {"type": kind, "source": {"type": "url", "url": url}}
 
 
-def is_list(value: Any) -> bool:
-    """Tell whether a cell holds several: a list, a tuple, or a NumPy array of objects, as Parquet files bring them."""
-    return isinstance(value, list | tuple) or (type(value).__name__ == "ndarray" and value.dtype.hasobject)
+def items_of(value: Any) -> Iterator[Any]:
+    """Yield what a cell holds, one by one: itself, or what is in a list, a tuple, or lists of these.
+
+    A NumPy array of objects is a list too, as Parquet files bring them.
+
+    Raises
+    ------
+    InputError
+        Lists stand in lists more than `MOST_NESTED` deep, as where one holds itself.
+    """
+    waiting = [iter((value,))]
+    while waiting:
+        for item in waiting[-1]:
+            if not _is_list(item):
+                yield item
+            elif len(waiting) > MOST_NESTED:
+                raise InputError(
+                    f"a list holds itself, or lists more than {MOST_NESTED} deep: give one list of what is to be sent"
+                )
+            else:
+                waiting.append(iter(item))
+                break
+        else:
+            waiting.pop()
+
+
+def _is_list(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return True
+    return type(value).__name__ == "ndarray" and bool(value.dtype.hasobject and value.ndim)
 
 
 def is_nothing(value: Any) -> bool:
-    """Tell whether a cell holds no image or document: a missing value, empty text, a list of nothing else."""
+    """Tell whether a cell holds no image or document: a missing value, empty text, a list of nothing else.
+
+    What cannot be read as a list of them is something.
+    """
     if isinstance(value, str):
         return not value.strip()
     if isinstance(value, bytes | bytearray | memoryview):
         return not len(value)
-    if is_list(value):
-        return all(map(is_nothing, value))
+    if _is_list(value):
+        try:
+            return all(map(is_nothing, items_of(value)))
+        except InputError:
+            return False
     return is_missing(value)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from batchnb.arguments import check_whole
 from batchnb.capabilities import LONG_OUTPUT
 from batchnb.cells import cell_text, is_missing
-from batchnb.columns import bare, check_column, column_values
+from batchnb.columns import bare, check_column, column_values, row_name
 from batchnb.details import parts_of
 from batchnb.display import FULL_PRICE, PilotRow, PilotView, call_bar, pilot_html, pilot_text
 from batchnb.errors import InputError
@@ -167,7 +167,17 @@ def _gold_columns(frame: pd.DataFrame, recipe: Recipe, gold: Any) -> dict[str, H
         if name not in names:
             raise InputError(f"gold=: the answers have no column {name!r}, but {', '.join(names)}. {NOT_SENT}")
         check_column(frame, column, "gold")
+        _check_golds(frame, column)
     return dict(gold)
+
+
+def _check_golds(frame: pd.DataFrame, column: Hashable) -> None:
+    """Raise InputError where a wanted answer has no text to compare: before the answers are paid for."""
+    for place, cell in enumerate(column_values(frame, column)):
+        try:
+            _text(cell, column)
+        except InputError as error:
+            raise InputError(f"gold=: {row_name(frame, place)}: {error} {NOT_SENT}") from error
 
 
 def _value_names(recipe: Recipe) -> tuple[str, ...]:

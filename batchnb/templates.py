@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from itertools import repeat, starmap, tee
 from typing import Any
 
-from batchnb.cells import CellError, cell_text, spec_text
+from batchnb.cells import CellError, cell_text, spec_problem, spec_text
 from batchnb.errors import TemplateError
 
 __all__ = ["CellError", "Field", "Template", "cell_text", "compile_template", "whole_column"]
@@ -34,6 +34,7 @@ _NAME = r"[^\W\d]\w*"
 _KEYED = re.compile(rf"{_NAME}\[(['\"])[^\n]*\1\]")  # row["review"]: quotes, but no JSON
 _EXPRESSION = re.compile(rf"{_NAME}(\.{_NAME})+|{_NAME}(\.{_NAME})*[\[(].*[\])]")  # row.review, words[0], len(review)
 _SPECIFIED = re.compile(rf"({_NAME})(![rsa])?(:(?!\s)(.?[<>=^])?[-+ ]?z?#?0?\d*[,_]?(\.\d+)?[a-zA-Z%]?)?")
+_NESTED = re.compile(r"(?!\s)(.?[<>=^])?[-+ ]?z?#?0?(\d*|\{[^{}]*\})[,_]?(\.(\d+|\{[^{}]*\}))?[a-zA-Z%]?(\{[^{}]*\})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +255,8 @@ class _Reader:
         found = self._find_field(text, start)
         if found is not None:
             name, spec, end = found
+            if spec and (problem := spec_problem(spec)) is not None:
+                raise TemplateError(f"{_shown(text[start:end])!r}: the format spec cannot be used, for {problem}.")
             self.parts.append(Field(self._label(name), spec))
             return end
         if text.startswith("{%", start):
@@ -345,7 +348,12 @@ class _Reader:
             return None
         if _EXPRESSION.fullmatch(bare):
             return "Python is not run in a template. Make a column of it first, and write its name: {column}."
-        if self._name_before(bare, ":") == bare[:-1]:
+        name = self._name_before(bare, ":")
+        if name is not None and "{" in bare and _NESTED.fullmatch(bare, len(name) + 1):
+            return (
+                f"a format spec is the same for all rows, with no braces in it: {{{name}}}, or such as {{{name}:>8}}."
+            )
+        if name == bare[:-1]:
             return f"the format spec after the colon is empty. Write {{{bare[:-1]}}}."
         return self._misspelt(bare, padded=padded)
 

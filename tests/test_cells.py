@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchnb.cells import CellError, cell_text
+from batchnb.cells import CellError, cell_text, spec_text
 from batchnb.templates import compile_template
 
 COLUMNS = ["review", "price"]
@@ -156,3 +156,31 @@ def test_a_place_in_memory_is_no_text(value):
 def test_what_a_users_class_raises_is_an_error_of_its_column(value):
     with pytest.raises(CellError, match=r"'c' holds a value of type .* no text"):
         cell_text(value, "c")
+
+
+def _held_by_itself(kind):
+    if kind == "dict":
+        held = {}
+        held["a"] = held
+    elif kind == "array":
+        held = np.empty(1, dtype=object)
+        held[0] = held
+    else:
+        held = []
+        held.append(held)
+    return (held,) if kind == "tuple" else held
+
+
+@pytest.mark.parametrize("kind", ["list", "dict", "array", "tuple"])
+def test_a_cell_that_holds_itself_is_said_to(kind):
+    with pytest.raises(CellError, match=r"'c' holds a .* that holds itself, or nests too deeply"):
+        cell_text(_held_by_itself(kind), "c")
+
+
+def test_whatever_a_class_raises_for_a_spec_names_the_column():
+    class Odd:
+        def __format__(self, spec):
+            raise KeyError(spec)
+
+    with pytest.raises(CellError, match="does not fit a value of type Odd in column 'c'"):
+        spec_text(Odd(), "x", "c")

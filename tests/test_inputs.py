@@ -115,6 +115,34 @@ def test_what_is_no_file_is_said(value, said, tmp_path, monkeypatch):
     assert unreadable.medium is None
 
 
+@pytest.mark.parametrize("kind", ["itself", "deep", "wide", "array"])
+def test_a_list_that_holds_itself_or_lists_without_end_is_said_and_names_the_row(kind, photo):
+    held: Any = []
+    for _ in range(5_000):
+        held = [held] if kind == "deep" else held
+    if kind == "array":
+        held = np.empty(1, dtype=object)
+        held[0] = held
+    elif kind != "deep":
+        held += [held] * (1 if kind == "itself" else 50)
+    with pytest.raises(InputError, match="a list holds itself, or lists more than 8 deep"):
+        Reader().read([str(photo), held], "document")
+    (unreadable,) = Reader(lenient=True).read(held, "document")
+    assert unreadable.medium is None
+    frame = pd.DataFrame({"text": ["a", "b"], "files": [None, held]})
+    with pytest.raises(InputError, match=r"Row 1: .*a list holds itself"):
+        frame.batch.preview("text", documents="files")
+    with pytest.raises(InputError, match=r"documents= a list holds itself"):
+        frame.batch.preview("text", documents=[held])
+
+
+def test_lists_in_lists_are_read_in_their_order(photo):
+    Path("b.txt").write_text("b")
+    Path("c.txt").write_text("c")
+    read = Reader().read([["b.txt", []], None, [["c.txt"], "b.txt"]], "document")
+    assert [one.medium.name for one in read if one.medium] == ["b.txt", "c.txt", "b.txt"]
+
+
 def test_a_name_that_is_no_text_does_not_stop_what_the_file_says(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.png")
     path.write_bytes(png())

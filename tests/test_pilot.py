@@ -210,6 +210,16 @@ def test_what_only_batches_take_is_not_spoiled_by_a_pilot(pilot, simulator):
     assert simulator.calls == []
 
 
+def test_a_wanted_answer_that_cannot_be_compared_is_said_before_anything_is_paid_for(pilot, frame, simulator):
+    held: list[Any] = []
+    held.append(held)
+    for wanted in (held, b"good"):
+        gold = frame.assign(truth=[*["good"] * 39, wanted])
+        with pytest.raises(InputError, match=r"gold=: Row 39 .*: Column 'truth' holds .* Nothing was sent"):
+            pilot(2, of=gold, gold="truth")
+    assert calls(simulator, "/v1/messages") == 0
+
+
 def test_a_schema_has_gold_by_column(workspace, frame, replies):
     schema = {"type": "object", "properties": {"good": {"type": "boolean"}, "words": {"type": "integer"}}}
     replies.append({"good": True, "words": 3})

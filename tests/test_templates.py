@@ -336,3 +336,30 @@ def test_any_text_is_either_read_or_refused_with_a_template_error(text):
     assert compiled.render(row) == next(compiled.render_rows([[value] for value in row]))
     again = compile_template(text + "{review}", COLUMNS)
     assert again == compiled
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["999999999999", "3000000000", "9>999999999", "0200000", "\u0669" * 7, ".99999999f", ".999999999%", ">10.9999999e",
+     "%9999999d", "9" * 5000],
+)  # fmt: skip
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_format_spec_that_would_fill_the_memory_is_refused_before_any_value_is_formatted(spec, bare):
+    with pytest.raises(TemplateError, match=r"\{price:.* more than 10,000 characters"):
+        compile_template(f"Costs {{price:{spec}}}", COLUMNS, bare=bare)
+
+
+def test_a_text_may_be_cut_anywhere_and_a_number_gets_no_digits_without_end():
+    assert fill("{review:.50000}") == "good"
+    assert fill("{review:.3}") == "goo"
+    assert len(fill("{review:10000}")) == 10_000
+    with pytest.raises(CellError, match=r"'price'.*more than 10,000 digits"):
+        fill("{price:.50000}")
+
+
+@pytest.mark.parametrize("spec", ["{price}", ">{price}", ".{price}f", "{price}.{3}", "*^{price}s"])
+def test_a_format_spec_that_another_column_fills_is_an_error_rather_than_text(spec):
+    with pytest.raises(TemplateError, match="no braces in it"):
+        compile_template(f"{{review:{spec}}}", COLUMNS)
+    assert fill(f"{{{{review:{'{price}'}}}}}") == "{review:3.5}"
+    assert fill("{review: {price}}") == "{review: 3.5}"

@@ -130,7 +130,7 @@ def simulate(
     Raises
     ------
     InputError
-        For a name, a delay or a speed that makes no sense, or a state and a name at once.
+        For an argument that makes no sense, such as a delay that is no pair of numbers, or a state and a name at once.
     LedgerError
         Where the state cannot be kept, holds something else, or is in use. Until another call succeeds, nothing is sent
         to the real API instead.
@@ -140,7 +140,7 @@ def simulate(
                                 "seed": seed}  # fmt: skip
     with _guard:
         if _simulation is not None:
-            if _simulation.settings == settings:
+            if _are_equal(_simulation.settings, settings):
                 return _simulation.simulator
             _simulation.stop()
             _simulation = None
@@ -154,6 +154,13 @@ def simulate(
             raise
         _not_started = None
         return _simulation.simulator
+
+
+def _are_equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001  # of values that do not compare, such as arrays
+        return False
 
 
 def state_folder(name: str) -> Path:

@@ -21,6 +21,7 @@ from itertools import takewhile
 from threading import Lock, Semaphore, Thread
 from typing import Any, Literal, NamedTuple
 
+from batchnb.sim import settings
 from batchnb.sim.creation import parse
 from batchnb.sim.execution import Executor
 from batchnb.sim.faults import Fault, row_faults
@@ -63,6 +64,15 @@ class Limits:
     file_bytes: int = 500_000_000
     storage_bytes: int | None = None
     image_bytes: int = 5 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        for name in ("requests", "bytes", "file_bytes", "image_bytes"):
+            settings.whole(name, getattr(self, name), "a whole number of at least 0", least=0)
+        for name in ("queued", "storage_bytes"):
+            if getattr(self, name) is not None:
+                settings.whole(name, getattr(self, name), "a whole number of at least 0, or None for no limit", least=0)
+        for name in ("expires_after", "archives_after"):
+            settings.number(name, getattr(self, name), "a time in seconds")
 
 
 class Recorded(NamedTuple):

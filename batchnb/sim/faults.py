@@ -17,6 +17,8 @@ from typing import Any
 
 import msgspec
 
+from batchnb.sim import settings
+
 ROUTES = (
     "create", "retrieve", "list", "cancel", "delete", "results", "messages", "count_tokens", "models", "upload",
     "files",
@@ -114,7 +116,7 @@ class Fault:
     Raises
     ------
     ValueError
-        For an unknown kind or route, or a kind that cannot strike that route.
+        For an unknown kind or route, a kind that cannot strike that route, or a number that makes no sense.
     """
 
     kind: str
@@ -129,10 +131,17 @@ class Fault:
     url: str = "http://127.0.0.1:9"
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise ValueError(f"unknown fault {self.kind!r}; the kinds are {', '.join(KINDS)}")
         if self.on is not None and self.on not in KINDS[self.kind].routes:
             raise ValueError(f"{self.kind!r} cannot strike {self.on!r}, only {', '.join(KINDS[self.kind].routes)}")
+        settings.whole("times", self.times, "how many calls, -1 for all", least=-1)
+        settings.whole("after", self.after, "how many calls pass first", least=0)
+        settings.number("seconds", self.seconds, "a time in seconds")
+        if self.share is not None:
+            settings.number("share", self.share, "a share from 0 to 1, or None for all", most=1)
+        if self.retry_after is not None:
+            settings.number("retry_after", self.retry_after, "a time in seconds, or None")
 
     @property
     def stage(self) -> str:

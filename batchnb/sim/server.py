@@ -7,6 +7,7 @@ import atexit
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from typing import Self
 
 import uvicorn
 
+from batchnb.sim import settings
 from batchnb.sim.access import Access
 from batchnb.sim.answers import Answerer, Responder
 from batchnb.sim.app import App, Call
@@ -82,6 +84,11 @@ class Simulator:
         Answer only calls that bring the state folder's own `key`, so that no other user of this machine can read it.
         By default any key will do that is not empty, which is enough for tests. Of no effect with `sdk_tests`.
 
+    Raises
+    ------
+    ValueError
+        For an argument that is not of its kind, or makes no sense. Nothing was opened or written.
+
     Examples
     --------
     >>> with Simulator(delay=(0.05, 0.1)) as simulator:
@@ -105,25 +112,23 @@ class Simulator:
         cache_hits: float = 0.8,
         own_key: bool = False,
     ) -> None:
-        if not 0 <= delay[0] <= delay[1]:
-            raise ValueError(f"delay is (shortest, longest) in seconds, not {delay!r}")
-        if speed <= 0:
-            raise ValueError(f"speed is a positive factor, not {speed!r}")
-        if not 0 <= cache_hits <= 1:
-            raise ValueError(f"cache_hits is a share from 0 to 1, not {cache_hits!r}")
         self.calls: list[Call] = []
-        self.faults = FaultPlan(faults)
-        self._folder = Folder(state)
-        self._port = port
+        self.faults = FaultPlan(settings.all_of("faults", faults, Fault, "a list of Fault"))
+        self._folder = Folder(settings.folder("state", state))
+        self._port = settings.whole("port", port, "a port from 0 to 65535, 0 for a free one", least=0, most=65_535)
+        settings.function("responder", responder)
         self._responder = responder
-        self._delay, self._speed = delay, speed
-        self._seed = seed
+        self._delay = settings.span("delay", delay)
+        self._speed = settings.number("speed", speed, "a positive factor", least=sys.float_info.min)
+        self._seed = None if seed is None else settings.whole("seed", seed, "a whole number, or None for one by chance")
         self._sdk_tests = sdk_tests
         self._own_key = own_key and not sdk_tests
-        self._limits = limits or Limits()
-        self._clock = clock or Clock()
-        self._catalogue = Catalogue(models)
-        self._cache_hits = cache_hits
+        self._limits = Limits() if limits is None else settings.one_of("limits", limits, Limits, "a Limits")
+        if clock is not None and not callable(getattr(clock, "now", None)):
+            raise ValueError(f"clock is an object with now(), which gives seconds, not {clock!r:.80}")
+        self._clock = Clock() if clock is None else clock
+        self._catalogue = Catalogue(settings.all_of("models", models, Model, "a list of Model"))
+        self._cache_hits = settings.number("cache_hits", cache_hits, "a share from 0 to 1", most=1)
         self._running: _Running | None = None
 
     @property
@@ -175,7 +180,7 @@ class Simulator:
 
     def inject(self, *faults: Fault) -> None:
         """Let faults happen from now on."""
-        for fault in faults:
+        for fault in settings.all_of("faults", faults, Fault, "a list of Fault"):
             self.faults.add(fault)
 
     def record(self) -> list[Recorded]:

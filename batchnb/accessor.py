@@ -374,7 +374,7 @@ class FrameAccessor:
 
         workspace = options.pop("workspace", None) or _default_workspace()
         recipe = recipe_of(workspace, self._frame, column, template, **options)
-        return run(workspace, self._frame, recipe, n, gold=gold, seed=seed)
+        return run(workspace, self._frame, recipe, n, gold=gold, seed=seed, overwrite=options.get("overwrite", False))
 
     def compose(
         self, column: Hashable, template: str | None = None, *, labels: Sequence[str | int] | None = None,

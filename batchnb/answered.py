@@ -170,7 +170,8 @@ class Answered:
         safe : bool
             For ``.csv`` and ``.tsv`` that will be opened in a spreadsheet, which may run a text that begins with ``=``,
             ``+``, ``-``, ``@``, a tab or a line break as a formula: put an apostrophe before such texts, also in the
-            names of columns and in the index. Numbers stay numbers.
+            names of columns and in the index, and where spaces or characters that are not seen stand before the sign.
+            Numbers stay numbers. Other files take no ``safe=True``: they hold texts as they are.
 
         Returns
         -------
@@ -180,13 +181,13 @@ class Answered:
         Raises
         ------
         InputError
-            Another ending; a folder, or one that is missing; a file that may not be written to; a column that Parquet
-            cannot hold.
+            Another ending, or ``safe=True`` with one that is for no spreadsheet; what is no path; a folder, or one that
+            is missing; a file that may not be written to; a column that Parquet cannot hold, a cell that holds itself.
         BatchnbError
             The file could not be written, as where the disk is full; or ``pyarrow`` is missing.
         """
         path = as_path(path)
-        form = form_of(path)
+        form = form_of(path, safe=safe)
         if form.kind == ".jsonl":
             ledger, prices = self._workspace.ledger, self._workspace.prices
             write_raw(path, ledger, self._number, prices, simulated=self.simulated)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import msgspec
 
 from batchnb.answers import custom_id_of, result_lines
+from batchnb.columns import row_name
 from batchnb.errors import BatchnbError, InputError
-from batchnb.flatfiles import ends_of_lines, for_csv, for_parquet, for_spreadsheets, unfit_for_parquet
+from batchnb.flatfiles import ends_of_lines, for_csv, for_parquet, for_spreadsheets, too_deep, unfit_for_parquet
 from batchnb.media import file_source, substituted
 from batchnb.replacing import replacing
 from batchnb.state import facts_of
@@ -41,14 +42,32 @@ class Form(NamedTuple):
     compression: str | None = None
 
 
-def form_of(path: Path) -> Form:
+def form_of(path: Path, *, safe: bool = False) -> Form:
     """Tell how a file is to be written.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    safe : bool
+        Whether it is to hold nothing that a spreadsheet would run.
 
     Raises
     ------
     InputError
-        Its ending says nothing that can be written.
+        Its ending says nothing that can be written, or nothing that a spreadsheet opens where it is to be safe.
     """
+    form = _named_form(path)
+    if safe and form.kind not in SEPARATORS:
+        raise InputError(
+            f"safe=True is for .csv and .tsv, which spreadsheets open: {form.kind} holds texts as they are, so that "
+            "whoever makes a sheet of them has to see to formulas. Export .csv, or leave safe= out. "
+            "Nothing was written."
+        )
+    return form
+
+
+def _named_form(path: Path) -> Form:
     named = Path(path.name.lower())
     last = named.suffix
     if last in COMPRESSIONS and (inner := named.with_suffix("").suffix) in SEPARATORS:
@@ -97,6 +116,7 @@ def write_table(
     BatchnbError
         The file cannot be written, or ``pyarrow`` is missing.
     """
+    _check_depth(frame)
     if form.kind == ".parquet":
         _write_parquet(path, for_parquet(frame, names))
         return
@@ -113,6 +133,17 @@ def write_table(
         # Half characters, which no file of text can hold, become question marks.
         out.to_csv(
             file, index=index, sep=SEPARATORS[form.kind], compression=packed, errors="replace", lineterminator=ends
+        )
+
+
+def _check_depth(frame: pd.DataFrame) -> None:
+    """Raise InputError where a cell holds itself: pyarrow would end the process, in C, and pandas raises something."""
+    found = too_deep(frame)
+    if found is not None:
+        label, row = found
+        raise InputError(
+            f"{row_name(frame, row)} of column {label!r} holds a list or dict that holds itself, or nests too deeply "
+            "to be written. Leave that column out of the frame, or make it text. Nothing was written."
         )
 
 

@@ -6,24 +6,67 @@ import itertools
 import json
 import numbers
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from batchnb.frames import name_of
 from batchnb.layout import copy_of
 
-__all__ = ["ends_of_lines", "for_csv", "for_parquet", "for_spreadsheets", "unfit_for_parquet"]
+__all__ = ["ends_of_lines", "for_csv", "for_parquet", "for_spreadsheets", "too_deep", "unfit_for_parquet"]
 
-#: A text that a spreadsheet may take for a formula, also after what it leaves out; the last four signs are the wide
-#: ones of Asian keyboards. (owasp.org, "CSV Injection".)
-FORMULA = re.compile(r"[\s\x00\ufeff\u200b-\u200f\u2060]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+#: What a spreadsheet may leave out before a formula, or nobody sees there: spaces, and characters that are controls, of
+#: format, or fill a place (all of Cc, Cf and Z, and what else Unicode calls "default ignorable").
+_UNSEEN = (
+    r"\s\x00-\x20\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680\u17b4\u17b5"
+    r"\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    r"\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+#: A text that a spreadsheet may take for a formula; the signs after the first four are the wide and the small ones of
+#: Asian keyboards, and the sign of minus. (owasp.org, "CSV Injection".)
+FORMULA = re.compile(rf"[{_UNSEEN}]*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212]|[\t\r\n]")
+
+#: How deep lists and dicts of a cell may stand in each other: what reads them uses a level of the stack for each.
+MOST_DEEP = 100
 
 
 def for_csv(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     """Give the frame with lists and dicts in the columns `names` as JSON, which any reader of a CSV file can read."""
     return _with_json(frame, [one for one in _places(frame, names) if _is_of_objects(frame.dtypes.iloc[one])])
+
+
+def too_deep(frame: pd.DataFrame) -> tuple[Hashable, int] | None:
+    """Return the label and the row of the first cell that holds itself, or nests deeper than `MOST_DEEP`; else None."""
+    for place, dtype in enumerate(frame.dtypes):
+        if _is_of_objects(dtype):
+            row = next((row for row, cell in enumerate(frame.iloc[:, place]) if _is_endless(cell)), None)
+            if row is not None:
+                return frame.columns[place], row
+    return None
+
+
+def _is_endless(cell: Any) -> bool:
+    if isinstance(cell, str) or not _holds(cell):
+        return False
+    waiting = [iter((cell,))]
+    while waiting:
+        for one in waiting[-1]:
+            if _holds(one):
+                if len(waiting) > MOST_DEEP:
+                    return True
+                waiting.append(iter(one.values() if isinstance(one, dict) else one))
+                break
+        else:
+            waiting.pop()
+    return False
+
+
+def _holds(value: Any) -> bool:
+    if isinstance(value, list | tuple | dict):
+        return True
+    return isinstance(value, np.ndarray) and value.dtype.hasobject and value.ndim > 0
 
 
 def ends_of_lines(frame: pd.DataFrame) -> str | None:

@@ -29,6 +29,8 @@ __all__ = [
     "marked",
     "name_of",
     "names_of",
+    "remembered",
+    "remembering",
     "shown_names",
     "without_details",
 ]
@@ -288,9 +290,9 @@ def _made_before(frame: pd.DataFrame, into: str, earlier: Earlier) -> set[str]:
     """
     names = own_names(frame.columns)
     before = names[: names.index(f"{into}_status")]
-    remembered = _remembered(frame).get(into)
-    if remembered is not None:
-        return {name for name in before if name is not None}.intersection(remembered)
+    known = remembered(frame).get(into)
+    if known is not None:
+        return {name for name in before if name is not None}.intersection(known)
     runs = [_answer_names(job.recipe) for job in earlier()]
     return {name for run in runs if run and before[-len(run) :] == list(run) for name in run}
 
@@ -300,7 +302,7 @@ def _answer_names(recipe: Mapping[str, Any]) -> tuple[str, ...]:
     return names_of(reply, recipe["into"])[: len(reply.fields)]
 
 
-def _remembered(frame: pd.DataFrame) -> Mapping[str, Sequence[str]]:
+def remembered(frame: pd.DataFrame) -> Mapping[str, Sequence[str]]:
     """Give the names of the answers' columns of each stem, as `marked` noted them."""
     marks = frame.attrs.get(OWN_MARKS)
     columns = marks.get("columns") if isinstance(marks, Mapping) else None
@@ -309,9 +311,17 @@ def _remembered(frame: pd.DataFrame) -> Mapping[str, Sequence[str]]:
 
 def marked(frame: pd.DataFrame, recipe: Mapping[str, Any], **marks: Any) -> pd.DataFrame:
     """Note in a frame's ``attrs`` which columns a job has given it, and `marks` of that job."""
-    remembered, into = _remembered(frame), recipe["into"]
-    names = list(dict.fromkeys((*remembered.get(into, ()), *_answer_names(recipe))))
-    frame.attrs = {**frame.attrs, OWN_MARKS: {**marks, "columns": {**remembered, into: names}}}
+    columns = remembered(frame)
+    frame.attrs = {**frame.attrs, OWN_MARKS: {**marks, "columns": columns}}
+    return remembering(frame, recipe["into"], _answer_names(recipe))
+
+
+def remembering(frame: pd.DataFrame, into: str, names: Iterable[str]) -> pd.DataFrame:
+    """Note in a frame's ``attrs`` that columns of these names are of the stem `into`, and made here."""
+    columns, marks = remembered(frame), frame.attrs.get(OWN_MARKS)
+    named = list(dict.fromkeys((*columns.get(into, ()), *names)))
+    kept = marks if isinstance(marks, Mapping) else {}
+    frame.attrs = {**frame.attrs, OWN_MARKS: {**kept, "columns": {**columns, into: named}}}
     return frame
 
 

@@ -21,7 +21,7 @@ from batchnb.columns import bare, check_column, column_values, row_name
 from batchnb.details import parts_of
 from batchnb.display import FULL_PRICE, PilotRow, PilotView, call_bar, pilot_html, pilot_text
 from batchnb.errors import InputError
-from batchnb.frames import names_of, shown_names
+from batchnb.frames import name_of, names_of, remembered, remembering, shown_names
 from batchnb.handles import Handle
 from batchnb.job import Job
 from batchnb.layout import own_column, rows_at, with_columns
@@ -44,13 +44,16 @@ if TYPE_CHECKING:
 __all__ = ["Pilot", "run"]
 
 
-def run(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: Any, *, gold: Any, seed: Any) -> Pilot:
+def run(
+    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: Any, *, gold: Any, seed: Any, overwrite: bool = False
+) -> Pilot:
     """Have a sample of the frame's rows answered one by one, and give what came. See ``df.batch.pilot``."""
     n, seed = check_whole("n", n, 1), check_whole("seed", seed)
     if LONG_OUTPUT in recipe.betas:
         # Messages would refuse each request for good, and a refused question is not asked in a batch either.
         raise InputError(f"A pilot asks through Messages, and the beta {LONG_OUTPUT!r} is for batches only. {NOT_SENT}")
     compared = _gold_columns(frame, recipe, gold)
+    _check_agrees(frame, recipe, compared, overwrite=overwrite)
     rows = _rows(workspace, bare(frame), recipe)
     # Further samples are left to `submit`: what a row costs and what it is answered the first one tells.
     firsts = rows[:: recipe.samples]
@@ -171,6 +174,27 @@ def _gold_columns(frame: pd.DataFrame, recipe: Recipe, gold: Any) -> dict[str, H
     return dict(gold)
 
 
+def _check_agrees(frame: pd.DataFrame, recipe: Recipe, gold: Mapping[str, Hashable], *, overwrite: bool) -> None:
+    """Raise InputError where what says whether an answer agrees would replace another column: see `check_into`."""
+    there, own = set(map(name_of, frame.columns)), remembered(frame).get(recipe.into, ())
+    kept = {*names_of(recipe.reply, recipe.into, recipe.samples), *map(name_of, (recipe.column, *gold.values()))}
+    for name in map(_agrees, gold):
+        if name in kept:
+            raise InputError(
+                f"gold=: whether the answers agree goes into a column {name!r}, which the answers, the gold ones "
+                f"or what is asked about have already. Give the other one another name. {NOT_SENT}"
+            )
+        if name in there and name not in own and not overwrite:
+            raise InputError(
+                f"gold=: the frame already has a column {name!r}, which batchnb did not make. Rename it, or use "
+                f"another into=; overwrite=True replaces it. {NOT_SENT}"
+            )
+
+
+def _agrees(name: str) -> str:
+    return f"{name}_agrees"
+
+
 def _check_golds(frame: pd.DataFrame, column: Hashable) -> None:
     """Raise InputError where a wanted answer has no text to compare: before the answers are paid for."""
     for place, cell in enumerate(column_values(frame, column)):
@@ -241,8 +265,8 @@ class Pilot(Handle):
 
         NA where one of the two is missing. Touches no network.
         """
-        agrees = {f"{name}_agrees": pd.array(values, dtype="boolean") for name, values in self._agrees.items()}
-        return with_columns(self._answers, agrees)
+        agrees = {_agrees(name): pd.array(values, dtype="boolean") for name, values in self._agrees.items()}
+        return remembering(with_columns(self._answers, agrees), self._taken.recipe.into, agrees)
 
     @property
     def mix(self) -> dict[Any, Any]:

@@ -11,10 +11,11 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from batchnb.disk import EXCLUSIVE, STUBBORN, move, remove, sync, sync_names
 from batchnb.errors import BatchnbError, InputError
+from batchnb.units import half_character
 
 __all__ = ["as_path", "replacing"]
 
@@ -36,11 +37,19 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     """
     try:
         named = os.fspath(path)
-        if not isinstance(named, str) or not named or "\0" in named:
+        if not isinstance(named, str) or not named or "\0" in named or half_character(Path(named).name):
             raise TypeError
+        os.fsencode(named)
         return Path(named).expanduser()
-    except (TypeError, RuntimeError) as error:  # the latter where there is no such user
-        raise InputError(f"{path!r} is no path of a file. Nothing was written.") from error
+    except Exception as error:  # half a character, no such user; and whatever a class of the user's raises
+        raise InputError(f"{_shown(path)} is no path of a file. Nothing was written.") from error
+
+
+def _shown(path: Any) -> str:
+    try:
+        return f"{path!r:.200}"
+    except Exception:  # noqa: BLE001  # of a class of the user's
+        return f"An object of type {type(path).__name__}"
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import gzip
+import sys
+import unicodedata
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 
 from batchnb import Job, Workspace
 from batchnb.errors import InputError
-from batchnb.flatfiles import for_spreadsheets
+from batchnb.flatfiles import FORMULA, for_spreadsheets
 
 SECONDS = 30
 
@@ -186,7 +188,8 @@ def test_labels_that_are_no_texts_are_written_as_texts(job_of, tmp_path: Path, l
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         job.export(tmp_path / name)
-        job.export(tmp_path / f"safe-{name}", safe=True)
+        if name == "o.csv":
+            job.export(tmp_path / f"safe-{name}", safe=True)
     read = pd.read_parquet if name == "o.parquet" else pd.read_csv
     assert len(read(tmp_path / name).columns) == 6
 
@@ -229,6 +232,50 @@ def test_texts_that_a_spreadsheet_would_run_get_an_apostrophe(kind: str):
     assert cells[len(RISKY) : -1] == HARMLESS
     assert pd.isna(cells[-1])
     assert frame["a"].tolist()[: len(RISKY)] == RISKY, "the frame itself stays as it is"
+
+
+def test_characters_that_are_not_seen_before_a_formula_hide_none():
+    unseen = [
+        chr(one)
+        for one in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(one)) in {"Cc", "Cf", "Zs", "Zl", "Zp"}
+    ]
+    fillers = list("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180e\u180f\u2800\u3164\ufe0f\uffa0\U000e0100")
+    assert [one for one in unseen + fillers if not FORMULA.match(f"{one}=1")] == []
+    assert [one for one in fillers if FORMULA.match(f"{one}a=1")] == []
+    assert all(
+        FORMULA.match(f"\u202e \u3164{sign}1") for sign in "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
+    )
+
+
+@pytest.mark.parametrize("name", ["o.parquet", "o.pq", "o.jsonl"])
+def test_what_is_for_no_spreadsheet_takes_no_safe(job_of, tmp_path: Path, name: str):
+    job = job_of(pd.DataFrame({"text": ["=1"]}))
+    with pytest.raises(InputError, match=r"safe=True is for \.csv and \.tsv.*Nothing was written"):
+        job.export(tmp_path / name, safe=True)
+    assert list(tmp_path.glob("o.*")) == []
+    job.export(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["o.parquet", "o.csv", "o.tsv.gz"])
+@pytest.mark.parametrize("kind", ["list", "dict", "array", "deep"])
+def test_a_cell_that_holds_itself_is_named_with_its_row_and_nothing_is_written(
+    job_of, tmp_path: Path, name: str, kind: str
+):
+    held: Any = [] if kind != "dict" else {}
+    if kind == "dict":
+        held["a"] = held
+    elif kind == "array":
+        held = np.empty(1, dtype=object)
+        held[0] = [held]
+    elif kind == "list":
+        held.append(held)
+    for _ in range(5_000 if kind == "deep" else 0):
+        held = [held]
+    job = job_of(pd.DataFrame({"text": ["one", "two"], "other": pd.Series([[1], held], dtype=object)}))
+    with pytest.raises(InputError, match=r"Row 1 of column 'other' holds .* itself.*Nothing was written"):
+        job.export(tmp_path / name)
+    assert list(tmp_path.glob("o.*")) == []
 
 
 def test_numbers_dates_and_durations_stay_what_they_are():

@@ -220,6 +220,23 @@ def test_a_wanted_answer_that_cannot_be_compared_is_said_before_anything_is_paid
     assert calls(simulator, "/v1/messages") == 0
 
 
+def test_whether_answers_agree_replaces_no_column_of_the_users_own(workspace, frame, simulator):
+    mine = frame.assign(truth="good", label_agrees="mine")
+    options = {"labels": ["good", "bad"], "into": "label", "gold": "truth", "workspace": workspace}
+    with pytest.raises(
+        InputError, match=r"already has a column 'label_agrees', which batchnb did not make.*overwrite="
+    ):
+        mine.batch.pilot("review", "About {review}", 2, **options)
+    with pytest.raises(InputError, match=r"a column 'label_agrees', which .* have already"):
+        mine.batch.pilot("review", "About {review}", 2, **{**options, "gold": "label_agrees", "overwrite": True})
+    assert calls(simulator, "/v1/messages") == 0
+    taken = mine.batch.pilot("review", "About {review}", 2, **options, overwrite=True).to_frame()
+    assert str(taken["label_agrees"].dtype) == "boolean"
+    again = taken.batch.pilot("review", "About {review}", 2, **options).to_frame()  # made by batchnb
+    assert list(again.columns) == list(taken.columns)
+    mine.batch.pilot("review", "About {review}", 2, **{**options, "gold": None})  # nothing is compared
+
+
 def test_a_schema_has_gold_by_column(workspace, frame, replies):
     schema = {"type": "object", "properties": {"good": {"type": "boolean"}, "words": {"type": "integer"}}}
     replies.append({"good": True, "words": 3})

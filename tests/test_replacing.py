@@ -279,6 +279,21 @@ def test_paths_are_taken_as_people_have_them(tmp_path: Path, monkeypatch: pytest
 
     for given in ("~/o.csv", Path("~/o.csv"), Like()):
         assert as_path(given) == tmp_path / "o.csv"
-    for wrong in (None, 3, b"o.csv", "", "a\0.csv", "~nobody-of-this-name/o.csv"):
-        with pytest.raises(InputError, match="no path"):
+
+    class Odd:
+        def __init__(self, given: object = None) -> None:
+            self.given = given
+
+        def __fspath__(self) -> object:
+            if self.given is None:
+                raise KeyError("no")
+            return self.given
+
+        def __repr__(self) -> str:
+            raise KeyError("no")
+
+    odd = (Odd(), Odd(5), Odd(b"o.csv"), Odd("\ud800.csv"))
+    half = ("\ud800.csv", "a\udce9.csv", "\ud800/o.csv")
+    for wrong in (None, 3, b"o.csv", "", "a\0.csv", "~nobody-of-this-name/o.csv", *half, *odd):
+        with pytest.raises(InputError, match=r"no path of a file\. Nothing was written"):
             as_path(wrong)

@@ -534,11 +534,11 @@ def test_sending_a_lost_batch_again_leaves_the_rows_of_another_job_to_its_own_de
     batch = lost(ledger, first)
     for job in (first, second):
         assert ledger.jobs.settle(job, 2.0)
-    assert ledger.batches.resolve(second, send=True) == 2
+    assert ledger.batches.resolve(second, send=True) == 1
     assert [ledger.rows.count_unsent(job) for job in (first, second)] == [1, 1]
     assert asked(ledger, batch) == [digest_of("a")]
     assert ledger.batches.get(batch).state == "lost"
-    assert ledger.batches.resolve(first, send=True) == 2
+    assert ledger.batches.resolve(first, send=True) == 1
     assert ledger.batches.get(batch).state == "refused"
     assert ledger.rows.count_unsent(first) == 2
 
@@ -548,7 +548,7 @@ def test_what_was_read_of_a_batch_before_it_was_lost_is_kept_and_can_be_retried(
     batch = send(ledger, job)
     ledger.batches.record(batch, [answer("a"), answer("b", "errored", "billing_error")])
     ledger.batches.lose(batch, "gone")
-    assert ledger.batches.resolve(job, send=True) == 3
+    assert ledger.batches.resolve(job, send=True) == 1, "the one without an answer"
     assert ledger.tallies.of_job(job).outcomes == {"succeeded": 1, "errored": 1, "pending": 1}
     assert ledger.rows.count_unsent(job) == 1
     assert ledger.jobs.release(job, "retry") == 1

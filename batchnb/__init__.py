@@ -118,7 +118,7 @@ def attach(id: str, *, progress: bool = True, workspace: Workspace | None = None
     NotFoundError
         The server has no such batch, or keeps its results no more.
     """
-    from batchnb.display import show
+    from batchnb.display.progress import show
 
     job = _workspace(workspace).attach(id)
     show(job, progress=progress)

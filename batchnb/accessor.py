@@ -7,8 +7,7 @@ import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from batchnb.errors import InputError
-from batchnb.params import NOT_SENT
+from batchnb.errors import NOT_SENT, InputError
 
 if TYPE_CHECKING:
     import os
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from batchnb.composer import Composer
-    from batchnb.display import Estimate
+    from batchnb.display.estimate import Estimate
     from batchnb.job import Job
     from batchnb.pilots import Pilot
     from batchnb.previews import ShownPreview
@@ -227,7 +226,7 @@ class FrameAccessor:
         from batchnb.arguments import check_texts, whole
         from batchnb.asking import recipe_of
         from batchnb.deliveries import check_cache
-        from batchnb.display import show
+        from batchnb.display.progress import show
         from batchnb.recording import Wishes
         from batchnb.spending import limit_of
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import sqlalchemy
 
-    from batchnb.ledger import JobRecord, RowAnswer
+    from batchnb.ledger.jobs import JobRecord
+    from batchnb.records import RowAnswer
     from batchnb.workspace import Workspace
 
 __all__ = ["Answered"]

@@ -22,11 +22,12 @@ from batchnb.frames import (
     without_details,
 )
 from batchnb.layout import with_columns
-from batchnb.ledger import TELLING, Results, RowAnswer
 from batchnb.recipes import Recipe
+from batchnb.records import TELLING, Results, RowAnswer
 from batchnb.requests import custom_id, label_of
 from batchnb.results import error_of, read_result
-from batchnb.schemas import Reply, reply_from_spec
+from batchnb.schemas import reply_from_spec
+from batchnb.schemas.replies import Reply
 
 __all__ = ["beside", "by_row", "columns", "custom_id_of", "failed", "merge", "merge_on", "names", "result_lines"]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchnb.schemas import Field, Kind
+from batchnb.schemas.fields import Field, Kind
 from batchnb.schemas.moments import read_date, read_moment
 
-__all__ = ["array_of"]
+__all__ = ["array_of", "utc"]
 
 
 def array_of(field: Field, cells: Sequence[Any]) -> Any:
@@ -76,3 +76,9 @@ MAKERS: dict[Kind, Callable[[Sequence[Any]], Any]] = {
     "date": _dates,
     "object": _objects,
 }
+
+
+def utc(seconds: float | None) -> pd.Timestamp | None:
+    """Give a time, in seconds since the epoch, as pandas has it."""
+    # To the microsecond, as the API gives it: a float's further digits are noise.
+    return None if seconds is None else pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC")

@@ -7,19 +7,20 @@ import re
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batchnb.api import transform_schema
+from batchnb.api.names import transform_schema
 from batchnb.arguments import check_texts, whole
-from batchnb.columns import check_column
+from batchnb.columns import check_column, name_of
 from batchnb.conversations import Message, opened
-from batchnb.errors import InputError
+from batchnb.errors import NOT_SENT, InputError
 from batchnb.examples import example_turns
-from batchnb.frames import check_into, detail_in_the_way, name_of
+from batchnb.frames import check_into, detail_in_the_way
 from batchnb.inputs import attachments_of
 from batchnb.media import Medium, shas_in
-from batchnb.params import NOT_SENT, check_names, shared_params, split_betas, tools_of
+from batchnb.params import check_names, shared_params, split_betas, tools_of
 from batchnb.recipes import MediaReader, Recipe
 from batchnb.requests import content_of
-from batchnb.schemas import Reply, reply_of
+from batchnb.schemas import reply_of
+from batchnb.schemas.replies import Reply
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from batchnb.delivery import LIFETIMES, Shared
+from batchnb.delivery import LIFETIMES
 from batchnb.pricing import Price, undated
 
 __all__ = [
@@ -101,12 +101,15 @@ def minimum(model: str) -> int | None:
     return MINIMUM.get(undated(model))
 
 
-def is_worth_counting(asked: str, model: str, shared: Shared) -> bool:
-    """Tell whether the tokens of the shared part decide anything: a token of text is never less than a byte of it."""
+def is_worth_counting(asked: str, model: str, text_bytes: int | None) -> bool:
+    """Tell whether the tokens of the shared part decide anything: a token of text is never less than a byte of it.
+
+    `text_bytes` are those of the shared part where it is text alone.
+    """
     least = minimum(model)
     if asked != "auto":
         return True
-    return least is not None and (not shared.plain or shared.size >= least)
+    return least is not None and (text_bytes is None or text_bytes >= least)
 
 
 def relative_cost(lifetime: str, requests: int, hit_rate: float, price: Price) -> float:
@@ -131,7 +134,7 @@ def _write(lifetime: str, price: Price) -> float:
 def choose(
     asked: str,
     model: str,
-    shared: Shared,
+    text_bytes: int | None,
     tokens: int | None,
     requests: int,
     price: Price,
@@ -145,8 +148,8 @@ def choose(
         What the user wants.
     model : str
         The model asked.
-    shared : Shared
-        What the rows share.
+    text_bytes : int or None
+        Bytes of what the rows share, where that is text alone.
     tokens : int or None
         Its tokens; None where they were not, or could not be, counted.
     requests : int
@@ -157,7 +160,7 @@ def choose(
         For each lifetime, the share of hits of earlier jobs of this model, where there are enough to tell.
     """
     least = minimum(model)
-    size = _size_words(model, shared, tokens, least)
+    size = _size_words(model, text_bytes, tokens, least)
     missing = None if least is None or tokens is None else max(0, least - tokens)
     if asked != "auto":
         wanted: Literal["5m", "1h"] = "1h" if asked == "1h" else "5m"
@@ -185,16 +188,17 @@ def choose(
     return Choice(best, True, f"cache: {LIFETIME_WORDS[best]}; {counted}; it {rate}", tokens)
 
 
-def _size_words(model: str, shared: Shared, tokens: int | None, least: int | None) -> str:
-    if tokens is None and shared.plain and least is not None and shared.size < least:
-        size = f"the shared part has at most {shared.size:,} tokens"
+def _size_words(model: str, text_bytes: int | None, tokens: int | None, least: int | None) -> str:
+    if tokens is None and text_bytes is not None and least is not None and text_bytes < least:
+        size = f"the shared part has at most {text_bytes:,} tokens"
     elif tokens is None:
         size = "the tokens of the shared part are not known"
     else:
         size = f"the shared part has {tokens:,} tokens"
     if least is None:
         return f"{size}, and from how many on {model} caches is not known"
-    missing = least - (shared.size if tokens is None and shared.plain else least if tokens is None else tokens)
+    known = text_bytes if tokens is None else tokens
+    missing = 0 if known is None else least - known
     short = f": {'at least ' if tokens is None else ''}{missing:,} are missing" if missing > 0 else ""
     return f"{size}, {model} caches from {least:,}{short}"
 

@@ -11,46 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
+from batchnb.api.shapes import ModelInfo
+from batchnb.params import LONG_OUTPUT, LONGEST_OUTPUT
 
-__all__ = ["LONGEST_OUTPUT", "LONG_OUTPUT", "ModelInfo", "nearest", "needs_of", "notice", "problem"]
-
-#: The beta by which a batch's replies may be longer, and how long (platform.claude.com documentation, "Batch
-#: processing"); its name is in the types of anthropic 2.14.
-LONG_OUTPUT, LONGEST_OUTPUT = "output-300k-2026-03-24", 300_000
-
-
-class ModelInfo(msgspec.Struct, frozen=True):
-    """What batchnb reads of the API's ``ModelInfo`` (anthropic 2.14); None where the server says nothing of it.
-
-    Parameters
-    ----------
-    id : str
-        The canonical id, also of a model that was asked for by a shorter name.
-    lifecycle : {"active", "deprecated", "retired"} or None
-        Whether it can be used, and is to be used by those who begin.
-    deprecated_at, retires_at : datetime or None
-        When it was deprecated, and is to be retired.
-    max_tokens, max_input_tokens : int or None
-        The longest reply, and the context window, in tokens.
-    capabilities : dict or None
-        Names of capabilities, each with ``{"supported": bool, ...}``.
-    """
-
-    id: str
-    lifecycle: str | None = None
-    deprecated_at: datetime | None = None
-    retires_at: datetime | None = None
-    max_tokens: int | None = None
-    max_input_tokens: int | None = None
-    capabilities: dict[str, Any] | None = None
-
-    def lacks(self, *path: str) -> bool:
-        """Tell whether the server says that the model lacks something: ``lacks("thinking", "types", "enabled")``."""
-        found: Any = self.capabilities
-        for name in path:
-            found = found.get(name) if isinstance(found, Mapping) else None
-        return isinstance(found, Mapping) and found.get("supported") is False
+__all__ = ["nearest", "needs_of", "notice", "problem"]
 
 
 def problem(

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import pandas as pd
 
+from batchnb.arrays import utc
 from batchnb.columns import bare, has_narrow_floats
 from batchnb.errors import InputError
 from batchnb.params import without_instructions
 from batchnb.recipes import Recipe
 from batchnb.requests import canonical
 from batchnb.schemas import reply_from_spec
-from batchnb.state import utc
 
 if TYPE_CHECKING:
     from batchnb.ledger import Ledger

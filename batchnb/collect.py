@@ -10,7 +10,7 @@ from batchnb.current import default_workspace
 
 if TYPE_CHECKING:
     from batchnb.job import Job
-    from batchnb.ledger import JobRecord
+    from batchnb.ledger.jobs import JobRecord
     from batchnb.workspace import Workspace
 
 __all__ = ["add_arguments", "run"]

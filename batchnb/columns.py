@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from batchnb.cells import ARROW_FLOATS, OWN, is_missing, own_value, shortest
-from batchnb.errors import InputError
-from batchnb.params import NOT_SENT
+from batchnb.errors import NOT_SENT, InputError
 from batchnb.units import half_character
 
 __all__ = [
@@ -21,8 +20,10 @@ __all__ = [
     "check_column",
     "column_values",
     "has_narrow_floats",
+    "is_blank",
     "label_named",
     "missing_places",
+    "name_of",
     "places_of",
     "row_name",
     "rows_of",
@@ -218,3 +219,13 @@ def rows_of(frame: pd.DataFrame) -> Iterator[pd.Series[Any]]:
     rows = zip(*(_cells(frame.iloc[:, place]) for place in range(frame.shape[1])), strict=True)
     for label, values in zip(frame.index, rows, strict=True):
         yield pd.Series(values, index=frame.columns, name=label, dtype=object)
+
+
+def name_of(label: Hashable) -> str:
+    """Give a column's label as text; one of several levels, of which only the first says something, as that."""
+    return str(label[0]) if isinstance(label, tuple) and label and all(map(is_blank, label[1:])) else str(label)
+
+
+def is_blank(level: Hashable) -> bool:
+    """Tell whether a level of a label says nothing."""
+    return level == "" if isinstance(level, str) else is_missing(level)

@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 from batchnb import units
 from batchnb.columns import column_values
-from batchnb.display import has_front_end, preview_text
 from batchnb.display.compose_html import made_html, static_html
 from batchnb.display.compose_view import SHOWN, ComposeView, Setting
 from batchnb.display.draft import Draft
 from batchnb.display.html import Html
-from batchnb.display.progress import embed, execution, publish
-from batchnb.errors import BatchnbError, InputError
+from batchnb.display.progress import embed, execution, has_front_end, publish
+from batchnb.display.text import preview_text
+from batchnb.errors import NOT_SENT, BatchnbError, InputError
 from batchnb.handles import Handle
 from batchnb.layout import own_column, rows_at
-from batchnb.params import NOT_SENT
 from batchnb.preflight import heard_by
 from batchnb.previews import glance, preview
 from batchnb.recipes import Recipe
 from batchnb.recording import Wishes
-from batchnb.schemas import LabelReply, TextReply
+from batchnb.schemas.labels import LabelReply
+from batchnb.schemas.replies import TextReply
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from batchnb.display import Preview
+    from batchnb.display.preview import Preview
     from batchnb.job import Job
     from batchnb.workspace import Workspace
 

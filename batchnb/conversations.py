@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from itertools import repeat, tee
 from typing import Any
 
-from batchnb.errors import InputError, TemplateError
-from batchnb.params import NOT_SENT
+from batchnb.errors import NOT_SENT, InputError, TemplateError
 from batchnb.templates import Template, compile_template
 
 __all__ = ["Conversation", "Message", "compile_conversation", "opened"]

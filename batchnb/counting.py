@@ -23,9 +23,11 @@ from batchnb.tokens import Fit
 if TYPE_CHECKING:
     import pandas as pd
 
-    from batchnb.api import Api
-    from batchnb.ledger import JobRecord, Ledger, Row
+    from batchnb.api.client import Api
+    from batchnb.ledger import Ledger
+    from batchnb.ledger.jobs import JobRecord
     from batchnb.recipes import Recipe
+    from batchnb.rows import Row
 
 __all__ = ["Counted", "Plan", "check_sample", "count", "plan_of"]
 

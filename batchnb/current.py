@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchnb.api import simulator_client
+from batchnb.api.addresses import simulator_client
 from batchnb.disk import private_home
 from batchnb.errors import InputError, LedgerError
 from batchnb.settings import home_folder

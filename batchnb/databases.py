@@ -13,10 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from batchnb.columns import check_column, missing_places, places_of, the_column
-from batchnb.errors import BatchnbError, InputError
-from batchnb.layout import is_blank
-from batchnb.params import NOT_SENT
+from batchnb.columns import check_column, is_blank, missing_places, places_of, the_column
+from batchnb.errors import NOT_SENT, BatchnbError, InputError
 
 try:
     from sqlalchemy import URL, Column, Connection, Engine, MetaData, Table, create_engine, func, inspect, select

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from batchnb.api import Api
+from batchnb.api.client import Api
+from batchnb.cache_marks import Shared, shared_of
 from batchnb.caching import LIFETIME_WORDS, choose, is_worth_counting
-from batchnb.delivery import Delivery, Shared, shared_of
-from batchnb.errors import ApiError, InputError
+from batchnb.delivery import Delivery
+from batchnb.errors import NOT_SENT, ApiError, InputError
 from batchnb.inputs import count_tokens
 from batchnb.ledger import Ledger
-from batchnb.params import NOT_SENT
 from batchnb.preflight import warn
 from batchnb.pricing import PriceTable
 from batchnb.recipes import Recipe
@@ -65,10 +65,10 @@ def with_cache(
         if cache != "auto":
             warn(f'cache="{cache}" will bring nothing: {shared}. Put what is the same for all rows into system=.')
         return _decided(delivery, why=f"no cache: {shared}")
-    tokens = _count(api, shared, recipe) if is_worth_counting(cache, recipe.model, shared) else None
+    tokens = _count(api, shared, recipe) if is_worth_counting(cache, recipe.model, shared.text_bytes) else None
     earlier = {} if tokens is None else ledger.warming.hit_rates(recipe.model)
     price = prices.price(recipe.model) or prices.default
-    choice = choose(cache, recipe.model, shared, tokens, requests, price, earlier)
+    choice = choose(cache, recipe.model, shared.text_bytes, tokens, requests, price, earlier)
     if choice.warning:
         warn(choice.warning)
     return _decided(delivery, choice.cache, fills=choice.fills, why=choice.why, tokens=choice.shared_tokens)

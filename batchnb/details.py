@@ -12,7 +12,7 @@ import pandas as pd
 from batchnb.pricing import PriceTable, cost_of
 
 if TYPE_CHECKING:
-    from batchnb.ledger import Origin
+    from batchnb.records import Origin
 
 __all__ = ["DETAILS", "Details", "detail_names", "dollars", "parts_of"]
 

@@ -14,17 +14,17 @@ from batchnb.costing import Ask, price_at_most, price_of
 from batchnb.counting import Counted, Plan, check_sample, count, plan_of
 from batchnb.deliveries import with_cache
 from batchnb.delivery import Delivery
-from batchnb.display import Estimate
+from batchnb.display.estimate import Estimate
 from batchnb.history import Earlier, earlier, recipe_key
 from batchnb.outputs import expected_output
-from batchnb.snapshot import Interval
+from batchnb.sampling import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from batchnb.ledger import Row
     from batchnb.pricing import Price
     from batchnb.recipes import Recipe
+    from batchnb.rows import Row
     from batchnb.tokens import Fit
     from batchnb.workspace import Workspace
 

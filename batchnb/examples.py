@@ -13,12 +13,12 @@ import msgspec
 import pandas as pd
 
 from batchnb.cells import cell_text, is_missing, own_value
-from batchnb.columns import bare, column_values, places_of, row_name
-from batchnb.errors import InputError
-from batchnb.frames import name_of
-from batchnb.params import NOT_SENT, unsent
+from batchnb.columns import bare, column_values, name_of, places_of, row_name
+from batchnb.errors import NOT_SENT, InputError
+from batchnb.params import unsent
 from batchnb.recipes import BLOCKS, MESSAGES, PARAMS, Recipe
-from batchnb.schemas import MisfitError, Reply, SchemaReply
+from batchnb.schemas.replies import MisfitError, Reply
+from batchnb.schemas.structured import SchemaReply
 from batchnb.units import half_character
 
 __all__ = ["example_turns"]

@@ -24,7 +24,8 @@ from batchnb.state import facts_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from batchnb.ledger import JobRecord, Ledger
+    from batchnb.ledger import Ledger
+    from batchnb.ledger.jobs import JobRecord
     from batchnb.pricing import PriceTable
 
 __all__ = ["Form", "form_of", "write_raw", "write_table"]

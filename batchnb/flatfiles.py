@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchnb.frames import name_of
+from batchnb.columns import name_of
 from batchnb.layout import copy_of
 
 __all__ = ["ends_of_lines", "for_csv", "for_parquet", "for_spreadsheets", "too_deep", "unfit_for_parquet"]

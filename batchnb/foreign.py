@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from batchnb import results
-from batchnb.api import Api, BatchInfo
+from batchnb.api.client import Api
+from batchnb.api.shapes import RESULTS_KEPT, BatchInfo
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError, RefusedError
-from batchnb.ledger import ForeignBatch, Ledger
+from batchnb.ledger import Ledger
+from batchnb.ledger.foreign import ForeignBatch
 from batchnb.reach import PAGE, read_back
 from batchnb.requests import digest_in
 from batchnb.schedule import backoff, poll_interval
-from batchnb.schemas import TextReply
+from batchnb.schemas.replies import TextReply
 from batchnb.settling import READ_AGAIN, STRANGERS, result_in, times_of
-from batchnb.state import KEPT
 from batchnb.submission import CHUNK, state_of, waiting_helps
 
 __all__ = ["Recovered", "attach_batch", "is_batch_id", "recover"]
@@ -162,9 +163,9 @@ def _recent(api: Api) -> list[BatchInfo]:
     """
     api.listen()
     now = api.now()
-    listed = read_back(api.list_batches(page_size=PAGE), None if now is None else now - KEPT).batches
+    listed = read_back(api.list_batches(page_size=PAGE), None if now is None else now - RESULTS_KEPT).batches
     newest = max((info.created_at.timestamp() for info in listed if info.created_at is not None), default=math.inf)
-    since = min(newest, math.inf if now is None else now) - KEPT
+    since = min(newest, math.inf if now is None else now) - RESULTS_KEPT
     return [info for info in listed if info.created_at is None or info.created_at.timestamp() >= since]
 
 

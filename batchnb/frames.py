@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from batchnb.arrays import array_of
-from batchnb.columns import OWN_MARKS, bare
+from batchnb.columns import OWN_MARKS, bare, name_of
 from batchnb.details import detail_names
-from batchnb.errors import InputError
-from batchnb.layout import is_blank, own_names, without_places
-from batchnb.params import NOT_SENT
+from batchnb.errors import NOT_SENT, InputError
+from batchnb.layout import own_names, without_places
 from batchnb.results import OUTCOMES, read_result, read_values
-from batchnb.schemas import Reply, TextReply, pick, reply_from_spec
+from batchnb.schemas import reply_from_spec
+from batchnb.schemas.fields import pick
+from batchnb.schemas.replies import Reply, TextReply
 
 if TYPE_CHECKING:
-    from batchnb.ledger import JobRecord
+    from batchnb.ledger.jobs import JobRecord
 
 __all__ = [
     "Columns",
@@ -27,7 +28,6 @@ __all__ = [
     "column_in_the_way",
     "detail_in_the_way",
     "marked",
-    "name_of",
     "names_of",
     "remembered",
     "remembering",
@@ -323,11 +323,6 @@ def remembering(frame: pd.DataFrame, into: str, names: Iterable[str]) -> pd.Data
     kept = marks if isinstance(marks, Mapping) else {}
     frame.attrs = {**frame.attrs, OWN_MARKS: {**kept, "columns": {**columns, into: named}}}
     return frame
-
-
-def name_of(label: Hashable) -> str:
-    """Give a column's label as text; one of several levels, of which only the first says something, as that."""
-    return str(label[0]) if isinstance(label, tuple) and label and all(map(is_blank, label[1:])) else str(label)
 
 
 def names_of(reply: Reply, into: str, samples: int = 1) -> tuple[str, ...]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from batchnb.budget import Allowance
-from batchnb.ledger import JobRecord, Ledger, UsageLine
-from batchnb.pricing import PriceTable, cost_of
+from batchnb.bills import costs_of, sum_of
+from batchnb.ledger import Ledger
+from batchnb.pricing import PriceTable
 
-__all__ = ["Earlier", "allowance_of", "costs_of", "earlier", "recipe_key", "sum_of"]
+__all__ = ["Earlier", "earlier", "recipe_key"]
 
 #: Jobs of a recipe whose answers are looked at: the newest tell most, and enough.
 NEWEST = 10
@@ -84,38 +83,3 @@ def earlier(
     return Earlier(
         answers, mean, max(0.0, squares / answers - mean**2) ** 0.5, None if cost is None else float(cost / answers)
     )
-
-
-def allowance_of(ledger: Ledger, job: JobRecord, prices: PriceTable) -> Allowance | None:
-    """Give what a job with a ``max_cost`` may still spend; None where it is not known what it has spent.
-
-    Parameters
-    ----------
-    ledger : Ledger
-        What it has spent, and what is under way.
-    job : JobRecord
-        The job.
-    prices : PriceTable
-        The prices.
-    """
-    of_batches = ledger.tallies.of_job(job.number).of_batches
-    bought = [line for batch in ledger.rows.bought(job.number) for line in of_batches.get(batch, ())]
-    spent = costs_of(bought, prices)
-    found = Allowance.of(job.delivery, spent, ledger.rows.in_flight(job.number))
-    if found is None or found.is_worth_a_batch:
-        return found
-    return replace(found, unsent=found.at_most(*ledger.rows.unsent(job.number)))
-
-
-def costs_of(lines: Iterable[UsageLine], prices: PriceTable) -> list[Decimal | None]:
-    """Give the dollars of each sum of answers, at the rate they were asked at; None where its price is unknown."""
-    return [
-        cost_of(prices, one.model, one.usage, geo=one.geo, batch=one.batch, prompt_tokens=one.prompt_tokens)
-        for one in lines
-    ]
-
-
-def sum_of(costs: Sequence[Decimal | None]) -> Decimal | None:
-    """Add up dollars; None where one of them is unknown."""
-    known = [cost for cost in costs if cost is not None]
-    return sum(known, Decimal(0)) if len(known) == len(costs) else None

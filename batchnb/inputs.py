@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from batchnb.api import Api
+from batchnb.api.client import Api
 from batchnb.columns import check_column, places_of
-from batchnb.errors import InputError
+from batchnb.errors import NOT_SENT, InputError
 from batchnb.folders import Folders, folders_of, quoted, working_folder
 from batchnb.media import (
     INLINE_LIMIT,
@@ -37,7 +37,7 @@ from batchnb.media import (
     url_block,
     with_sources,
 )
-from batchnb.params import NOT_SENT, unsent
+from batchnb.params import unsent
 from batchnb.recipes import MediaReader
 
 __all__ = ["Given", "Reader", "attachments_of", "count_tokens", "for_check"]

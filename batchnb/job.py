@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batchnb import state
 from batchnb.answered import Answered
-from batchnb.display import has_front_end, show
+from batchnb.display.progress import has_front_end, show
 from batchnb.errors import BatchnbError, InputError, JobStateError, ResultTimeoutError
 from batchnb.handles import Handle
 from batchnb.layout import copy_of

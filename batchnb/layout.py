@@ -7,10 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from batchnb.cells import is_missing
-from batchnb.columns import bare
+from batchnb.columns import bare, is_blank
 
-__all__ = ["copy_of", "dressed", "is_blank", "own_column", "own_names", "rows_at", "with_columns", "without_places"]
+__all__ = ["copy_of", "dressed", "own_column", "own_names", "rows_at", "with_columns", "without_places"]
 
 #: Whether pandas copies only on write: then a frame is shared until one of its holders changes it.
 COPIES_ON_WRITE = int(pd.__version__.split(".")[0]) >= 3
@@ -73,11 +72,6 @@ def _own_name(label: Hashable, levels: int) -> str | None:
 def own_column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
     """Give a column that batchnb has made, by its name."""
     return bare(frame).iloc[:, own_names(frame.columns).index(name)]
-
-
-def is_blank(level: Hashable) -> bool:
-    """Tell whether a level of a label says nothing."""
-    return level == "" if isinstance(level, str) else is_missing(level)
 
 
 def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:

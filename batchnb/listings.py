@@ -6,19 +6,21 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from batchnb.display import has_front_end, table_text
+from batchnb.display.progress import has_front_end
 from batchnb.display.table import ROW_WORDS, Table, TableLine, batch_line, job_line
+from batchnb.display.text import table_text
 from batchnb.display.words import SEGMENTS
 from batchnb.errors import JobStateError
 from batchnb.handles import Handle
 from batchnb.job import Job
-from batchnb.snapshot import COUNTS, BatchLine, RequestCounts
+from batchnb.request_counts import COUNTS, RequestCounts
+from batchnb.snapshot import BatchLine
 from batchnb.state import server_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from batchnb.api import BatchInfo
+    from batchnb.api.shapes import BatchInfo
     from batchnb.display.table_view import Source
     from batchnb.workspace import Workspace
 

@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from batchnb.api import Api
+from batchnb.api.client import Api
 from batchnb.errors import AmbiguousError, ApiError, CredentialsError, LedgerError, RefusedError
-from batchnb.ledger import Call, Ledger
+from batchnb.ledger import Ledger
+from batchnb.ledger.pilots import Call
 from batchnb.results import Answer
 from batchnb.schedule import backoff
 from batchnb.submission import OTHERS_PAUSE, waiting_helps

@@ -11,25 +11,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batchnb.arguments import plain_numbers, whole
-from batchnb.capabilities import LONG_OUTPUT, LONGEST_OUTPUT
 from batchnb.errors import NOT_SENT, InputError
 from batchnb.requests import content_of
-from batchnb.schemas import Reply
+from batchnb.schemas.replies import Reply
 from batchnb.thinking import check_budget, checked_effort, room_to_think, thinking_of
 
 __all__ = [
-    "NOT_SENT",
+    "LONGEST_OUTPUT",
+    "LONG_OUTPUT",
     "check_names",
     "checked_row",
     "merged",
     "shared_params",
     "split_betas",
     "tools_of",
-    "unsent",
     "with_format",
     "with_instructions",
     "without_instructions",
 ]
+
+#: The beta by which a batch's replies may be longer, and how long (platform.claude.com documentation, "Batch
+#: processing"); its name is in the types of anthropic 2.14.
+LONG_OUTPUT, LONGEST_OUTPUT = "output-300k-2026-03-24", 300_000
 
 _SAMPLING = "the API takes no sampling parameters any more (since its version 2026-10-21): leave {name} out"
 

@@ -15,24 +15,26 @@ import msgspec
 import pandas as pd
 
 from batchnb.arguments import check_whole
-from batchnb.capabilities import LONG_OUTPUT
 from batchnb.cells import cell_text, is_missing
-from batchnb.columns import bare, check_column, column_values, row_name
+from batchnb.columns import bare, check_column, column_values, name_of, row_name
 from batchnb.details import parts_of
-from batchnb.display import FULL_PRICE, PilotRow, PilotView, call_bar, pilot_html, pilot_text
-from batchnb.errors import InputError
-from batchnb.frames import name_of, names_of, remembered, remembering, shown_names
+from batchnb.display.pilot import FULL_PRICE, PilotRow, PilotView, pilot_text
+from batchnb.display.pilot_bar import call_bar
+from batchnb.display.pilot_html import pilot_html
+from batchnb.errors import NOT_SENT, InputError
+from batchnb.frames import names_of, remembered, remembering, shown_names
 from batchnb.handles import Handle
 from batchnb.job import Job
 from batchnb.layout import own_column, rows_at, with_columns
-from batchnb.ledger import NewJob, Row
+from batchnb.ledger.jobs import NewJob
 from batchnb.messages import Calls
-from batchnb.params import NOT_SENT
+from batchnb.params import LONG_OUTPUT
 from batchnb.preflight import check_first
 from batchnb.pricing import Usage
 from batchnb.projection import Projection, project
 from batchnb.requests import Envelope
 from batchnb.results import PAID
+from batchnb.rows import Row
 from batchnb.sampling import spread
 from batchnb.shipping import Shipment
 from batchnb.waiting import explained

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from batchnb.columns import column_values, unique_keys
 from batchnb.errors import InputError
-from batchnb.ledger import CHUNK, Rows
 from batchnb.requests import encode_texts, label_of
+from batchnb.rows import CHUNK, Rows
 
 if TYPE_CHECKING:
     import pandas as pd

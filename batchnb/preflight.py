@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from batchnb.api import Api
+from batchnb.api.client import Api
 from batchnb.capabilities import nearest, needs_of, notice, problem
 from batchnb.changes import asked_again
 from batchnb.columns import row_name
-from batchnb.display import has_front_end
+from batchnb.display.progress import has_front_end
 from batchnb.errors import NOT_SENT, ApiError, CredentialsError, InputError, NotFoundError, RecipeChangedWarning
 from batchnb.inputs import for_check
-from batchnb.ledger import Ledger, Row
+from batchnb.ledger import Ledger
 from batchnb.media import IMAGES, PDF
 from batchnb.pricing import PriceTable
 from batchnb.recipes import PARAMS, MediaReader, Recipe
+from batchnb.rows import Row
 
 if TYPE_CHECKING:
     import pandas as pd

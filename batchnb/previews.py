@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from batchnb.arguments import check_whole
 from batchnb.columns import bare, column_values
 from batchnb.counting import plan_of
-from batchnb.display import Preview, PreviewRow, preview_html, preview_text
+from batchnb.display.preview import Preview, PreviewRow
+from batchnb.display.preview_html import preview_html
+from batchnb.display.text import preview_text
 from batchnb.errors import ApiError, CredentialsError
 from batchnb.estimates import estimate_of
 from batchnb.inputs import for_check

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from batchnb.arrays import utc
 from batchnb.errors import BatchnbError, CredentialsError, InputError
-from batchnb.state import counted, job_frame, utc
+from batchnb.state import counted, job_frame
 
 if TYPE_CHECKING:
     from batchnb.clock import Moment
-    from batchnb.ledger import JobRecord, Ledger
+    from batchnb.ledger import Ledger
+    from batchnb.ledger.jobs import JobRecord
     from batchnb.workspace import Workspace
 
 __all__ = ["prune"]

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from batchnb.api import BatchInfo
+from batchnb.api.shapes import BatchInfo
 
 __all__ = ["PAGE", "Listing", "read_back"]
 

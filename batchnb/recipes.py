@@ -16,13 +16,14 @@ import msgspec
 
 from batchnb.columns import bare, column_values, label_named, missing_places, row_name, rows_of, unique_keys
 from batchnb.conversations import Conversation, Message, compile_conversation
-from batchnb.errors import InputError
-from batchnb.ledger import CHUNK, Row, Rows, in_parts
+from batchnb.errors import NOT_SENT, InputError
 from batchnb.media import Attachment, Medium, check_together, is_nothing
-from batchnb.params import NOT_SENT, check_names, checked_row, merged, unsent
+from batchnb.params import check_names, checked_row, merged, unsent
 from batchnb.plaintext import text_digests, text_rows
 from batchnb.requests import Content, Envelope, blocks_of, canonical, content_of, label_of
-from batchnb.schemas import Reply, reply_from_spec
+from batchnb.rows import CHUNK, Row, Rows, in_parts
+from batchnb.schemas import reply_from_spec
+from batchnb.schemas.replies import Reply
 from batchnb.templates import Template, compile_template, whole_column
 
 if TYPE_CHECKING:

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from batchnb.api import Api
+from batchnb.api.client import Api
 from batchnb.columns import unique_keys
 from batchnb.deliveries import with_cache
 from batchnb.delivery import Delivery
 from batchnb.frames import shown_names
-from batchnb.ledger import CHUNK, FEW, ForgottenError, JobRecord, Ledger, NewJob, Row, Rows, in_parts
+from batchnb.ledger import Ledger
+from batchnb.ledger.jobs import JobRecord, NewJob
+from batchnb.ledger.questions import ForgottenError
 from batchnb.preflight import check_first, warn_of_change
 from batchnb.pricing import PriceTable
 from batchnb.recipes import Recipe
+from batchnb.rows import CHUNK, FEW, Row, Rows, in_parts
 from batchnb.schedule import plan_batch_size
 from batchnb.shipping import Shipment
 from batchnb.spending import Limit, limited, unlimited

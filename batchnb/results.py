@@ -30,7 +30,7 @@ from batchnb.forms import (
 from batchnb.linewise import LONGEST, lines
 from batchnb.pricing import Usage
 from batchnb.requests import digest_in, digests_in
-from batchnb.schemas import MisfitError, Reply, ToolCall
+from batchnb.schemas.replies import MisfitError, Reply, ToolCall
 
 __all__ = [
     "OUTCOMES",

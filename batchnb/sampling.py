@@ -6,11 +6,20 @@ import hashlib
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
+from typing import NamedTuple
 
-__all__ = ["spread", "student"]
+__all__ = ["Interval", "spread", "student"]
 
 #: With so many degrees of freedom Student's t is the normal distribution, to within a thousandth or two.
 MANY = 1_000
+
+
+class Interval(NamedTuple):
+    """A number that is not known exactly: what it is at least, most likely, and at most."""
+
+    low: float
+    expected: float
+    high: float
 
 
 def spread(sizes: Sequence[int], n: int, seed: int = 0) -> list[int]:

@@ -11,7 +11,7 @@ from batchnb.accessor import FrameAccessor, Template
 
 if TYPE_CHECKING:
     from batchnb.composer import Composer
-    from batchnb.display import Estimate
+    from batchnb.display.estimate import Estimate
     from batchnb.job import Job
     from batchnb.pilots import Pilot
     from batchnb.previews import ShownPreview

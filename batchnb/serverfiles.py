@@ -11,7 +11,7 @@ from batchnb.errors import InputError, JobStateError, NotFoundError
 from batchnb.handles import Handle
 
 if TYPE_CHECKING:
-    from batchnb.api import FileInfo
+    from batchnb.api.shapes import FileInfo
     from batchnb.workspace import Workspace
 
 __all__ = ["FileTable"]

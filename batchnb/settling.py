@@ -33,13 +33,17 @@ from datetime import datetime
 from itertools import chain
 
 from batchnb import requests
-from batchnb.api import Api, BatchInfo
+from batchnb.api.client import Api
+from batchnb.api.shapes import BatchInfo
 from batchnb.clock import Clock
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError
 from batchnb.forms import UNREADABLE, line_of
-from batchnb.ledger import ATTACHED, BatchRecord, Ledger, Taken
+from batchnb.ledger import Ledger
+from batchnb.ledger.batches import BatchRecord
+from batchnb.ledger.evidence import Taken
+from batchnb.ledger.terms import ATTACHED
+from batchnb.linewise import lines
 from batchnb.reach import PAGE, Listing, read_back
-from batchnb.results import lines
 
 __all__ = ["FINDING_OUT", "READ_AGAIN", "STRANGERS", "Settlement", "Settling", "decision_on", "result_in", "times_of"]
 

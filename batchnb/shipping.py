@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from batchnb.errors import InputError
-from batchnb.ledger import Ledger, Row
+from batchnb.errors import NOT_SENT, InputError
+from batchnb.ledger import Ledger
 from batchnb.media import INLINE_LIMIT, Medium, base64_size, inline_source, substituted
-from batchnb.params import NOT_SENT
 from batchnb.recipes import MediaReader, Recipe
 from batchnb.requests import Content, Envelope
+from batchnb.rows import Row
 
 __all__ = ["Shipment"]
 

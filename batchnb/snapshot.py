@@ -6,50 +6,11 @@ A view never touches the network or the ledger: whoever shows a job takes a :cla
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
-__all__ = ["COUNTS", "BatchLine", "Caching", "ErrorKind", "Interval", "RequestCounts", "Snapshot", "Usual"]
+from batchnb.request_counts import COUNTS, RequestCounts
 
-
-class Interval(NamedTuple):
-    """A number that is not known exactly: what it is at least, most likely, and at most."""
-
-    low: float
-    expected: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class RequestCounts:
-    """Requests of one or several batches by state, as the API's ``request_counts`` gives them.
-
-    The API reports zero in every finished count until a whole batch has ended; nothing here is interpolated.
-    """
-
-    processing: int = 0
-    succeeded: int = 0
-    errored: int = 0
-    canceled: int = 0
-    expired: int = 0
-
-    @property
-    def total(self) -> int:
-        """All requests, whatever their state."""
-        return self.processing + self.succeeded + self.errored + self.canceled + self.expired
-
-    def __add__(self, other: RequestCounts) -> RequestCounts:
-        return RequestCounts(
-            self.processing + other.processing,
-            self.succeeded + other.succeeded,
-            self.errored + other.errored,
-            self.canceled + other.canceled,
-            self.expired + other.expired,
-        )
-
-
-#: The names of the five request counts, as the API has them.
-COUNTS = tuple(count.name for count in fields(RequestCounts))
+__all__ = ["BatchLine", "Caching", "ErrorKind", "Snapshot", "Usual"]
 
 
 @dataclass(frozen=True, slots=True)

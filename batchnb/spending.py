@@ -15,18 +15,20 @@ from batchnb.budget import Allowance, amount_of, dollars
 from batchnb.costing import Priced, price_at_most, price_of
 from batchnb.counting import Plan, count, plan_of
 from batchnb.delivery import Delivery
-from batchnb.errors import InputError
-from batchnb.history import allowance_of, earlier
+from batchnb.errors import NOT_SENT, InputError
+from batchnb.history import earlier
 from batchnb.outputs import expected_output
-from batchnb.params import NOT_SENT
+from batchnb.spent import allowance_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from batchnb.api import Api
-    from batchnb.ledger import JobRecord, Ledger, Row
+    from batchnb.api.client import Api
+    from batchnb.ledger import Ledger
+    from batchnb.ledger.jobs import JobRecord
     from batchnb.pricing import PriceTable
     from batchnb.recipes import Recipe
+    from batchnb.rows import Row
 
 __all__ = ["Limit", "limit_of", "limited", "unlimited"]
 

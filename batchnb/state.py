@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from batchnb.api.shapes import RESULTS_KEPT
+from batchnb.arrays import utc
+from batchnb.bills import UsageLine, costs_of, sum_of
 from batchnb.clock import Moment
-from batchnb.history import Earlier, costs_of, earlier, recipe_key, sum_of
-from batchnb.ledger import BatchRecord, JobRecord, Kind, Ledger, Tally, UsageLine
+from batchnb.history import Earlier, earlier, recipe_key
+from batchnb.ledger import Ledger
+from batchnb.ledger.batches import BatchRecord
+from batchnb.ledger.jobs import JobRecord
+from batchnb.ledger.tallies import Kind, Tally
 from batchnb.pricing import PriceTable, Usage
+from batchnb.request_counts import COUNTS, RequestCounts
 from batchnb.schedule import usual
-from batchnb.snapshot import COUNTS, BatchLine, Caching, ErrorKind, RequestCounts, Snapshot, Usual
+from batchnb.snapshot import BatchLine, Caching, ErrorKind, Snapshot, Usual
 
 if TYPE_CHECKING:
-    from batchnb.api import BatchInfo
+    from batchnb.api.shapes import BatchInfo
 
 __all__ = [
     "Facts",
@@ -30,12 +37,11 @@ __all__ = [
     "server_frame",
     "snapshot_of",
     "status_of",
-    "utc",
 ]
 
-#: How long before it happens to warn: a batch expires 24 hours after it was made, and the server drops its results
-#: after 29 days (platform.claude.com documentation). In seconds.
-EXPIRES_SOON, LAPSES_SOON, KEPT = 2 * 3600.0, 3 * 86_400.0, 29 * 86_400.0
+#: How long before it happens to warn, in seconds: a batch expires 24 hours after it was made (platform.claude.com
+#: documentation), and the server drops its results in the end.
+EXPIRES_SOON, LAPSES_SOON = 2 * 3600.0, 3 * 86_400.0
 
 #: Seconds by which two clocks have come apart when one of them was set; less is what an answer took to come.
 SET = 60.0
@@ -273,7 +279,7 @@ def deadline(batch: BatchRecord, now: float | None) -> str | None:
         )
     if not (running or batch.state in ("ended", "lost")) or batch.created_at is None:
         return None
-    lapse = batch.created_at + KEPT
+    lapse = batch.created_at + RESULTS_KEPT
     kept = f"The server keeps the results of batch {batch.server_id} until {utc(lapse):%Y-%m-%d}"
     if now >= lapse:
         return f"{kept}: it is too late to read what is missing here."
@@ -320,12 +326,6 @@ def _row(record: BatchRecord, cost: Decimal | None) -> list[Any]:
 
 def _counts(record: BatchRecord) -> list[int]:
     return [getattr(record, name) for name in COUNTS]
-
-
-def utc(seconds: float | None) -> pd.Timestamp | None:
-    """Give a time, in seconds since the epoch, as pandas has it."""
-    # To the microsecond, as the API gives it: a float's further digits are noise.
-    return None if seconds is None else pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC")
 
 
 def status_of(job: JobRecord, ledger: Ledger) -> str:

@@ -18,16 +18,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from batchnb import requests, results
-from batchnb.api import Api, BatchInfo
+from batchnb.api.client import Api
+from batchnb.api.shapes import BatchInfo
 from batchnb.budget import Allowance, held_back
+from batchnb.cache_marks import marked_items
 from batchnb.caching import FIRST_REASON
 from batchnb.clock import Clock
-from batchnb.delivery import marked_items
 from batchnb.errors import UNREACHED, AmbiguousError, ApiError, CredentialsError, NotFoundError, RefusedError
-from batchnb.history import allowance_of
-from batchnb.ledger import ATTACHED, BatchRecord, FileRecord, Fits, JobRecord, Ledger
+from batchnb.ledger import Ledger
+from batchnb.ledger.batches import BatchRecord
+from batchnb.ledger.claims import Fits
+from batchnb.ledger.files import FileRecord
+from batchnb.ledger.jobs import JobRecord
+from batchnb.ledger.terms import ATTACHED
 from batchnb.pricing import PriceTable, load_prices
 from batchnb.settling import FINDING_OUT, Settling, result_in, times_of
+from batchnb.spent import allowance_of
 from batchnb.uploads import Uploads
 
 __all__ = ["Reading", "Sent", "Submission"]

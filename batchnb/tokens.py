@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from batchnb.sampling import spread, student
-from batchnb.snapshot import Interval
+from batchnb.sampling import Interval, spread, student
 
 __all__ = ["CONFIDENCE", "FIRST", "Fit", "Line", "Size", "choose", "fit", "further", "size_of"]
 

@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 from batchnb.clock import Clock
 from batchnb.errors import UNREACHED, ApiError, BatchnbError, RefusedError
-from batchnb.ledger import LIVE, BatchRecord, Ledger
+from batchnb.ledger import Ledger
+from batchnb.ledger.batches import BatchRecord
+from batchnb.ledger.terms import LIVE
 from batchnb.schedule import backoff, poll_interval
 from batchnb.settling import FINDING_OUT, READ_AGAIN, Settlement, decision_on, times_of
 from batchnb.submission import Submission, state_of, waiting_helps

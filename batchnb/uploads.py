@@ -11,9 +11,10 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from batchnb.api import Api
+from batchnb.api.client import Api
 from batchnb.errors import RefusedError
-from batchnb.ledger import FileRecord, Ledger
+from batchnb.ledger import Ledger
+from batchnb.ledger.files import FileRecord
 from batchnb.media import file_source, substituted
 
 __all__ = ["Item", "Uploads", "with_ids"]

@@ -19,7 +19,9 @@ from batchnb.beside import SOON, Beside
 from batchnb.caching import FIRST_REASON
 from batchnb.clock import Clock
 from batchnb.errors import BatchnbError, JobNotFoundError, LedgerError
-from batchnb.ledger import BatchRecord, JobRecord, Ledger
+from batchnb.ledger import Ledger
+from batchnb.ledger.batches import BatchRecord
+from batchnb.ledger.jobs import JobRecord
 from batchnb.pacing import FOREGROUND
 from batchnb.submission import Sent, Submission
 from batchnb.subscribers import Callback, Subscribers

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from batchnb.api import Api, BatchInfo, message_fields, own_client, scope_of
+from batchnb.api.addresses import own_client, scope_of
+from batchnb.api.client import Api
+from batchnb.api.names import message_fields
+from batchnb.api.shapes import BatchInfo
 from batchnb.arguments import check_texts, check_whole
 from batchnb.clock import Clock, Moment
 from batchnb.columns import bare
@@ -25,7 +28,9 @@ from batchnb.forks import at_exit, at_forks, keep_untouched, once
 from batchnb.handles import Handle
 from batchnb.job import Job
 from batchnb.leaving import finish_sending, say_what_is_left
-from batchnb.ledger import COPIED, DamagedLedgerError, Ledger, put_damaged_aside
+from batchnb.ledger import Ledger, put_damaged_aside
+from batchnb.ledger.copies import COPIED
+from batchnb.ledger.store import DamagedLedgerError
 from batchnb.pacing import FOREGROUND, Pace
 from batchnb.preflight import stacklevel_of_user
 from batchnb.pricelist import prices_in_use

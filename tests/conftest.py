@@ -14,7 +14,7 @@ import independent
 import pytest
 
 from batchnb import Workspace, pricelist
-from batchnb.api import simulator_client
+from batchnb.api.addresses import simulator_client
 from batchnb.sim import Simulator
 
 

@@ -13,7 +13,7 @@ import msgspec
 import batchnb.settling
 import batchnb.turns
 import batchnb.workspace
-from batchnb.api import Api
+from batchnb.api.client import Api
 from batchnb.errors import AmbiguousError, RefusedError
 from batchnb.heard import Place
 from batchnb.ledger.batches import Batches

@@ -33,8 +33,8 @@ import batchnb.turns
 import batchnb.watcher
 import batchnb.watches
 import batchnb.workspace
-from batchnb.api import Api
-from batchnb.api.client import BATCHES
+from batchnb.api.calling import BATCHES
+from batchnb.api.client import Api
 from batchnb.errors import ApiError, LedgerError
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.store import Store

@@ -12,7 +12,9 @@ from machine_server import Caller, ModelApi, Server
 
 from batchnb import Job, Workspace
 from batchnb.beside import Beside, Key
-from batchnb.ledger import JobRecord, Ledger, NewJob, Rows
+from batchnb.ledger import Ledger
+from batchnb.ledger.jobs import JobRecord, NewJob
+from batchnb.rows import Rows
 from batchnb.submission import Submission
 from batchnb.watcher import Watcher
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batchnb.api import BatchInfo
 from batchnb.api.exchange import Exchanges
 from batchnb.api.redaction import Redactor
+from batchnb.api.shapes import BatchInfo
 from batchnb.errors import AmbiguousError, BatchnbError, CredentialsError, NotFoundError, RefusedError
 from batchnb.heard import Heard, Place
 from batchnb.requests import digest_in

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from batchnb.recipes import Recipe
-from batchnb.schemas import TextReply
+from batchnb.schemas.replies import TextReply
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from prompts import prompts
 
 from batchnb import InputError, RecipeChangedWarning, Workspace
-from batchnb.api import simulator_client
+from batchnb.api.addresses import simulator_client
 from batchnb.cells import is_missing
 from batchnb.columns import places_of
 from batchnb.layout import own_names, with_columns

@@ -13,10 +13,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from batchnb import InputError, Job, Workspace
-from batchnb.api import message_fields, simulator_client
+from batchnb.api.addresses import simulator_client
+from batchnb.api.names import message_fields
 from batchnb.params import REFUSED, shared_params
 from batchnb.recipes import Recipe
-from batchnb.schemas import LabelReply, TextReply
+from batchnb.schemas.labels import LabelReply
+from batchnb.schemas.replies import TextReply
 from batchnb.sim import Simulator
 
 SECONDS = 60

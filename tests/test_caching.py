@@ -11,6 +11,7 @@ from fake_job import HOSTILE, ended, running
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchnb.cache_marks import MARK_BYTES, Shared, marked, marked_items, shared_of
 from batchnb.caching import (
     ASSUMED,
     FEW,
@@ -26,7 +27,7 @@ from batchnb.caching import (
     readiness,
     relative_cost,
 )
-from batchnb.delivery import LIFETIMES, MARK_BYTES, Shared, marked, marked_items, shared_of
+from batchnb.delivery import LIFETIMES
 from batchnb.display.job_html import summary_html
 from batchnb.display.text import summary_text
 from batchnb.pricing import load_prices
@@ -210,12 +211,12 @@ def test_the_shared_part_is_counted_with_the_least_a_row_can_be():
         "messages": [*TURNS, {"role": "user", "content": [DOCUMENT, {"type": "text", "text": "."}]}],
     }  # fmt: skip
     assert found.least == {"model": MODEL, "messages": [{"role": "user", "content": "."}]}
-    assert not found.plain
+    assert found.text_bytes is None
 
     text = shared_of(*parts(envelope(system="Be brief.", turns=TURNS)))
     assert isinstance(text, Shared)
-    assert text.plain
-    assert text.size >= len("Be brief.goodpositive")
+    assert text.text_bytes is not None
+    assert text.text_bytes >= len("Be brief.goodpositive")
 
 
 def parts(around: Envelope) -> tuple[bytes, bytes]:
@@ -232,7 +233,7 @@ def chosen(
     plain: bool = True, earlier: dict[str, float] | None = None,
 ) -> Choice:  # fmt: skip
     price = load_prices().price(model) or load_prices().default
-    return choose(asked, model, Shared({}, {}, size, plain), tokens, requests, price, earlier or {})
+    return choose(asked, model, size if plain else None, tokens, requests, price, earlier or {})
 
 
 def test_break_even_is_where_reading_pays_for_writing():
@@ -293,12 +294,10 @@ def test_a_shared_part_below_the_minimum_is_said_with_the_number_missing():
 
 
 def test_a_short_text_is_not_counted_and_still_said_to_be_short():
-    short, long = Shared({}, {}, 4_095, True), Shared({}, {}, 4_096, True)
+    short, long = 4_095, 4_096
     assert not is_worth_counting("auto", MODEL, short)
     assert is_worth_counting("auto", MODEL, long)
-    assert is_worth_counting("auto", MODEL, Shared({}, {}, 90, False)), (
-        "a link to a document has more tokens than bytes"
-    )
+    assert is_worth_counting("auto", MODEL, None), "a link to a document has more tokens than bytes"
     assert is_worth_counting("1h", MODEL, short)
     assert not is_worth_counting("auto", "claude-unheard-of", long)
     assert chosen(tokens=None, size=300).why == (

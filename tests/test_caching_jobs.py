@@ -18,8 +18,8 @@ from simulation import ShiftedClock
 
 from batchnb import InputError, Job, Workspace
 from batchnb.__main__ import main
+from batchnb.cache_marks import marked_items
 from batchnb.caching import FIRST_REASON, PATIENCE
-from batchnb.delivery import marked_items
 from batchnb.display.text import summary_text
 from batchnb.requests import join_items
 from batchnb.sim import Simulator

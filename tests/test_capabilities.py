@@ -11,8 +11,10 @@ import pytest
 from simulation import sdk
 
 from batchnb import InputError, Workspace, preflight
-from batchnb.api import simulator_client
-from batchnb.capabilities import LONG_OUTPUT, ModelInfo, needs_of, notice, problem
+from batchnb.api.addresses import simulator_client
+from batchnb.api.shapes import ModelInfo
+from batchnb.capabilities import needs_of, notice, problem
+from batchnb.params import LONG_OUTPUT
 from batchnb.sim import Simulator
 
 if TYPE_CHECKING:

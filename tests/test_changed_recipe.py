@@ -15,7 +15,8 @@ from independent import Status
 from batchnb import InputError, Job, RecipeChangedWarning
 from batchnb.changes import differences
 from batchnb.recipes import Recipe
-from batchnb.schemas import LabelReply, TextReply
+from batchnb.schemas.labels import LabelReply
+from batchnb.schemas.replies import TextReply
 
 pytest_plugins = ["bench_fixtures"]
 

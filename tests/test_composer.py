@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_job_view import traits
 
-from batchnb.display import Preview, PreviewRow, newest
+from batchnb.display import newest
 from batchnb.display.compose_view import ComposeView, Setting
 from batchnb.display.draft import Draft
 from batchnb.display.newest import Newest
+from batchnb.display.preview import Preview, PreviewRow
 
 pytest_plugins = ["composer_fixtures"]
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from batchnb import InputError, TemplateError
 from batchnb.conversations import compile_conversation, opened
-from batchnb.ledger import Row
 from batchnb.recipes import Recipe
-from batchnb.schemas import TextReply
+from batchnb.rows import Row
+from batchnb.schemas.replies import TextReply
 
 SHARED = {"model": "m", "max_tokens": 9, "system": "Be brief.", "thinking": {"type": "disabled"}}
 

@@ -9,7 +9,7 @@ import pytest
 
 from batchnb.costing import Ask, Limits, price_at_most, price_of
 from batchnb.pricing import PriceTable, load_prices
-from batchnb.snapshot import Interval
+from batchnb.sampling import Interval
 from batchnb.tokens import Fit, Line, Size
 
 D = Decimal

@@ -11,8 +11,8 @@ import pytest
 
 from batchnb import InputError, Workspace
 from batchnb.details import DETAILS, detail_names
-from batchnb.ledger import Origin
 from batchnb.pricing import Usage, load_prices
+from batchnb.records import Origin
 from batchnb.sim import Fault
 
 SECONDS = 30

@@ -12,19 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchnb.display import (
-    ErrorKind,
-    Preview,
-    PreviewRow,
-    Usual,
-    line_text,
-    preview_html,
-    preview_text,
-    summary_html,
-    summary_text,
-)
 from batchnb.display.html import Html, tag, text
-from batchnb.display.job_html import BATCHES_SHOWN
+from batchnb.display.job_html import BATCHES_SHOWN, summary_html
+from batchnb.display.preview import Preview, PreviewRow
+from batchnb.display.preview_html import preview_html
+from batchnb.display.text import line_text, preview_text, summary_text
+from batchnb.snapshot import ErrorKind, Usual
 from batchnb.units import ago, clean, duration, money, span
 
 TAGS = {"div", "span", "style", "b", "bdi", "ul", "li", "pre", "mark", "details", "summary", "code"}

@@ -12,7 +12,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from batchnb.display import JobView, TextProgress, progress, show
+from batchnb.display import progress
+from batchnb.display.job_view import JobView
+from batchnb.display.progress import show
+from batchnb.display.text import TextProgress
 from batchnb.errors import JobNotFoundError
 
 

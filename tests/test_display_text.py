@@ -9,7 +9,8 @@ from dataclasses import replace
 import fake_job
 import pytest
 
-from batchnb.display import TextProgress, line_text, text
+from batchnb.display import text
+from batchnb.display.text import TextProgress, line_text
 
 
 class Terminal(io.StringIO):

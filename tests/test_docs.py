@@ -18,7 +18,7 @@ import batchnb
 from batchnb import Job, Workspace
 from batchnb.accessor import FrameAccessor
 from batchnb.composer import Composer
-from batchnb.display import Estimate
+from batchnb.display.estimate import Estimate
 from batchnb.previews import ShownPreview
 from batchnb.pricing import Usage
 from batchnb.series import SeriesAccessor

@@ -21,7 +21,7 @@ from leaks import KEY, Leaks, assert_nothing_leaked, echoes
 
 import batchnb  # noqa: F401  # for its accessors
 from batchnb import Workspace
-from batchnb.api import Api
+from batchnb.api.client import Api
 from batchnb.errors import BatchnbError
 
 pytestmark = pytest.mark.steady

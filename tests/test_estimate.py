@@ -13,8 +13,9 @@ from wordy import texts
 import batchnb
 from batchnb import CredentialsError, InputError, Workspace, pricelist, units
 from batchnb.delivery import Delivery
-from batchnb.display import Estimate, summary_text
-from batchnb.ledger import JobRecord
+from batchnb.display.estimate import Estimate
+from batchnb.display.text import summary_text
+from batchnb.ledger.jobs import JobRecord
 from batchnb.pricing import PriceTable, Usage
 from batchnb.sim import Fault, Simulator
 from batchnb.state import Facts, _expected

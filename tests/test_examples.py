@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from batchnb import InputError
-from batchnb.api import transform_schema
+from batchnb.api.names import transform_schema
 from batchnb.conversations import opened
 from batchnb.examples import example_turns
 from batchnb.recipes import Recipe
-from batchnb.schemas import LabelReply, TextReply, ToolReply, reply_of
+from batchnb.schemas import reply_of
+from batchnb.schemas.labels import LabelReply
+from batchnb.schemas.replies import TextReply, ToolReply
 
 if TYPE_CHECKING:
     from bench import Bench

@@ -16,7 +16,8 @@ import pytest
 from stuck_server import Wire, Wires, head
 
 import batchnb.api.addresses
-from batchnb.api import Api, scope_of
+from batchnb.api.addresses import scope_of
+from batchnb.api.client import Api
 from batchnb.api.failures import seconds_in
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError, RefusedError
 

@@ -15,11 +15,13 @@ from independent import Status, errored, message, succeeded, text_of
 
 from batchnb import InputError
 from batchnb.frames import Columns
-from batchnb.ledger import NewJob, Row, Rows
+from batchnb.ledger.jobs import NewJob
 from batchnb.ledger.migrations import STEPS
 from batchnb.recipes import Recipe
 from batchnb.requests import Envelope, content_of, digest_in
-from batchnb.schemas import LabelReply, TextReply
+from batchnb.rows import Row, Rows
+from batchnb.schemas.labels import LabelReply
+from batchnb.schemas.replies import TextReply
 from batchnb.snapshot import ErrorKind
 
 pytest_plugins = ["bench_fixtures"]

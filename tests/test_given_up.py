@@ -11,7 +11,7 @@ from independent import Lost, Spoiled, Status
 import batchnb
 import batchnb.turns
 from batchnb.errors import ResultTimeoutError
-from batchnb.ledger import BatchRecord
+from batchnb.ledger.batches import BatchRecord
 from batchnb.state import deadline
 
 pytest_plugins = ["bench_fixtures"]

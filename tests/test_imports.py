@@ -20,56 +20,37 @@ PACKAGE = Path(batchnb.__file__).parent
 #: A module may import those of the layers above its own, at the top of the file or inside a function, and no others.
 #: A package stands for all its modules. What only a type checker reads is free.
 LAYERS: list[set[str]] = [
-    {"beside", "clock", "forks", "heard", "snapshot", "units"},
-    {"errors", "pacing"},
-    {"arguments", "cells", "disk", "folders", "handles", "settings", "subscribers", "worker"},
-    {"media"},
-    {
-        "capabilities",
-        "display",
-        "outputs",
-        "pricing",
-        "replacing",
-        "requests",
-        "sampling",
-        "schedule",
-        "schemas",
-        "thinking",
-        "waiting",
-    },
-    {"api", "arrays", "delivery", "forms", "params", "pricelist", "projection", "templates", "tokens", "details"},
-    {"linewise"},
-    {"results"},
-    {"budget", "caching", "costing"},
-    {"columns", "conversations", "ledger", "reach"},
-    {"layout"},
-    {"history", "plaintext"},
-    {"frames", "recipes", "settling", "sqlvalues", "state", "uploads"},
-    {"inputs", "shipping", "submission"},
-    {"answers", "changes", "databases", "examples", "flatfiles", "turns", "messages"},
-    {"watches"},
-    {"foreign", "exports", "preflight", "watcher"},
-    {"leaving", "answered", "counting", "deliveries"},
+    {"beside", "clock", "delivery", "forks", "heard", "outputs", "request_counts", "sampling", "sim", "subscribers",
+     "units"},
+    {"errors", "pacing", "projection", "snapshot", "tokens"},
+    {"api", "arguments", "budget", "cells", "disk", "display", "folders", "handles", "leaving", "pricing", "schemas",
+     "settings", "sqlvalues", "waiting", "worker"},
+    {"arrays", "bills", "caching", "columns", "costing", "details", "forms", "media", "pricelist", "reach",
+     "records", "replacing", "schedule", "serverfiles", "templates", "thinking"},
+    {"conversations", "databases", "layout", "linewise", "requests"},
+    {"cache_marks", "flatfiles", "params", "results", "rows"},
+    {"capabilities", "frames", "ledger", "plaintext"},
+    {"history", "recipes", "settling", "spent", "uploads"},
+    {"answers", "changes", "examples", "inputs", "shipping", "state", "submission"},
+    {"asking", "exports", "foreign", "messages", "preflight", "pruning", "turns", "watches"},
+    {"answered", "counting", "deliveries", "watcher"},
     {"estimates", "job", "spending"},
-    {"recording"},
-    {"workspace"},
-    {"sim"},
-    {"current"},
-    {"asking", "listings", "pilots", "previews", "pruning", "serverfiles"},
-    {"composer"},
-    {"accessor"},
+    {"listings", "pilots", "previews", "recording"},
+    {"composer", "workspace"},
+    {"current", "demo"},
+    {"accessor", "collect"},
     {"series"},
     {"batchnb"},
-    {"collect", "demo"},
     {"__main__"},
-]
+]  # fmt: skip
 
 #: Values in, values out: no clock, no files, no network, no threads.
 PURE = {"errors", "units", "media", "snapshot", "arrays", "budget", "caching", "cells", "costing", "delivery",
         "outputs", "pricing", "requests", "sampling", "schedule", "schemas", "params", "results", "templates",
         "tokens", "frames", "recipes", "changes", "flatfiles", "sqlvalues", "display.draft", "thinking", "columns",
         "conversations", "capabilities", "examples", "details", "projection", "plaintext", "forms",
-        "heard", "linewise", "reach", "layout", "arguments", "handles"}  # fmt: skip
+        "heard", "linewise", "reach", "layout", "arguments", "handles",
+        "rows", "records", "request_counts", "bills", "cache_marks"}  # fmt: skip
 IMPURE = {"asyncio", "filelock", "http", "logging", "multiprocessing", "os", "pathlib", "platformdirs", "random",
           "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time",
           "urllib.request"}  # fmt: skip
@@ -170,7 +151,9 @@ def test_the_modules_of_a_package_do_not_import_each_other_in_a_circle(package):
 def test_views_draw_from_values_alone():
     for module in MODULES:
         if part_of(module) == "display":
-            assert own_imports(module) <= {"errors", "forks", "snapshot", "pricing", "schedule", "units"}, module
+            assert own_imports(module) <= {
+                "errors", "forks", "snapshot", "request_counts", "sampling", "pricing", "schedule", "units"
+            }, module  # fmt: skip
             for name in imports(module):
                 if name.startswith(("batchnb.pricing.", "batchnb.schedule.")):
                     assert name.rpartition(".")[2] in {"format_dollars", "human_duration"}, module

@@ -8,7 +8,9 @@ from typing import Any
 import fake_job
 import pytest
 
-from batchnb.display import ErrorKind, JobView, actions
+from batchnb.display import actions
+from batchnb.display.job_view import JobView
+from batchnb.snapshot import ErrorKind
 
 STATES = {
     "submitting": fake_job.running(0, 0, status="submitting"),

@@ -15,10 +15,11 @@ from test_display_html import TAGS, Page
 from test_job_view import traits
 
 import batchnb
-from batchnb.display import table_text, table_view
+from batchnb.display import table_view
 from batchnb.display.table import ROW_WORDS, Table, batch_line, job_line
 from batchnb.display.table_html import lines_html, table_html
 from batchnb.display.table_view import TableView
+from batchnb.display.text import table_text
 from batchnb.sim import Simulator
 
 SECONDS = 30.0

@@ -16,10 +16,10 @@ from wordy import texts
 
 from batchnb import InputError, Job, Workspace
 from batchnb.budget import held_back
-from batchnb.display import TextProgress
-from batchnb.history import allowance_of
+from batchnb.display.text import TextProgress
 from batchnb.sim import Fault, Simulator
 from batchnb.sim.responder import Reply, count_tokens
+from batchnb.spent import allowance_of
 
 MAX_TOKENS = 100
 SECONDS = 60

@@ -33,7 +33,7 @@ from batchnb.media import (
 )
 from batchnb.recipes import Recipe
 from batchnb.requests import Envelope, canonical, content_of
-from batchnb.schemas import TextReply
+from batchnb.schemas.replies import TextReply
 
 SHARED = {"model": "claude-haiku-4-5", "max_tokens": 64}
 

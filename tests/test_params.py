@@ -8,9 +8,10 @@ import pytest
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 from batchnb import InputError
-from batchnb.api import message_fields
+from batchnb.api.names import message_fields
 from batchnb.params import check_names, shared_params, split_betas
-from batchnb.schemas import LabelReply, TextReply
+from batchnb.schemas.labels import LabelReply
+from batchnb.schemas.replies import TextReply
 
 FIELDS = message_fields(beta=False)
 LABELS = LabelReply.of(["a", "b"])

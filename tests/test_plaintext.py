@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from batchnb import plaintext
 from batchnb.errors import InputError
-from batchnb.ledger import Row
 from batchnb.recipes import Recipe
-from batchnb.schemas import TextReply
+from batchnb.rows import Row
+from batchnb.schemas.replies import TextReply
 
 TEXTS = st.one_of(
     st.text(max_size=5), st.sampled_from(["", " ", "\n", " ", "half \ud800", np.str_("numpy")]), st.none(),

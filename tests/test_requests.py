@@ -28,7 +28,8 @@ from batchnb.requests import (
     join_items,
     label_of,
 )
-from batchnb.schemas import LabelReply, Reply, TextReply
+from batchnb.schemas.labels import LabelReply
+from batchnb.schemas.replies import Reply, TextReply
 
 MODEL = "claude-haiku-4-5"
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n not really an image").decode()

@@ -12,19 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb.errors import AmbiguousError
+from batchnb.linewise import lines
 from batchnb.results import (
     OUTCOMES,
     PAID,
     Answer,
     error_of,
-    lines,
     parse_line,
     read_lines,
     read_result,
     read_values,
     refused_result,
 )
-from batchnb.schemas import LabelReply, Reply, TextReply, ToolReply
+from batchnb.schemas.labels import LabelReply
+from batchnb.schemas.replies import Reply, TextReply, ToolReply
 
 DIGEST = bytes.fromhex("00112233445566778899aabbccddeeff")
 TEXT, LABELS = TextReply(), LabelReply.of(["good", "bad"])

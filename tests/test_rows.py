@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchnb import InputError, Workspace
-from batchnb.api import simulator_client
+from batchnb.api.addresses import simulator_client
 from batchnb.sim import Simulator
 
 # Many recipes ask about the same few texts.

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from typed_fixtures import SCHEMAS
 
 from batchnb import InputError
-from batchnb.schemas import MisfitError, SchemaReply, reply_of
+from batchnb.schemas import reply_of
 from batchnb.schemas.checks import check_of
 from batchnb.schemas.formats import FORMATS
 from batchnb.schemas.normal import resolved, sendable
+from batchnb.schemas.replies import MisfitError
+from batchnb.schemas.structured import SchemaReply
 
 NAMES = st.sampled_from(["a", "b", "c"])
 TEXTS = st.text(st.sampled_from("abc 1é한"), max_size=4)

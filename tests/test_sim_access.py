@@ -17,7 +17,7 @@ import pytest
 from simulation import KEY, VERSION, call, created, params, requests
 
 import batchnb
-from batchnb.api import scope_of
+from batchnb.api.addresses import scope_of
 from batchnb.sim import Simulator
 
 pytestmark = pytest.mark.steady

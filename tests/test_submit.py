@@ -34,7 +34,7 @@ from batchnb import (
     TemplateError,
     Workspace,
 )
-from batchnb.api import simulator_client
+from batchnb.api.addresses import simulator_client
 from batchnb.sim import Fault, Simulator
 
 LABELS = ["positive", "negative"]

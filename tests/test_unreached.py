@@ -17,7 +17,7 @@ from roads import OLD_TLS, Road, certificate, says, secured
 
 import batchnb  # noqa: F401  # for its accessors
 from batchnb import Workspace
-from batchnb.api import Api
+from batchnb.api.client import Api
 from batchnb.errors import AmbiguousError, CredentialsError, RefusedError
 
 PASSWORD = "pw-Zx81KqLmVb04NcRt5GhJ"

@@ -12,8 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from batchnb.api.calling import BATCHES, MESSAGES, Answer, Caller
-from batchnb.api.shapes import ID, BatchInfo, FileInfo, FilePage, ModelPage, Page, TokenCount
-from batchnb.capabilities import ModelInfo
+from batchnb.api.shapes import ID, BatchInfo, FileInfo, FilePage, ModelInfo, ModelPage, Page, TokenCount
 from batchnb.clock import Clock
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 
-from batchnb.capabilities import ModelInfo
-
-__all__ = ["ID", "BatchInfo", "FileInfo", "FilePage", "ModelPage", "Page", "TokenCount"]
+__all__ = ["ID", "RESULTS_KEPT", "BatchInfo", "FileInfo", "FilePage", "ModelInfo", "ModelPage", "Page", "TokenCount"]
 
 #: The form of the server's ids: they become part of addresses. (``\\A``: a plain ``$`` allows a newline after it.)
 ID = r"\A[a-zA-Z0-9_-]{1,200}\Z"
@@ -18,6 +17,43 @@ _Id = Annotated[str, msgspec.Meta(pattern=ID)]
 
 #: A count beyond this is none (documented: 100,000 requests in a batch).
 MOST_COUNTED = 1_000_000_000
+
+
+#: How long the server keeps a batch's results, in seconds: 29 days (platform.claude.com documentation).
+RESULTS_KEPT = 29 * 86_400.0
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """What batchnb reads of the API's ``ModelInfo`` (anthropic 2.14); None where the server says nothing of it.
+
+    Parameters
+    ----------
+    id : str
+        The canonical id, also of a model that was asked for by a shorter name.
+    lifecycle : {"active", "deprecated", "retired"} or None
+        Whether it can be used, and is to be used by those who begin.
+    deprecated_at, retires_at : datetime or None
+        When it was deprecated, and is to be retired.
+    max_tokens, max_input_tokens : int or None
+        The longest reply, and the context window, in tokens.
+    capabilities : dict or None
+        Names of capabilities, each with ``{"supported": bool, ...}``.
+    """
+
+    id: str
+    lifecycle: str | None = None
+    deprecated_at: datetime | None = None
+    retires_at: datetime | None = None
+    max_tokens: int | None = None
+    max_input_tokens: int | None = None
+    capabilities: dict[str, Any] | None = None
+
+    def lacks(self, *path: str) -> bool:
+        """Tell whether the server says that the model lacks something: ``lacks("thinking", "types", "enabled")``."""
+        found: Any = self.capabilities
+        for name in path:
+            found = found.get(name) if isinstance(found, Mapping) else None
+        return isinstance(found, Mapping) and found.get("supported") is False
 
 
 class BatchInfo(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 import pandas as pd
 
-from batchnb.api import simulator_client
+from batchnb.api.addresses import simulator_client
 from batchnb.cells import cell_text
 from batchnb.demo import sample
 from batchnb.display.words import cost_words

@@ -15,7 +15,8 @@ from batchnb.display.preview import Preview, PreviewRow
 from batchnb.display.preview_html import preview_html
 from batchnb.display.progress import embed, has_front_end, show
 from batchnb.display.text import TextProgress, line_text, preview_text, summary_text, table_text
-from batchnb.snapshot import BatchLine, ErrorKind, RequestCounts, Snapshot, Usual
+from batchnb.request_counts import RequestCounts
+from batchnb.snapshot import BatchLine, ErrorKind, Snapshot, Usual
 
 __all__ = [
     "FULL_PRICE",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchnb import units
 from batchnb.display.estimate_html import facts_table
-from batchnb.snapshot import Interval
+from batchnb.sampling import Interval
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from batchnb.disk import ELSEWHERE, private_home
 from batchnb.errors import LedgerError
-from batchnb.ledger.askings import CHUNK, Askings
+from batchnb.ledger.askings import Askings
 from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.claims import Fits
 from batchnb.ledger.copies import COPIED, hold_back_copied
@@ -24,21 +24,18 @@ from batchnb.ledger.foreign import Foreign, ForeignBatch
 from batchnb.ledger.jobs import JobRecord, Jobs, NewJob
 from batchnb.ledger.owners import Owner
 from batchnb.ledger.pilots import Call, Pilots
-from batchnb.ledger.questions import FEW, ForgottenError, Row, Rows, in_parts
-from batchnb.ledger.rows import TELLING, Origin, Results, RowAnswer, RowReader
+from batchnb.ledger.questions import ForgottenError
+from batchnb.ledger.rows import RowReader
 from batchnb.ledger.spool import Spool
 from batchnb.ledger.store import DamagedLedgerError, Store
-from batchnb.ledger.tallies import Kind, Tallies, Tally, UsageLine
+from batchnb.ledger.tallies import Kind, Tallies, Tally
 from batchnb.ledger.terms import ATTACHED, LIVE
 from batchnb.ledger.warming import Warming
 
 __all__ = [
     "ATTACHED",
-    "CHUNK",
     "COPIED",
-    "FEW",
     "LIVE",
-    "TELLING",
     "BatchRecord",
     "Call",
     "DamagedLedgerError",
@@ -52,15 +49,8 @@ __all__ = [
     "KnownFile",
     "Ledger",
     "NewJob",
-    "Origin",
-    "Results",
-    "Row",
-    "RowAnswer",
-    "Rows",
     "Taken",
     "Tally",
-    "UsageLine",
-    "in_parts",
     "put_damaged_aside",
 ]
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
 
 from batchnb.ledger.bulk import EACH_DIGEST, given
 from batchnb.ledger.store import Store
 from batchnb.results import PAID
+from batchnb.rows import chunks
 
-__all__ = ["CHUNK", "Askings", "chunks"]
-
-#: Rows (several of them for a row of many samples) written or read at a time, so that no step holds them all.
-CHUNK = 5_000
+__all__ = ["Askings"]
 
 #: The askings of a question (:first, the digest of its first one), the one to give first: the newest that was paid for
 #: or waits for its answer; where there is none, the first; else the newest.
@@ -23,8 +19,6 @@ _ASKINGS = f"""
     WHERE r.question = :first OR r.digest = :first
     ORDER BY good IS TRUE DESC, good IS NOT TRUE AND r.digest = :first DESC, r.id DESC LIMIT 1
 """
-
-_T = TypeVar("_T")
 
 
 class Askings:
@@ -85,10 +79,3 @@ class Askings:
             last = db.execute("SELECT COALESCE(MAX(number), 0) FROM fresh WHERE recipe = ?", (asking,)).fetchone()[0]
             goes_on = db.execute(unfinished, (asking, last)).fetchone() is not None
         return f"#{last if goes_on else last + 1}"
-
-
-def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
-    """Give the items in lists of at most `size`."""
-    items = iter(items)
-    while chunk := list(itertools.islice(items, size)):
-        yield chunk

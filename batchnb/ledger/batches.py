@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from batchnb.delivery import MARK_BYTES
+from batchnb.cache_marks import MARK_BYTES
 from batchnb.errors import JobStateError, LedgerError
 from batchnb.heard import NOWHERE, Place
 from batchnb.ledger.claims import Fits, Wish, taken
@@ -17,9 +17,10 @@ from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
 from batchnb.ledger.terms import ATTACHED, LIVE, UNPAID_ANSWER, held, wants
 from batchnb.ledger.wants import cancel, cancel_unsent, give_up_unsent, go_on, want
+from batchnb.request_counts import COUNTS
 from batchnb.results import Alike, Answer, refused_result
-from batchnb.schemas import Reply, reply_from_spec
-from batchnb.snapshot import COUNTS
+from batchnb.schemas import reply_from_spec
+from batchnb.schemas.replies import Reply
 
 __all__ = ["BatchRecord", "Batches", "Held"]
 

@@ -14,10 +14,11 @@ from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.questions import runs_of
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import ATTACHED, LINK, RECOVERED
+from batchnb.request_counts import COUNTS
 from batchnb.requests import attached_digest
 from batchnb.results import PAID, Answer, answer_of
-from batchnb.schemas import TextReply, reply_from_spec
-from batchnb.snapshot import COUNTS
+from batchnb.schemas import reply_from_spec
+from batchnb.schemas.replies import TextReply
 
 __all__ = ["Foreign", "ForeignBatch"]
 

@@ -12,17 +12,17 @@ import msgspec
 
 from batchnb.delivery import Delivery
 from batchnb.errors import JobNotFoundError, JobStateError
-from batchnb.ledger.askings import chunks
 from batchnb.ledger.bulk import EACH_DIGEST, given
 from batchnb.ledger.files import Files
 from batchnb.ledger.foreign import Foreign
-from batchnb.ledger.questions import Rows, following, write_rows
+from batchnb.ledger.questions import following, write_rows
 from batchnb.ledger.store import Store
 from batchnb.ledger.tallies import Tallies
 from batchnb.ledger.terms import ATTACHED, LINK, LIVE, UNSENT, WAITING, held, wants
 from batchnb.ledger.wants import go_on, want, want_everything, want_rest
 from batchnb.requests import Envelope
 from batchnb.results import RETRYABLE_ERRORS
+from batchnb.rows import Rows, chunks
 
 __all__ = ["JobRecord", "Jobs", "NewJob"]
 

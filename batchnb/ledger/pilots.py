@@ -16,11 +16,11 @@ import msgspec
 from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.jobs import JobRecord, Jobs, NewJob
 from batchnb.ledger.owners import Owner
-from batchnb.ledger.questions import FEW, Row, in_parts
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import POSITION, UNSENT
 from batchnb.ledger.wants import cancel
 from batchnb.results import Answer, answer_of
+from batchnb.rows import FEW, Row, in_parts
 from batchnb.schemas import reply_from_spec
 
 __all__ = ["Call", "Pilots"]

@@ -13,25 +13,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from batchnb.bills import UsageLine
 from batchnb.ledger.store import Store
 from batchnb.ledger.terms import ATTACHED, HELD, POSITION, WITHOUT_BATCH
 from batchnb.pricing import LARGE_PROMPT, Usage
 from batchnb.results import UNPAID
 
-__all__ = ["Kind", "Tallies", "Tally", "UsageLine"]
-
-
-class UsageLine(NamedTuple):
-    """Tokens of answers that are priced alike. `prompt_tokens` is the size of the largest single prompt.
-
-    `batch` is False for those that came one by one, at the standard price.
-    """
-
-    model: str
-    geo: str | None
-    prompt_tokens: int
-    usage: Usage
-    batch: bool = True
+__all__ = ["Kind", "Tallies", "Tally"]
 
 
 class Kind(NamedTuple):

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 import pandas as pd
+from leaks import CORE
 
 from batchnb import Job, Workspace
 
 if TYPE_CHECKING:
     import independent
 
-KEY = "test-key-0123456789"
+KEY = f"test-key-{CORE}"
 PATIENCE = 30.0
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import anthropic
 import independent
 import pytest
+from leaks import CORE
+from sweep import pytest_configure, pytest_runtest_makereport, pytest_unconfigure  # noqa: F401
 
 from batchnb import Workspace, pricelist
 from batchnb.api.addresses import simulator_client
@@ -67,7 +69,7 @@ def open_workspace(tmp_path: Path) -> Iterator[Callable[..., Workspace]]:
     opened: list[Any] = []
 
     def open_one(simulator: Simulator, **options: Any) -> Workspace:
-        client = simulator_client(simulator.url)
+        client = simulator_client(simulator.url, f"simulated-{CORE}")
         workspace = Workspace(client, **{"home": tmp_path / "home", "max_poll": 0.1, **options})
         opened.extend((client, workspace))
         return workspace
@@ -93,7 +95,7 @@ def server() -> Iterator[independent.Server]:
 @pytest.fixture
 def real(server: independent.Server, tmp_path: Path) -> Iterator[Workspace]:
     """A workspace on that server."""
-    with anthropic.Anthropic(api_key="sk-ant-not-to-be-shown", base_url=server.url) as client:
+    with anthropic.Anthropic(api_key=f"sk-ant-not-to-be-shown-{CORE}", base_url=server.url) as client:
         workspace = Workspace(client, home=tmp_path / "home", max_poll=0.1)
         yield workspace
         workspace.close()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
+from leaks import CORE
+
 from batchnb.sim import Simulator
 from batchnb.sim.wire import ApiError
 
 __all__ = ["KEYS", "Places"]
 
 #: A key of each.
-KEYS = ("sk-ant-api03-not-a-real-key-0123456789", "sk-ant-api03-of-another-workspace-98765")
+KEYS = (f"sk-ant-api03-not-a-real-key-{CORE}", f"sk-ant-api03-of-another-workspace-{CORE}")
 
 _NAMES = ("wrkspc_01OneOneOneOneOneOneOneOne", "wrkspc_01TwoTwoTwoTwoTwoTwoTwoTwo")
 

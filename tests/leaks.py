@@ -21,8 +21,11 @@ from urllib.parse import quote
 #: Characters of a secret that count as found.
 PIECE = 10
 
-#: A key of the known shape: the random part is such that no piece of it stands anywhere by chance.
-KEY = "sk-ant-api03-Qv7RzKx2WmTb9LpYdJf4HsGn8CcEa3Xu-Zq5VtBwMkRj6DyPhFoNiSl1AgUe-wXQzAA"
+#: What all keys of the suite's clients hold (see `sweep`). It is such that no piece of it stands anywhere by chance.
+CORE = "Qv7RzKx2WmTb9LpYdJf4HsGn8CcEa3Xu"
+
+#: A key of the known shape.
+KEY = f"sk-ant-api03-{CORE}-Zq5VtBwMkRj6DyPhFoNiSl1AgUe-wXQzAA"
 
 
 class Leaks:
@@ -66,7 +69,7 @@ class Leaks:
             said += [f"{name}={_shown(value)}" for name, value in vars(one).items()]
             said += traceback.format_exception(one)
             yield from (f"{type(one).__name__}: {piece}" for text in said for piece in self.in_text(text))
-            for frame in _frames(one.__traceback__):
+            for frame in frames(one.__traceback__):
                 yield from self.in_frame(frame)
 
     def in_frame(self, frame: FrameType) -> Iterator[str]:
@@ -113,6 +116,12 @@ def echoes(secret: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+def core_pieces() -> list[bytes]:
+    """Return the beginning and the end of `CORE` in each form in which it may be written, in small letters."""
+    ends = {form[part] for form in _forms(CORE) for part in (slice(12), slice(-12, None))}
+    return sorted(end.lower().encode() for end in ends)
+
+
 def _forms(secret: str) -> Iterator[str]:
     yield from (secret, secret[::-1], quote(secret, safe=""), secret.encode().hex(), html.escape(secret))
     yield "".join(f"%{byte:02x}" for byte in secret.encode())
@@ -126,7 +135,7 @@ def _pieces(form: str) -> set[str]:
     return {low[at : at + PIECE] for at in range(max(1, len(low) - PIECE + 1))}
 
 
-def _frames(trace: TracebackType | None) -> Iterator[FrameType]:
+def frames(trace: TracebackType | None) -> Iterator[FrameType]:
     while trace is not None:
         yield trace.tb_frame
         trace = trace.tb_next

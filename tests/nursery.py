@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import Any
 
-from bench import PATIENCE
+from bench import KEY, PATIENCE
 
 #: What the first process does: it loads all that a cell needs, and then forks for each line it reads.
 CODE = """
@@ -27,7 +27,7 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 def say(event, **more):
     os.write(1, json.dumps({"name": given["name"], "event": event, "pid": os.getpid(), **more}).encode() + b"\\n")
 
-def client_of(url, key="test-key"):
+def client_of(url, key=KEY):
     # Nothing here is encrypted, and reading the system's certificates takes longer than most cells.
     http = anthropic.DefaultHttpxClient(verify=False)
     return anthropic.Anthropic(api_key=key, base_url=url, http_client=http)
@@ -58,7 +58,7 @@ class Nursery:
 
     def __init__(self, cell: str) -> None:
         self._first = subprocess.Popen(
-            [sys.executable, "-c", CODE.replace("CELL", cell)],
+            [sys.executable, "-c", CODE.replace("CELL", cell).replace("=KEY", f"={KEY!r}")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"BATCHNB_RECONCILE_GRACE": "0"},

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import anthropic
+from leaks import CORE
 
 from batchnb.sim import Simulator
 
-KEY = "sk-ant-api03-not-a-real-key-0123456789"
+KEY = f"sk-ant-api03-not-a-real-key-{CORE}"
 MODEL = "claude-haiku-4-5"
 VERSION = "2026-10-21"
 

@@ -12,7 +12,7 @@ from typing import Any
 import anthropic
 import pandas as pd
 import pytest
-from bench import Bench, assert_echoed, outcomes, texts
+from bench import KEY, Bench, assert_echoed, outcomes, texts
 from independent import Lost, Status
 from simulation import ShiftedClock
 
@@ -223,7 +223,7 @@ def test_leaving_sends_the_rest_without_waiting(bench, capsys):
 
 def test_collect_comes_back_for_the_rest(bench, monkeypatch, capsys):
     for name, value in {
-        "BATCHNB_HOME": str(bench.home), "BATCHNB_MAX_POLL": "0.05", "ANTHROPIC_API_KEY": "test-key",
+        "BATCHNB_HOME": str(bench.home), "BATCHNB_MAX_POLL": "0.05", "ANTHROPIC_API_KEY": KEY,
         "ANTHROPIC_BASE_URL": bench.server.url,
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)

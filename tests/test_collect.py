@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import anthropic
 import pandas as pd
 import pytest
-from bench import Bench, assert_echoed, texts
+from bench import KEY, Bench, assert_echoed, texts
 from independent import Held, Lost, Server, Status
 
 import batchnb
@@ -43,7 +43,7 @@ frame.batch.submit("review", "Echo: {{review}}", into="echo", batch_size=10, pro
 def user(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A bench whose server, home and key are the environment's."""
     for name, value in {
-        "BATCHNB_HOME": str(bench.home), "BATCHNB_MAX_POLL": "0.05", "ANTHROPIC_API_KEY": "test-key",
+        "BATCHNB_HOME": str(bench.home), "BATCHNB_MAX_POLL": "0.05", "ANTHROPIC_API_KEY": KEY,
         "ANTHROPIC_BASE_URL": bench.server.url, "PYTHONIOENCODING": "utf-8",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)

@@ -229,6 +229,7 @@ def independent_batch(server: Echo, ways: list[str]) -> str:
     return batch.id
 
 
+@pytest.mark.holds_key("the user has asked the model about it")
 def test_the_words_of_a_model_are_kept_as_they_came(server, bench):
     """They hold the key only where the user has sent it."""
     frame = pd.DataFrame({"text": [f"what is {KEY}?"]})

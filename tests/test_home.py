@@ -11,6 +11,7 @@ from pathlib import Path
 import anthropic
 import pandas as pd
 import pytest
+from bench import KEY
 from independent import Status
 
 import batchnb
@@ -94,7 +95,7 @@ def test_files_wait_where_the_ledger_is_though_the_process_goes_elsewhere(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BATCHNB_HOME", "state of files")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", simulator.url)
-    monkeypatch.setenv("ANTHROPIC_API_KEY", getattr(simulator, "key", "test-key"))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", getattr(simulator, "key", KEY))
     for number in range(3):
         Path(f"{number}.txt").write_text(f"document {number} " * 40_000)
     frame = pd.DataFrame({"doc": [f"{number}.txt" for number in range(3)]})
@@ -111,7 +112,7 @@ def test_files_wait_where_the_ledger_is_though_the_process_goes_elsewhere(
 @pytest.mark.skipif(os.name != "posix", reason="an open ledger is not moved there")
 @pytest.mark.parametrize("what", ["home", "home/ledgers"])
 def test_nothing_is_sent_once_the_ledger_was_moved_away(tmp_path: Path, server, what):
-    with anthropic.Anthropic(api_key="test-key", base_url=server.url) as client:
+    with anthropic.Anthropic(api_key=KEY, base_url=server.url) as client:
         workspace = Workspace(client, home=tmp_path / "home", scope="independent", max_poll=0.1)
 
         def ask(text: str) -> pd.DataFrame:
@@ -133,7 +134,7 @@ def test_nothing_is_sent_once_the_ledger_was_moved_away(tmp_path: Path, server, 
 @pytest.mark.skipif(os.name != "posix", reason="an open ledger is not moved there")
 def test_what_was_recorded_before_the_ledger_was_moved_away_is_not_sent(tmp_path: Path, server):
     server.always["create"] = Status(429, {"retry-after": "1"})
-    with anthropic.Anthropic(api_key="test-key", base_url=server.url) as client:
+    with anthropic.Anthropic(api_key=KEY, base_url=server.url) as client:
         workspace = Workspace(client, home=tmp_path / "home", scope="independent", max_poll=0.1)
         frame = pd.DataFrame({"review": ["a"]})
         job = frame.batch.submit("review", into="b", workspace=workspace, progress=False)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from bench import Bench, assert_echoed, texts
+from bench import KEY, Bench, assert_echoed, texts
 from independent import Held
 from stuck_server import Wire, Wires, head
 
@@ -92,7 +92,7 @@ def test_an_interrupt_while_leaving_ends_at_once_without_a_traceback(tmp_path):
 @pytest.fixture
 def user(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     for name, value in {
-        "BATCHNB_HOME": str(bench.home), "BATCHNB_MAX_POLL": "0.05", "ANTHROPIC_API_KEY": "test-key",
+        "BATCHNB_HOME": str(bench.home), "BATCHNB_MAX_POLL": "0.05", "ANTHROPIC_API_KEY": KEY,
         "ANTHROPIC_BASE_URL": bench.server.url,
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)

@@ -430,15 +430,15 @@ class Watcher:
             job = self._job_of(watch)
             if job is None:
                 return
-            if job.state == "open" and jobs.release(job.number, "auto"):
-                watch.may_send = True
-                self._wake.set()
-            elif job.state == "ended" or jobs.settle(
+            if job.state == "ended" or jobs.settle(
                 job.number, self._clock.now(), held_back=None if watch.may_send else watch.held_back
             ):
                 self._tell(watch)  # first, so that a script that waits for the end does not leave before its last line
                 watch.ended.set()
                 self._tell_all()
+            elif job.state == "open" and jobs.release(job.number, "auto"):
+                watch.may_send = True
+                self._wake.set()
 
     def _tell(self, watch: Watch) -> None:
         watch.told_at = self._clock.elapsed()

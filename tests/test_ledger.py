@@ -390,6 +390,22 @@ def test_requests_without_a_result_are_missing_once_the_batch_is_collected(ledge
         assert ledger.tallies.of_job(job).outcomes == {"missing": 1, "succeeded": 1}
 
 
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "killed before it was closed"])
+@pytest.mark.parametrize(("retries", "rule"), [(1, "auto"), (0, "retry")])
+def test_what_failed_in_the_last_batch_is_asked_again_before_the_job_ends(ledger, closed, retries, rule):
+    """Another thread may have read it at the very moment when the job was looked at."""
+    job = create(ledger, "a", "b", retries=retries)
+    batch = send(ledger, job)
+    assert ledger.jobs.release(job, "auto") == 0
+    ledger.batches.record(batch, [answer("a"), answer("b", "errored", "api_error")])
+    if closed:
+        ledger.batches.collected(batch, whole=True)
+    assert ledger.jobs.settle(job, 2.0) is (retries == 0)
+    assert ledger.batches.get(batch).state == "collected"
+    assert ledger.jobs.release(job, rule) == 1
+    assert ledger.rows.count_unsent(job) == 1
+
+
 def test_a_job_ends_when_no_row_waits(ledger):
     job = create(ledger, "a", None)
     assert ledger.jobs.settle(job, 2.0) is False
@@ -428,11 +444,12 @@ def test_each_rule_releases_what_it_should_of_a_collected_batch(ledger, rule, ou
     ledger.batches.record(batch, [answer("a", outcome, error)])
     assert ledger.jobs.release(job, rule) == 0, "its results are still being read"
     ledger.batches.collected(batch)
-    ledger.jobs.settle(job, 2.0)
+    by_itself = (outcome, error) in RELEASED["auto"]
+    assert ledger.jobs.settle(job, 2.0) is not by_itself
     released = (outcome, error) in RELEASED[rule]
     assert ledger.jobs.release(job, rule) == released
     assert ledger.rows.count_unsent(job) == released
-    assert ledger.jobs.by_number(job).state == ("open" if released else "ended")
+    assert ledger.jobs.by_number(job).state == ("open" if released or by_itself else "ended")
 
 
 def test_what_would_be_sent_is_found_whatever_stands_beside_it(ledger):
@@ -556,6 +573,18 @@ def test_what_was_read_of_a_batch_before_it_was_lost_is_kept_and_can_be_retried(
 
 
 # Deleting
+
+
+def test_what_failed_can_be_asked_again_where_the_rest_of_its_lost_batch_was_deleted(ledger):
+    first, second = create(ledger, "a", "b"), create(ledger, "a", id="job_2")
+    batch = send(ledger, first)
+    ledger.batches.record(batch, [answer("a", "errored", "api_error")])
+    ledger.batches.lose(batch, "gone")
+    assert ledger.jobs.settle(first, 2.0)
+    assert ledger.jobs.settle(second, 2.0)
+    ledger.jobs.delete(first)
+    assert ledger.batches.get(batch).state == "collected"
+    assert ledger.jobs.release(second, "retry") == 1
 
 
 def test_deleting_a_job_keeps_the_answers_another_job_has(ledger):

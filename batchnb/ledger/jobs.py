@@ -256,7 +256,8 @@ class Jobs:
 
         It does not wait for what is not sent yet where only another job wants that; nor where its rows are `held_back`
         by its ``max_cost``, given as it was when that was found out.
-        Rows of a lost batch stay ``pending`` but are not waited for: they need a decision.
+        Rows of a lost batch stay ``pending`` but are not waited for: they need a decision. Nor does it end while some
+        of its failed rows are to be asked again by themselves: `release` is to come first.
         """
         unsent = f"""
             SELECT 1 FROM jobs WHERE number = :job
@@ -281,6 +282,9 @@ class Jobs:
         # Durable, so that all that a job has brought is on the disk when it shows as ended.
         with self._store.transaction(durable=True) as db:
             if waits(db):
+                return False
+            _collect_answered(db, "state = 'ended' AND id IN (SELECT batch FROM job_batches WHERE job = ?)", number)
+            if self.by_number(number).state == "open" and self._releasable(db, number, "auto"):
                 return False
             ended = db.execute(
                 "UPDATE jobs SET state = 'ended', ended_at = ? WHERE number = ? AND state <> 'ended'", (now, number)
@@ -368,6 +372,8 @@ class Jobs:
             db.execute("DELETE FROM contents WHERE request IN (SELECT id FROM orphans)")
             db.execute("DELETE FROM requests WHERE id IN (SELECT id FROM orphans)")
             db.execute("DROP TABLE orphans")
+            # What was waited for of a lost batch may have gone with the job.
+            _collect_answered(db, "state = 'lost'")
             self._files.tidy()
             # One that the server has stays known, empty as it is: when the same is asked again and the answer to the
             # create is lost, it must not be taken for the new one.
@@ -375,3 +381,17 @@ class Jobs:
                        " AND id NOT IN (SELECT batch FROM requests WHERE batch IS NOT NULL) AND id NOT IN"
                        " (SELECT batch FROM answers WHERE batch IS NOT NULL)")  # fmt: skip
         self._store.give_back()
+
+
+def _collect_answered(db: sqlite3.Connection, which: str, *values: object) -> None:
+    """Close the batches, of those that a WHERE picks, of which each request has its answer.
+
+    Who read the last one may have been killed before it closed the batch; and what failed is asked again only of those
+    that are closed.
+    """
+    db.execute(
+        f"UPDATE batches SET state = 'collected', processing = 0, note = NULL WHERE {which}"
+        " AND EXISTS (SELECT 1 FROM answers WHERE batch = batches.id) AND NOT EXISTS (SELECT 1 FROM requests"
+        " AS r WHERE r.batch = batches.id AND r.id NOT IN (SELECT request FROM answers))",
+        values,
+    )

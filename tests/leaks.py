@@ -145,7 +145,7 @@ def _shown(value: Any, depth: int = 3) -> str:
     """Return what a debugger shows of a value: its repr, those of its parts, and of its attributes."""
     try:
         text = repr(value)
-    except Exception as error:  # noqa: BLE001  # a repr that fails is shown by no debugger
+    except BaseException as error:  # noqa: BLE001  # a repr that fails is shown by no debugger
         return type(error).__name__
     if depth and isinstance(value, dict):
         text += "".join(_shown(key, depth - 1) + _shown(part, depth - 1) for key, part in list(value.items()))

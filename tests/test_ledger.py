@@ -406,6 +406,18 @@ def test_what_failed_in_the_last_batch_is_asked_again_before_the_job_ends(ledger
     assert ledger.rows.count_unsent(job) == 1
 
 
+def test_who_has_rows_in_a_lost_batch_that_a_process_still_reads_waits_again(ledger):
+    """As hypothesis found it: a process with another workspace's key had set it aside."""
+    first, second = create(ledger, "a", "b"), create(ledger, "b", id="job_2")
+    batch = lost(ledger, first)
+    ledger.batches.cancel(first)
+    for job in (first, second):
+        assert ledger.jobs.settle(job, 2.0)
+    ledger.batches.checked(batch, state="in_progress", counts={}, times={}, now=3.0)
+    assert [ledger.jobs.by_number(job).state for job in (first, second)] == ["canceling", "open"]
+    assert not ledger.jobs.settle(second, 4.0)
+
+
 def test_a_job_ends_when_no_row_waits(ledger):
     job = create(ledger, "a", None)
     assert ledger.jobs.settle(job, 2.0) is False

@@ -347,8 +347,18 @@ class Batches:
         self, number: int, *, state: str, counts: Mapping[str, int], times: Mapping[str, float | None], now: float,
         place: Place = NOWHERE, skew: float | None = None,
     ) -> None:  # fmt: skip
-        """Record what the server says of a batch, and where that was."""
+        """Record what the server says of a batch, and where that was.
+
+        One that another process has set aside meanwhile, such as with another workspace's key, is not lost: who has
+        rows in it waits again.
+        """
         with self._store.transaction(rows=False) as db:
+            go_on(
+                db,
+                "state = 'ended' AND number IN (SELECT k.job FROM job_batches AS k JOIN batches AS b ON b.id = k.batch"
+                " WHERE b.id = ? AND b.state = 'lost')",
+                number,
+            )
             db.execute(
                 f"UPDATE batches SET state = ?, {' = ?, '.join(COUNTS)} = ?,"
                 " ended_at = ?, expires_at = COALESCE(?, expires_at), checked_at = ?, note = NULL, given_up = 0,"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from batchnb import settings as _settings  # noqa: F401  # a relative BATCHNB_HOME leads from where this is run
 from batchnb.errors import (
     AmbiguousError,
     ApiError,
@@ -25,7 +24,8 @@ from batchnb.errors import (
     ResultTimeoutError,
     TemplateError,
 )
-from batchnb.series import register as _register
+from batchnb.jobs.series import register as _register
+from batchnb.system import environment as _settings  # noqa: F401  # a relative BATCHNB_HOME leads from where this is run
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from batchnb.current import simulate
-    from batchnb.job import Job
-    from batchnb.listings import BatchTable, JobTable
-    from batchnb.serverfiles import FileTable
-    from batchnb.workspace import Workspace
+    from batchnb.jobs.defaults import simulate
+    from batchnb.jobs.job import Job
+    from batchnb.jobs.server_files import FileTable
+    from batchnb.jobs.tables import BatchTable, JobTable
+    from batchnb.jobs.workspace import Workspace
 
 __all__ = [
     "AmbiguousError",
@@ -68,7 +68,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_LAZY = {"Job": "batchnb.job", "Workspace": "batchnb.workspace", "simulate": "batchnb.current"}
+_LAZY = {"Job": "batchnb.jobs.job", "Workspace": "batchnb.jobs.workspace", "simulate": "batchnb.jobs.defaults"}
 
 
 def __getattr__(name: str) -> Any:
@@ -91,7 +91,7 @@ def jobs(workspace: Workspace | None = None) -> JobTable:
     workspace : Workspace, optional
         Default: the one of the environment, or of ``simulate()``.
     """
-    from batchnb.listings import JobTable
+    from batchnb.jobs.tables import JobTable
 
     return JobTable(_workspace(workspace))
 
@@ -118,7 +118,7 @@ def attach(id: str, *, progress: bool = True, workspace: Workspace | None = None
     NotFoundError
         The server has no such batch, or keeps its results no more.
     """
-    from batchnb.display.progress import show
+    from batchnb.display.job.screen import show
 
     job = _workspace(workspace).attach(id)
     show(job, progress=progress)
@@ -137,7 +137,7 @@ def batches(limit: int = 100, *, workspace: Workspace | None = None) -> BatchTab
     workspace : Workspace, optional
         Default: the one of the environment, or of ``simulate()``.
     """
-    from batchnb.listings import BatchTable
+    from batchnb.jobs.tables import BatchTable
 
     return BatchTable(_workspace(workspace), limit)
 
@@ -153,7 +153,7 @@ def files(workspace: Workspace | None = None) -> FileTable:
     workspace : Workspace, optional
         Default: the one of the environment, or of ``simulate()``.
     """
-    from batchnb.serverfiles import FileTable
+    from batchnb.jobs.server_files import FileTable
 
     return FileTable(_workspace(workspace))
 
@@ -188,7 +188,7 @@ def prune(
     BatchnbError
         By this machine's clock everything would go, and the server could not be asked for the time.
     """
-    from batchnb.pruning import prune as pruned
+    from batchnb.jobs.prune import prune as pruned
 
     return pruned(_workspace(workspace), older_than, dry_run=dry_run)
 
@@ -235,7 +235,7 @@ def prices() -> pd.DataFrame:
         ``above_output`` at the standard rate; ``us_factor``, which multiplies all of them for ``inference_geo: "us"``;
         ``source``, ``date``.
     """
-    from batchnb.pricelist import price_frame, prices_in_use
+    from batchnb.costs.price_list import price_frame, prices_in_use
 
     return price_frame(prices_in_use())
 
@@ -279,9 +279,9 @@ def set_price(
     """
     import datetime as dt
 
-    from batchnb import pricelist
+    from batchnb.costs import price_list
 
-    pricelist.set_price(
+    price_list.set_price(
         model, input=input, output=output, cache_read=cache_read, cache_write_5m=cache_write_5m,
         cache_write_1h=cache_write_1h, batch=batch, geo_us=geo_us, source=source,
         date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}" if date is None else date,
@@ -289,7 +289,7 @@ def set_price(
 
 
 def _workspace(workspace: Workspace | None) -> Workspace:
-    from batchnb.current import default_workspace
+    from batchnb.jobs.defaults import default_workspace
 
     return workspace or default_workspace()
 

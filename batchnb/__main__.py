@@ -25,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     simulate = commands.add_parser("simulate", help="run the simulator of the Message Batches API on 127.0.0.1")
 
     # The parts a command needs load only for it.
-    from batchnb import collect as collecting
     from batchnb.demo import run as demo_run
+    from batchnb.jobs import collect as collecting
     from batchnb.sim import cli as sim_cli
 
     demo_run.add_arguments(demo)
@@ -74,7 +74,7 @@ class _Harmless(io.TextIOBase):
 
 
 def _simulate(args: argparse.Namespace) -> int:
-    from batchnb.current import state_folder
+    from batchnb.jobs.defaults import state_folder
     from batchnb.sim import cli
 
     if args.name is not None:

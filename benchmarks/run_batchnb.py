@@ -18,8 +18,8 @@ from benchmarks.stub import MODEL, RESULT
 def main(rows: int) -> None:
     frame = frame_of(rows)
     with tempfile.TemporaryDirectory() as home, served():
-        import batchnb.asking
-        import batchnb.workspace
+        import batchnb.jobs.workspace
+        import batchnb.planning.arguments
 
         workspace = batchnb.Workspace(home=home)
 

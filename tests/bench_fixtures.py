@@ -10,10 +10,10 @@ import independent
 import pytest
 from bench import Bench
 
-import batchnb.foreign
-import batchnb.turns
-import batchnb.watcher
-import batchnb.watches
+import batchnb.protocol.polling
+import batchnb.protocol.recovery
+import batchnb.protocol.watcher
+import batchnb.protocol.watches
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def server() -> Iterator[independent.Server]:
 @pytest.fixture
 def bench(server: independent.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setenv("BATCHNB_RECONCILE_GRACE", "0")
-    monkeypatch.setattr(batchnb.turns, "OTHERS_INTERVAL", 0.02)
-    monkeypatch.setattr(batchnb.watcher, "LEDGER_PAUSE", 0.02)
-    monkeypatch.setattr(batchnb.watcher, "TICK", 0.05)
+    monkeypatch.setattr(batchnb.protocol.polling, "OTHERS_INTERVAL", 0.02)
+    monkeypatch.setattr(batchnb.protocol.watcher, "LEDGER_PAUSE", 0.02)
+    monkeypatch.setattr(batchnb.protocol.watcher, "TICK", 0.05)
     # The waits that the server's refusals bring, in hundredths of what they are: nothing here asserts on a clock.
-    backoff = batchnb.watches.backoff
-    for module in (batchnb.watches, batchnb.turns, batchnb.foreign):
+    backoff = batchnb.protocol.watches.backoff
+    for module in (batchnb.protocol.watches, batchnb.protocol.polling, batchnb.protocol.recovery):
         monkeypatch.setattr(module, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 100)
     with contextlib.ExitStack() as stack:
         yield Bench(server, tmp_path / "home", stack)

@@ -10,7 +10,9 @@ import pytest
 from forms import Handle, settled
 
 from batchnb import Workspace
-from batchnb.display import newest, progress
+from batchnb.display.form import latest
+from batchnb.display.job import screen
+from batchnb.jobs import composer
 
 
 @pytest.fixture
@@ -23,10 +25,10 @@ def handles(monkeypatch) -> list[Handle]:
         made[-1].update(bundle, raw=raw)
         return made[-1]
 
-    monkeypatch.setattr(progress, "has_front_end", lambda: True)
-    monkeypatch.setattr("batchnb.composer.has_front_end", lambda: True)
+    monkeypatch.setattr(screen, "has_front_end", lambda: True)
+    monkeypatch.setattr(composer, "has_front_end", lambda: True)
     monkeypatch.setattr("IPython.display.display", display)
-    monkeypatch.setattr(newest, "PAUSE", 0.01)
+    monkeypatch.setattr(latest, "PAUSE", 0.01)
     return made
 
 

@@ -15,8 +15,9 @@ import pytest
 from leaks import CORE
 from sweep import pytest_configure, pytest_runtest_makereport, pytest_unconfigure  # noqa: F401
 
-from batchnb import Workspace, pricelist
+from batchnb import Workspace
 from batchnb.api.addresses import simulator_client
+from batchnb.costs import price_list
 from batchnb.sim import Simulator
 
 
@@ -36,7 +37,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     _close_defaults()
-    pricelist._Set.table = None  # a price that a test has set is no other test's
+    price_list._Set.table = None  # a price that a test has set is no other test's
     left = [thread for thread in threading.enumerate() if thread.name == "batchnb" and thread not in before]
     for thread in left:
         thread.join(5)
@@ -45,7 +46,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def _close_defaults() -> None:
     """Close the workspaces that a test used without naming one."""
-    current = sys.modules.get("batchnb.current")
+    current = sys.modules.get("batchnb.jobs.defaults")
     if current is None:
         return
     while current._from_environment:

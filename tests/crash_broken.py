@@ -10,17 +10,17 @@ from typing import Any
 
 import msgspec
 
-import batchnb.settling
-import batchnb.turns
-import batchnb.workspace
+import batchnb.protocol.polling
+import batchnb.protocol.reconcile
 from batchnb.api.client import Api
+from batchnb.api.heard import Place
 from batchnb.errors import AmbiguousError, RefusedError
-from batchnb.heard import Place
+from batchnb.jobs import workspace
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.earlier import Earlier
 from batchnb.ledger.owners import Owner
-from batchnb.reach import Listing
-from batchnb.settling import LOOK_BACK, Settling
+from batchnb.protocol.listing import Listing
+from batchnb.protocol.reconcile import LOOK_BACK, Settling
 
 __all__ = ["MUTATIONS"]
 
@@ -71,7 +71,7 @@ def _leak() -> None:
 
 def _give_up() -> None:
     """Read results once, whatever they hold."""
-    batchnb.turns.READ_AGAIN = 0
+    batchnb.protocol.polling.READ_AGAIN = 0
 
 
 def _trust_the_wall_clock() -> None:
@@ -81,7 +81,7 @@ def _trust_the_wall_clock() -> None:
         recent = itertools.takewhile(lambda info: info.created_at.timestamp() >= since, infos)
         return Listing(list(recent), reaches=True, has_recent=True)
 
-    batchnb.settling.read_back = read_back  # type: ignore[assignment]
+    batchnb.protocol.reconcile.read_back = read_back  # type: ignore[assignment]
     Settling._since = staticmethod(lambda batch: batch.intended_at - LOOK_BACK)  # type: ignore[method-assign]
     Settling._unproven = lambda self, *_: None  # type: ignore[method-assign]  # nor look whether the list is whole
 
@@ -106,7 +106,7 @@ def _unlock_in_children() -> None:
 
 def _stay_relative() -> None:
     """Look for the home wherever the process is."""
-    batchnb.workspace.home_folder = lambda: Path(os.environ["BATCHNB_HOME"])
+    workspace.home_folder = lambda: Path(os.environ["BATCHNB_HOME"])
 
 
 def _ask_nothing() -> None:

@@ -26,16 +26,15 @@ import pandas as pd
 from crash_trials import child_of, keep_alive, leave, real_time, set_clock  # before batchnb: it sets the clock
 
 import batchnb
-import batchnb.leaving
 import batchnb.ledger.owners
-import batchnb.submission
-import batchnb.turns
-import batchnb.watcher
-import batchnb.watches
-import batchnb.workspace
+import batchnb.protocol.polling
+import batchnb.protocol.submission
+import batchnb.protocol.watcher
+import batchnb.protocol.watches
 from batchnb.api.calling import BATCHES
 from batchnb.api.client import Api
 from batchnb.errors import ApiError, LedgerError
+from batchnb.jobs import leaving
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.store import Store
 
@@ -145,15 +144,15 @@ def _route(method: str, path: str) -> str:
 
 def hurry() -> None:
     """Shorten what batchnb waits for, so that a schedule takes seconds."""
-    batchnb.turns.OTHERS_INTERVAL = batchnb.watcher.LEDGER_PAUSE = 0.02
+    batchnb.protocol.polling.OTHERS_INTERVAL = batchnb.protocol.watcher.LEDGER_PAUSE = 0.02
     batchnb.ledger.owners.LONGEST_CALL = 2.0  # a power cut may forget lock files
-    batchnb.turns.GONE_AFTER = 3.0
-    batchnb.watcher.TICK = 0.05
-    batchnb.leaving.PATIENCE = 1.0
+    batchnb.protocol.polling.GONE_AFTER = 3.0
+    batchnb.protocol.watcher.TICK = 0.05
+    leaving.PATIENCE = 1.0
     # Results reach the ledger in several transactions, as those of a large batch do.
-    batchnb.submission.CHUNK = 3
-    backoff = batchnb.watches.backoff
-    for module in (batchnb.watches, batchnb.turns):
+    batchnb.protocol.submission.CHUNK = 3
+    backoff = batchnb.protocol.watches.backoff
+    for module in (batchnb.protocol.watches, batchnb.protocol.polling):
         module.backoff = lambda *args, **kwargs: backoff(*args, **kwargs) / 100
 
 
@@ -325,7 +324,12 @@ def attend(line: socket.socket) -> dict[str, Any]:
 
 if __name__ == "__main__":
     # What batchnb loads when it is first needed, loaded here before the forks.
-    for module in ("anthropic.types.message_create_params", "batchnb.current", "batchnb.display.text", "filelock"):
+    for module in (
+        "anthropic.types.message_create_params",
+        "batchnb.jobs.defaults",
+        "batchnb.display.job.text",
+        "filelock",
+    ):
         importlib.import_module(module)
     httpx2.Client(verify=False).close()
     task = serve(socket.socket(fileno=os.dup(0)))

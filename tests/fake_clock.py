@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchnb.clock import Clock
+from batchnb.system.clock import Clock
 
 
 @dataclass

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from batchnb.request_counts import RequestCounts
-from batchnb.snapshot import BatchLine, ErrorKind, Snapshot, Usual
+from batchnb.answers.request_counts import RequestCounts
+from batchnb.display.snapshot import BatchLine, ErrorKind, Snapshot, Usual
 
 HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script> \x1b[31mred \u202eevil'
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from batchnb.display.compose_view import ComposeView
+from batchnb.display.form.widget import ComposeView
 
 SECONDS = 60  # a test that waits longer has failed
 WIDGET = "application/vnd.jupyter.widget-view+json"

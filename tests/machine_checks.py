@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batchnb.ledger.tallies import Tallies
-from batchnb.pricing import Usage
-from batchnb.requests import custom_id
+from batchnb.costs.prices import Usage
+from batchnb.ledger.counts import Tallies
+from batchnb.questions.envelope import custom_id
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,12 +11,12 @@ import pandas as pd
 from machine_server import Caller, ModelApi, Server
 
 from batchnb import Job, Workspace
-from batchnb.beside import Beside, Key
-from batchnb.ledger import Ledger
 from batchnb.ledger.jobs import JobRecord, NewJob
-from batchnb.rows import Rows
-from batchnb.submission import Submission
-from batchnb.watcher import Watcher
+from batchnb.ledger.ledger import Ledger
+from batchnb.protocol.submission import Submission
+from batchnb.protocol.watcher import Watcher
+from batchnb.questions.rows import Rows
+from batchnb.system.beside import Beside, Key
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock

@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batchnb.api.exchange import Exchanges
+from batchnb.api.heard import Heard, Place
 from batchnb.api.redaction import Redactor
 from batchnb.api.shapes import BatchInfo
 from batchnb.errors import AmbiguousError, BatchnbError, CredentialsError, NotFoundError, RefusedError
-from batchnb.heard import Heard, Place
-from batchnb.requests import digest_in
+from batchnb.questions.envelope import digest_in
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock

@@ -18,10 +18,10 @@ from bench import KEY, PATIENCE
 CODE = """
 import gc, json, os, signal, sys, tempfile
 import anthropic, pandas as pd
-import batchnb, batchnb.current, batchnb.sim.names, batchnb.turns, batchnb.watcher
+import batchnb, batchnb.jobs.defaults, batchnb.sim.state.names, batchnb.protocol.polling, batchnb.protocol.watcher
 from batchnb.sim import Simulator
 
-batchnb.turns.OTHERS_INTERVAL = batchnb.watcher.LEDGER_PAUSE = batchnb.watcher.TICK = 0.05
+batchnb.protocol.polling.OTHERS_INTERVAL = batchnb.protocol.watcher.LEDGER_PAUSE = batchnb.protocol.watcher.TICK = 0.05
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 def say(event, **more):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from batchnb.recipes import Recipe
-from batchnb.schemas.replies import TextReply
+from batchnb.questions.recipe import Recipe
+from batchnb.questions.replies.base import TextReply
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from prompts import prompts
 
 from batchnb import InputError, RecipeChangedWarning, Workspace
+from batchnb.answers.layout import own_names, with_columns
 from batchnb.api.addresses import simulator_client
-from batchnb.cells import is_missing
-from batchnb.columns import places_of
-from batchnb.layout import own_names, with_columns
+from batchnb.questions.cells import is_missing
+from batchnb.questions.columns import places_of
 from batchnb.sim import Simulator
 
 # Many recipes ask about the same few texts.

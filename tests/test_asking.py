@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from batchnb import InputError, Job, Workspace
 from batchnb.api.addresses import simulator_client
-from batchnb.api.names import message_fields
-from batchnb.params import REFUSED, shared_params
-from batchnb.recipes import Recipe
-from batchnb.schemas.labels import LabelReply
-from batchnb.schemas.replies import TextReply
+from batchnb.api.sdk import message_fields
+from batchnb.questions.params import REFUSED, shared_params
+from batchnb.questions.recipe import Recipe
+from batchnb.questions.replies.base import TextReply
+from batchnb.questions.replies.labels import LabelReply
 from batchnb.sim import Simulator
 
 SECONDS = 60
@@ -330,7 +330,7 @@ def test_the_names_of_efforts_and_kinds_of_thinking_are_the_sdks():
 
     from anthropic.types import output_config_param, thinking_config_param
 
-    from batchnb.thinking import EFFORTS, NAMED
+    from batchnb.questions.thinking import EFFORTS, NAMED
 
     effort = typing.get_type_hints(output_config_param.OutputConfigParam)["effort"]
     assert typing.get_args(typing.get_args(effort)[0]) == EFFORTS

@@ -12,7 +12,7 @@ from bench import KEY, Bench, assert_echoed, outcomes, texts
 from independent import Batch, Held, Lost, Spoiled, Status, errored, message, succeeded, text_of
 
 import batchnb
-import batchnb.turns
+import batchnb.protocol.polling
 from batchnb.errors import InputError, JobNotFoundError, JobStateError, NotFoundError
 
 pytest_plugins = ["bench_fixtures"]
@@ -215,7 +215,7 @@ def test_a_batch_that_may_be_one_being_sent_is_refused_until_that_is_known(bench
 
 def test_a_batch_that_may_be_one_that_was_given_up_for_now_is_refused_too(bench: Bench, monkeypatch):
     """Taken for another's, it would count as never made once the listing works again: and be bought again."""
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 0.0)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.0)
     server = bench.server
     server.faults["create"] += [Lost()]
     server.always["list"] = Status(403)
@@ -337,7 +337,7 @@ def test_a_deleted_one_can_be_attached_again(bench: Bench):
 
 
 def test_a_batch_that_can_no_longer_be_read_waits_for_a_decision_but_is_never_sent(bench: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 0.0)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.0)
     bench.server.ends = False
     batch = made_elsewhere(bench, NAMES)
     job = attach(bench, batch)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchnb.budget import ENOUGH, Allowance, amount_of, dollars, held_back
-from batchnb.delivery import Delivery
+from batchnb.costs.allowance import ENOUGH, Allowance, amount_of, dollars, held_back
+from batchnb.costs.delivery import Delivery
 from batchnb.errors import InputError
 
 D = Decimal

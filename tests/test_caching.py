@@ -11,8 +11,7 @@ from fake_job import HOSTILE, ended, running
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchnb.cache_marks import MARK_BYTES, Shared, marked, marked_items, shared_of
-from batchnb.caching import (
+from batchnb.costs.cache import (
     ASSUMED,
     FEW,
     MINIMUM,
@@ -27,12 +26,13 @@ from batchnb.caching import (
     readiness,
     relative_cost,
 )
-from batchnb.delivery import LIFETIMES
-from batchnb.display.job_html import summary_html
-from batchnb.display.text import summary_text
-from batchnb.pricing import load_prices
-from batchnb.requests import Envelope, blocks_of, canonical, content_of, encode, join_items
-from batchnb.snapshot import Caching
+from batchnb.costs.delivery import LIFETIMES
+from batchnb.costs.prices import load_prices
+from batchnb.display.job.html import summary_html
+from batchnb.display.job.text import summary_text
+from batchnb.display.snapshot import Caching
+from batchnb.questions.cache_marks import MARK_BYTES, Shared, marked, marked_items, shared_of
+from batchnb.questions.envelope import Envelope, blocks_of, canonical, content_of, encode, join_items
 
 MODEL = "claude-haiku-4-5"
 HAIKU = load_prices().prices[MODEL]

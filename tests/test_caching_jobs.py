@@ -18,13 +18,13 @@ from simulation import ShiftedClock
 
 from batchnb import InputError, Job, Workspace
 from batchnb.__main__ import main
-from batchnb.cache_marks import marked_items
-from batchnb.caching import FIRST_REASON, PATIENCE
-from batchnb.display.text import summary_text
-from batchnb.requests import join_items
+from batchnb.costs.cache import FIRST_REASON, PATIENCE
+from batchnb.display.job.text import summary_text
+from batchnb.protocol.submission import Submission
+from batchnb.protocol.watcher import Watcher
+from batchnb.questions.cache_marks import marked_items
+from batchnb.questions.envelope import join_items
 from batchnb.sim import Simulator
-from batchnb.submission import Submission
-from batchnb.watcher import Watcher
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -167,7 +167,7 @@ def test_a_first_request_that_fails_is_asked_again_and_keeps_nothing_up(bench):
 #: A cell whose kernel is killed just before, or just after, the server makes the first batch.
 KILLED = """
 import os, signal, anthropic, pandas as pd, batchnb
-from batchnb.api import Api
+from batchnb.api.client import Api
 from batchnb.ledger.batches import Batches
 
 def die(*args, **kwargs):

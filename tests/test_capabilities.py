@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from simulation import sdk
 
-from batchnb import InputError, Workspace, preflight
+from batchnb import InputError, Workspace
 from batchnb.api.addresses import simulator_client
 from batchnb.api.shapes import ModelInfo
-from batchnb.capabilities import needs_of, notice, problem
-from batchnb.params import LONG_OUTPUT
+from batchnb.planning import check
+from batchnb.planning.models import needs_of, notice, problem
+from batchnb.questions.params import LONG_OUTPUT
 from batchnb.sim import Simulator
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def simulator(tmp_path) -> Iterator[Simulator]:
 
 @pytest.fixture
 def workspace(simulator, tmp_path, monkeypatch) -> Iterator[Workspace]:
-    monkeypatch.setattr(preflight, "_noticed", set())
+    monkeypatch.setattr(check, "_noticed", set())
     with simulator_client(simulator.url) as client:
         workspace = Workspace(client, home=tmp_path / "home", max_poll=0.05)
         yield workspace

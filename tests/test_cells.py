@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchnb.cells import CellError, cell_text, spec_text
-from batchnb.templates import compile_template
+from batchnb.questions.cells import CellError, cell_text, spec_text
+from batchnb.questions.template import compile_template
 
 COLUMNS = ["review", "price"]
 

@@ -13,10 +13,10 @@ from bench import PATIENCE, Bench, texts
 from independent import Status
 
 from batchnb import InputError, Job, RecipeChangedWarning
-from batchnb.changes import differences
-from batchnb.recipes import Recipe
-from batchnb.schemas.labels import LabelReply
-from batchnb.schemas.replies import TextReply
+from batchnb.planning.changes import differences
+from batchnb.questions.recipe import Recipe
+from batchnb.questions.replies.base import TextReply
+from batchnb.questions.replies.labels import LabelReply
 
 pytest_plugins = ["bench_fixtures"]
 

@@ -17,7 +17,7 @@ from bench import KEY, Bench, assert_echoed, texts
 from independent import Held, Lost, Server, Status
 
 import batchnb
-import batchnb.turns
+import batchnb.protocol.polling
 from batchnb.__main__ import main
 
 pytest_plugins = ["bench_fixtures"]
@@ -27,7 +27,7 @@ CELL = """
 import os, signal
 import pandas as pd
 import batchnb
-from batchnb.api import Api
+from batchnb.api.client import Api
 from batchnb.ledger.batches import Batches
 
 def die(*args, **kwargs):
@@ -194,7 +194,7 @@ def test_where_rows_wait_for_a_decision_it_is_3_and_says_what_to_do(user: Bench,
 
 
 def test_a_batch_that_was_given_up_for_now_is_looked_at_each_time(user: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 0.0)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.0)
     in_progress(user)
     user.server.always["retrieve"] = Status(404)
     for _ in range(2):

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_job_view import traits
 
-from batchnb.display import newest
-from batchnb.display.compose_view import ComposeView, Setting
-from batchnb.display.draft import Draft
-from batchnb.display.newest import Newest
-from batchnb.display.preview import Preview, PreviewRow
+from batchnb.display.form import latest
+from batchnb.display.form.draft import Draft
+from batchnb.display.form.latest import Newest
+from batchnb.display.form.widget import ComposeView, Setting
+from batchnb.display.shown.preview import Preview, PreviewRow
 
 pytest_plugins = ["composer_fixtures"]
 
@@ -235,12 +235,12 @@ def slow_view() -> tuple[Slow, ComposeView]:
 
 def test_typing_fast_draws_only_the_newest(monkeypatch):
     backend, form = slow_view()
-    monkeypatch.setattr(newest, "PAUSE", 600.0)  # the next letter comes sooner, however slow the machine
+    monkeypatch.setattr(latest, "PAUSE", 600.0)  # the next letter comes sooner, however slow the machine
     seen: list[str] = []
     form.shown.observe(lambda change: seen.append(change["new"]), "value")
     for end in range(1, 28):
         form.fields.template.value = "typed fast, letter by letter"[:end]
-    monkeypatch.setattr(newest, "PAUSE", 0.0)
+    monkeypatch.setattr(latest, "PAUSE", 0.0)
     form.fields.template.value = "typed fast, letter by letter"
     drawn(form)
     assert backend.seen == backend.counted == [None, "typed fast, letter by letter"]
@@ -251,7 +251,7 @@ def test_typing_fast_draws_only_the_newest(monkeypatch):
 
 def test_slow_counting_is_not_drawn_over_newer_rows_nor_keeps_them_waiting(monkeypatch):
     backend, form = slow_view()
-    monkeypatch.setattr(newest, "PAUSE", 0.0)
+    monkeypatch.setattr(latest, "PAUSE", 0.0)
     backend.let_go["old"] = threading.Event()
     form.fields.template.value = "old"
     until(lambda: "old" in backend.counted)

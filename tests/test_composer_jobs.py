@@ -16,6 +16,7 @@ from forms import SECONDS, WIDGET, click, settled, until, view
 from nbclient import NotebookClient
 
 from batchnb import InputError, RecipeChangedWarning, Workspace
+from batchnb.jobs import composer
 
 pytest_plugins = ["composer_fixtures"]
 
@@ -264,11 +265,11 @@ def test_the_code_names_the_users_own_variables_and_goes_into_the_next_cell(comp
 
 
 def test_a_cell_that_ends_with_the_form_shows_it_once(compose, handles, monkeypatch):
-    monkeypatch.setattr("batchnb.composer.execution", lambda: 7)
+    monkeypatch.setattr(composer, "execution", lambda: 7)
     form = compose()
     form._ipython_display_()
     assert len(handles) == 1
-    monkeypatch.setattr("batchnb.composer.execution", lambda: 8)
+    monkeypatch.setattr(composer, "execution", lambda: 8)
     form._ipython_display_()
     assert len(handles) == 2
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchnb import InputError, TemplateError
-from batchnb.conversations import compile_conversation, opened
-from batchnb.recipes import Recipe
-from batchnb.rows import Row
-from batchnb.schemas.replies import TextReply
+from batchnb.questions.messages import compile_conversation, opened
+from batchnb.questions.recipe import Recipe
+from batchnb.questions.replies.base import TextReply
+from batchnb.questions.rows import Row
 
 SHARED = {"model": "m", "max_tokens": 9, "system": "Be brief.", "thinking": {"type": "disabled"}}
 

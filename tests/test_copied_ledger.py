@@ -12,8 +12,8 @@ import pytest
 from bench import Bench, assert_echoed, outcomes, texts
 from independent import Held, Lost, Status, errored, succeeded, text_of
 
+import batchnb.ledger.copied
 from batchnb import Workspace
-from batchnb.ledger import copies
 
 pytest_plugins = ["bench_fixtures"]
 pytestmark = pytest.mark.steady
@@ -239,7 +239,7 @@ def test_a_backup_put_in_the_place_of_the_ledger_is_a_copy_too(unsent: Bench):
     unsent.server.always.clear()
     assert_echoed(unsent.submit(texts(30), workspace=place))
     place.close()
-    if copies._generation(unsent.home):
+    if batchnb.ledger.copied._generation(unsent.home):
         shutil.rmtree(unsent.home)  # the number of its file may be given to the backup's
     else:
         unsent.home.rename(unsent.home.parent / "away")
@@ -250,18 +250,20 @@ def test_a_backup_put_in_the_place_of_the_ledger_is_a_copy_too(unsent: Bench):
 
 
 def test_two_files_are_told_apart_by_what_is_known_of_both():
-    assert copies._differ("1 aa", "2 aa")
-    assert copies._differ("1 aa", "1 bb")
-    assert not copies._differ("1 aa", "1 aa")
-    assert not copies._differ("1 ", "1 bb")
-    assert not copies._differ("1 aa", "1 ")
+    assert batchnb.ledger.copied._differ("1 aa", "2 aa")
+    assert batchnb.ledger.copied._differ("1 aa", "1 bb")
+    assert not batchnb.ledger.copied._differ("1 aa", "1 aa")
+    assert not batchnb.ledger.copied._differ("1 ", "1 bb")
+    assert not batchnb.ledger.copied._differ("1 aa", "1 ")
 
 
 def test_a_disk_without_numbers_and_a_newer_python_make_no_copies():
-    assert not copies._differ("0 ", "0 "), "some shares have none"
-    assert not copies._differ("0 ", "7 ")
-    assert not copies._differ("7 ", "0 ")
-    assert not copies._differ("7 ", f"{(5 << 64) + 7} "), "Python 3.12 gives all 128 bits of those of ReFS"
+    assert not batchnb.ledger.copied._differ("0 ", "0 "), "some shares have none"
+    assert not batchnb.ledger.copied._differ("0 ", "7 ")
+    assert not batchnb.ledger.copied._differ("7 ", "0 ")
+    assert not batchnb.ledger.copied._differ("7 ", f"{(5 << 64) + 7} "), (
+        "Python 3.12 gives all 128 bits of those of ReFS"
+    )
 
 
 def test_a_file_that_a_program_has_put_there_anew_goes_on_when_somebody_says_so(unsent: Bench):

@@ -7,10 +7,10 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from batchnb.costing import Ask, Limits, price_at_most, price_of
-from batchnb.pricing import PriceTable, load_prices
-from batchnb.sampling import Interval
-from batchnb.tokens import Fit, Line, Size
+from batchnb.costs.bounds import Ask, Limits, price_at_most, price_of
+from batchnb.costs.prices import PriceTable, load_prices
+from batchnb.costs.tokens import Fit, Line, Size
+from batchnb.stats import Interval
 
 D = Decimal
 PRICES = load_prices()

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from batchnb import InputError, Workspace
-from batchnb.details import DETAILS, detail_names
-from batchnb.pricing import Usage, load_prices
-from batchnb.records import Origin
+from batchnb.answers.details import DETAILS, detail_names
+from batchnb.answers.records import Origin
+from batchnb.costs.prices import Usage, load_prices
 from batchnb.sim import Fault
 
 SECONDS = 30
@@ -165,7 +165,7 @@ def test_a_batch_made_elsewhere_tells_all_but_its_digests(workspace, simulator):
 
 
 def test_an_unknown_price_is_na():
-    from batchnb.details import Details
+    from batchnb.answers.details import Details
 
     origin = Origin("b", 1.5, False, "a-model-of-tomorrow", None, Usage(1, 2, 0, 0, 0, 1), b'{"type":"succeeded"}')
     told = Details("x", 1, {b"d" * 16: origin}, load_prices())

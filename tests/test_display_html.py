@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb.display.html import Html, tag, text
-from batchnb.display.job_html import BATCHES_SHOWN, summary_html
-from batchnb.display.preview import Preview, PreviewRow
-from batchnb.display.preview_html import preview_html
-from batchnb.display.text import line_text, preview_text, summary_text
-from batchnb.snapshot import ErrorKind, Usual
+from batchnb.display.job.html import BATCHES_SHOWN, summary_html
+from batchnb.display.job.text import line_text, preview_text, summary_text
+from batchnb.display.shown.preview import Preview, PreviewRow
+from batchnb.display.shown.preview_html import preview_html
+from batchnb.display.snapshot import ErrorKind, Usual
 from batchnb.units import ago, clean, duration, money, span
 
 TAGS = {"div", "span", "style", "b", "bdi", "ul", "li", "pre", "mark", "details", "summary", "code"}
@@ -223,7 +223,9 @@ def test_a_preview_of_an_endless_prompt_is_cut():
 
 
 def test_importing_the_views_loads_no_front_end():
-    code = "import sys, batchnb.display, batchnb.waiting; print([m for m in ('ipywidgets', 'IPython', 'tqdm', "
+    code = (
+        "import sys, batchnb.display, batchnb.display.kernel.wait; print([m for m in ('ipywidgets', 'IPython', 'tqdm', "
+    )
     code += "'nest_asyncio', 'anthropic') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -12,10 +12,11 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from batchnb.display import progress
-from batchnb.display.job_view import JobView
-from batchnb.display.progress import show
-from batchnb.display.text import TextProgress
+from batchnb.display.job import screen
+from batchnb.display.job.screen import show
+from batchnb.display.job.text import TextProgress
+from batchnb.display.job.widget import JobView
+from batchnb.display.kernel import shell
 from batchnb.errors import JobNotFoundError
 
 
@@ -59,7 +60,7 @@ def handle(monkeypatch) -> Handle:
         made.update(bundle, raw=raw)
         return made
 
-    monkeypatch.setattr(progress, "has_front_end", lambda: True)
+    monkeypatch.setattr(screen, "has_front_end", lambda: True)
     monkeypatch.setattr("IPython.display.display", display)
     return made
 
@@ -108,7 +109,7 @@ def test_a_job_has_one_view_wherever_it_is_shown_and_follows_it_once(handle):
 
 def test_a_cell_that_submits_a_job_and_ends_with_it_shows_it_once(handle, monkeypatch):
     cell = [7]
-    monkeypatch.setattr(progress, "execution", lambda: cell[0])
+    monkeypatch.setattr(screen, "execution", lambda: cell[0])
     job = fake_job.FakeJob(fake_job.running(1))
     show(job)
     show(job)
@@ -172,14 +173,14 @@ def test_a_state_that_cannot_be_read_is_reported_once_and_read_again_later(handl
 
 def test_without_ipywidgets_there_is_no_front_end(monkeypatch):
     monkeypatch.setattr("IPython.get_ipython", type("Shell", (), {"kernel": object()}))
-    assert progress.has_front_end()
+    assert shell.has_front_end()
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    assert not progress.has_front_end()
+    assert not shell.has_front_end()
 
 
 START = """\
 import fake_job
-from batchnb.display import show
+from batchnb.display.job.screen import show
 job = fake_job.FakeJob(fake_job.running(0, simulated=True), fake_job.running(5, simulated=True),
                        fake_job.ended(simulated=True, name=fake_job.HOSTILE))
 view = show(job)"""

@@ -14,8 +14,8 @@ import fake_job
 import pyte
 import pytest
 
-from batchnb.display.bars import bars_of
-from batchnb.display.text import TextProgress, line_text
+from batchnb.display.job.text import TextProgress, line_text
+from batchnb.display.terminal import bars_of
 
 LONG = "a job with a name that is longer than the terminal is wide"
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import fake_job
 import pytest
 
-from batchnb.display import text
-from batchnb.display.text import TextProgress, line_text
+from batchnb.display.job import text
+from batchnb.display.job.text import TextProgress, line_text
 
 
 class Terminal(io.StringIO):

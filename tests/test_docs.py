@@ -16,14 +16,14 @@ import pytest
 
 import batchnb
 from batchnb import Job, Workspace
-from batchnb.accessor import FrameAccessor
-from batchnb.composer import Composer
-from batchnb.display.estimate import Estimate
-from batchnb.previews import ShownPreview
-from batchnb.pricing import Usage
-from batchnb.series import SeriesAccessor
-from batchnb.serverfiles import FileTable
-from batchnb.snapshot import Caching, Snapshot
+from batchnb.costs.prices import Usage
+from batchnb.display.shown.estimate import Estimate
+from batchnb.display.snapshot import Caching, Snapshot
+from batchnb.jobs.accessor import FrameAccessor
+from batchnb.jobs.composer import Composer
+from batchnb.jobs.series import SeriesAccessor
+from batchnb.jobs.server_files import FileTable
+from batchnb.planning.preview import ShownPreview
 
 PACKAGE = Path(batchnb.__file__).parent
 

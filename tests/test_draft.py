@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchnb import InputError
-from batchnb.display.draft import LINE_WIDTH, Draft, labels_from, labels_text
+from batchnb.display.form.draft import LINE_WIDTH, Draft, labels_from, labels_text
 
 
 def evaluated(code: str, **names: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -19,9 +19,9 @@ from independent import Status
 
 import batchnb
 from batchnb import Workspace
-from batchnb.disk import ELSEWHERE
 from batchnb.errors import LedgerError
-from batchnb.ledger import Ledger
+from batchnb.ledger.ledger import Ledger
+from batchnb.system.disk import ELSEWHERE
 
 pytest_plugins = ["bench_fixtures"]
 pytestmark = pytest.mark.steady

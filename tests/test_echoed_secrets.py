@@ -122,12 +122,12 @@ def errored(echo: str) -> dict[str, Any]:
 
 @pytest.fixture
 def bench(server: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    import batchnb.foreign
-    import batchnb.turns
-    import batchnb.watches
+    import batchnb.protocol.polling
+    import batchnb.protocol.recovery
+    import batchnb.protocol.watches
 
     monkeypatch.setenv("BATCHNB_RECONCILE_GRACE", "0")
-    for module in (batchnb.watches, batchnb.turns, batchnb.foreign):
+    for module in (batchnb.protocol.watches, batchnb.protocol.polling, batchnb.protocol.recovery):
         monkeypatch.setattr(module, "backoff", lambda *args, **kwargs: 0.01)
     with anthropic.Anthropic(api_key=KEY, base_url=server.url) as client:
         workspace = Workspace(client, home=tmp_path / "home", max_poll=0.02)

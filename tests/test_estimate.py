@@ -11,14 +11,15 @@ from media_samples import png
 from wordy import texts
 
 import batchnb
-from batchnb import CredentialsError, InputError, Workspace, pricelist, units
-from batchnb.delivery import Delivery
-from batchnb.display.estimate import Estimate
-from batchnb.display.text import summary_text
+from batchnb import CredentialsError, InputError, Workspace, units
+from batchnb.costs import price_list
+from batchnb.costs.delivery import Delivery
+from batchnb.costs.prices import PriceTable, Usage
+from batchnb.display.job.text import summary_text
+from batchnb.display.shown.estimate import Estimate
+from batchnb.jobs.status import Facts, _expected
 from batchnb.ledger.jobs import JobRecord
-from batchnb.pricing import PriceTable, Usage
 from batchnb.sim import Fault, Simulator
-from batchnb.state import Facts, _expected
 
 TEMPLATE = "Classify the sentiment of this review: {review}"
 LABELS = ["positive", "negative"]
@@ -188,7 +189,7 @@ def no_key(tmp_path, monkeypatch):
 
 def test_an_unknown_price_is_said_to_be_unknown(frame, workspace, monkeypatch):
     known = {model: price for model, price in workspace.prices.prices.items() if model != "claude-opus-4-5"}
-    monkeypatch.setattr(pricelist._Set, "table", PriceTable(known, workspace.prices.default))
+    monkeypatch.setattr(price_list._Set, "table", PriceTable(known, workspace.prices.default))
     found = estimate(frame, workspace, model="claude-opus-4-5")
     assert (found.cost, found.worst, found.price) == (None, None, None)
     assert found.input_tokens is not None

@@ -13,11 +13,11 @@ from hostility import Listed, format_date
 from independent import Held, Lost, Status
 from simulation import ShiftedClock
 
-import batchnb.reach
-import batchnb.watcher
-from batchnb.submission import Submission
-from batchnb.turns import DOUBTS
-from batchnb.watcher import Watcher
+import batchnb.protocol.listing
+import batchnb.protocol.watcher
+from batchnb.protocol.polling import DOUBTS
+from batchnb.protocol.submission import Submission
+from batchnb.protocol.watcher import Watcher
 
 pytestmark = pytest.mark.steady
 
@@ -212,7 +212,7 @@ def shuffled(batches: list) -> list:
 
 @pytest.mark.parametrize("order", [newest_last, shuffled])
 def test_a_list_in_any_order_hides_no_batch(bench: Bench, order, monkeypatch):
-    monkeypatch.setattr(batchnb.reach, "OLD", 20)
+    monkeypatch.setattr(batchnb.protocol.listing, "OLD", 20)
     server = bench.server
     for number in range(120):
         server.accept(of_others(1, f"older{number}"), server.now() - timedelta(days=60, seconds=-number))
@@ -232,7 +232,7 @@ def test_one_entry_that_is_too_old_proves_nothing(bench: Bench):
 
 
 def test_a_long_list_in_order_is_not_read_to_its_end(bench: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.reach, "OLD", 20)
+    monkeypatch.setattr(batchnb.protocol.listing, "OLD", 20)
     server = bench.server
     for number in range(200):
         server.accept(of_others(1, f"older{number}"), server.now() - timedelta(days=60, seconds=-number))
@@ -264,8 +264,8 @@ def test_old_batches_of_others_are_hardly_read_and_hold_up_nothing(bench: Bench,
 
 
 def test_a_list_too_long_to_be_read_tells_nothing(bench: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.reach, "MOST", 5)
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 0.05)
+    monkeypatch.setattr(batchnb.protocol.listing, "MOST", 5)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.05)
     server = bench.server
     for number in range(9):
         server.accept(of_others(1, f"newer{number}"))

@@ -11,7 +11,7 @@ from hostility import Listed
 from independent import Lost, Server, Spoiled, Status
 
 import batchnb
-import batchnb.turns
+import batchnb.protocol.polling
 from batchnb.errors import JobStateError, NotFoundError, RefusedError
 
 pytestmark = pytest.mark.steady
@@ -223,7 +223,7 @@ def test_deleting_with_another_key_deletes_nothing_and_says_so(bench: Bench):
 @pytest.fixture
 def silent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A bench whose server does not name workspaces, and whose doubts are short."""
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 0.2)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.2)
     bench.server.tells_place = False
     return bench
 
@@ -269,7 +269,7 @@ def test_what_was_never_made_is_sent_where_the_list_shows_all_that_is_known(sile
 
 
 def test_a_control_that_is_listed_late_only_delays(silent: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 600.0)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 600.0)
     server = silent.server
     assert_echoed(silent.submit(texts(5)))
     server.manner.listed = Listed(shows=lambda _: server.called("GET", "batches?limit") >= 4)
@@ -305,7 +305,7 @@ def test_nor_does_one_that_was_deleted_from_here_where_nothing_is_said(silent: B
 
 
 def test_a_list_that_lacks_what_is_there_proves_nothing(bench: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 0.2)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.2)
     server = bench.server
     assert_echoed(bench.submit(texts(5)))
     server.manner.listed = Listed(shows=lambda _: False)

@@ -11,10 +11,10 @@ from independent import Status
 from simulation import ShiftedClock
 
 import batchnb
-from batchnb.caching import PATIENCE, Sending, readiness
-from batchnb.clock import Moment
+from batchnb.api.heard import Heard, Place
+from batchnb.costs.cache import PATIENCE, Sending, readiness
 from batchnb.errors import BatchnbError
-from batchnb.heard import Heard, Place
+from batchnb.system.clock import Moment
 
 pytestmark = pytest.mark.steady
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from batchnb import InputError
-from batchnb.api.names import transform_schema
-from batchnb.conversations import opened
-from batchnb.examples import example_turns
-from batchnb.recipes import Recipe
-from batchnb.schemas import reply_of
-from batchnb.schemas.labels import LabelReply
-from batchnb.schemas.replies import TextReply, ToolReply
+from batchnb.api.sdk import transform_schema
+from batchnb.questions.examples import example_turns
+from batchnb.questions.messages import opened
+from batchnb.questions.recipe import Recipe
+from batchnb.questions.replies.base import TextReply, ToolReply
+from batchnb.questions.replies.labels import LabelReply
+from batchnb.questions.replies.reply import reply_of
 
 if TYPE_CHECKING:
     from bench import Bench

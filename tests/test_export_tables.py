@@ -17,8 +17,9 @@ import pandas as pd
 import pytest
 
 from batchnb import Job, Workspace
+from batchnb.answers.flat_files import FORMULA, for_spreadsheets
 from batchnb.errors import InputError
-from batchnb.flatfiles import FORMULA, for_spreadsheets
+from batchnb.jobs import export
 
 SECONDS = 30
 
@@ -126,7 +127,7 @@ def test_raw_results_that_fail_half_way_leave_all_three_files_of_before(job: Job
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("batchnb.exports._described", failing)
+        patched.setattr(export, "_described", failing)
         with pytest.raises(KeyboardInterrupt):
             job.export(paths[0])
     assert [path.read_bytes() for path in paths] == good

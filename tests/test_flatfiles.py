@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from batchnb.flatfiles import for_csv, for_parquet
+from batchnb.answers.flat_files import for_csv, for_parquet
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from media_samples import pdf, png
 
 from batchnb import InputError, Workspace
-from batchnb.folders import Folders, folders_of
-from batchnb.inputs import Reader
+from batchnb.planning.attachments import Reader
+from batchnb.planning.folders import Folders, folders_of
 from batchnb.sim import Simulator
 
 pytestmark = pytest.mark.steady

@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.steady, pytest.mark.skipif(not hasattr(os, "fork"), re
 CELL = """
 import concurrent.futures, multiprocessing, sqlite3, subprocess, threading, time
 import batchnb.ledger.connection
-from batchnb.pacing import FOREGROUND
+from batchnb.jobs import defaults
+from batchnb.display.kernel.foreground import FOREGROUND
 
 FORK = multiprocessing.get_context("fork")
 
@@ -133,14 +134,14 @@ def locks_are_held():
     is_right(job)
     held, let_go = threading.Event(), threading.Event()
     def hold():
-        with workspace._making, batchnb.current._guard, FOREGROUND._lock, workspace.watcher._lock:
+        with workspace._making, defaults._guard, FOREGROUND._lock, workspace.watcher._lock:
             held.set()
             let_go.wait(60)
     holder = threading.Thread(target=hold, daemon=True)
     holder.start()
     held.wait(60)
     def work():
-        batchnb.current.default_workspace()
+        defaults.default_workspace()
         say("worked", right=is_right(job) and own("a child"))
         sys.exit()
     pid = forked(work)
@@ -219,7 +220,7 @@ def simulated():
     global workspace
     os.environ["BATCHNB_HOME"] = given["home"]
     running = batchnb.simulate(delay=(0.1, 0.2))
-    workspace = batchnb.current.default_workspace()
+    workspace = defaults.default_workspace()
     frame = pd.DataFrame({"review": given["texts"]})
     job = frame.batch.submit("review", labels=["a", "b"], progress=False)
     def work():

@@ -14,15 +14,15 @@ from bench import PATIENCE, Bench, assert_echoed, outcomes, texts
 from independent import Status, errored, message, succeeded, text_of
 
 from batchnb import InputError
-from batchnb.frames import Columns
+from batchnb.answers.new_columns import Columns
+from batchnb.display.snapshot import ErrorKind
 from batchnb.ledger.jobs import NewJob
 from batchnb.ledger.migrations import STEPS
-from batchnb.recipes import Recipe
-from batchnb.requests import Envelope, content_of, digest_in
-from batchnb.rows import Row, Rows
-from batchnb.schemas.labels import LabelReply
-from batchnb.schemas.replies import TextReply
-from batchnb.snapshot import ErrorKind
+from batchnb.questions.envelope import Envelope, content_of, digest_in
+from batchnb.questions.recipe import Recipe
+from batchnb.questions.replies.base import TextReply
+from batchnb.questions.replies.labels import LabelReply
+from batchnb.questions.rows import Row, Rows
 
 pytest_plugins = ["bench_fixtures"]
 

@@ -9,10 +9,10 @@ from bench import Bench, assert_echoed, outcomes, texts
 from independent import Lost, Spoiled, Status
 
 import batchnb
-import batchnb.turns
+import batchnb.protocol.polling
 from batchnb.errors import ResultTimeoutError
+from batchnb.jobs.status import deadline
 from batchnb.ledger.batches import BatchRecord
-from batchnb.state import deadline
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -23,7 +23,7 @@ NOW = 1_800_000_000.0  # 2027-01-15 08:00 UTC
 @pytest.fixture
 def impatient(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A bench that gives a batch up when it is not found for the first time."""
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 0.0)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.0)
     return bench
 
 
@@ -70,7 +70,7 @@ def test_another_job_that_asks_the_same_takes_the_look_too(impatient: Bench):
 
 def test_what_is_still_not_there_is_given_up_again_at_once(impatient: Bench, monkeypatch):
     give_up(impatient)
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 600.0)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 600.0)
     for _ in range(2):
         checks = impatient.server.called("GET", "msgbatch")
         job = impatient.submit(texts(10))
@@ -81,7 +81,7 @@ def test_what_is_still_not_there_is_given_up_again_at_once(impatient: Bench, mon
 
 def test_a_look_that_fails_otherwise_is_repeated(impatient: Bench, monkeypatch):
     give_up(impatient)
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 600.0)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 600.0)
     impatient.server.always.clear()
     impatient.server.faults["retrieve"] += [Status(500), Status(429), Lost()]
     assert_echoed(impatient.submit(texts(10)))
@@ -90,7 +90,7 @@ def test_a_look_that_fails_otherwise_is_repeated(impatient: Bench, monkeypatch):
 
 def test_once_it_was_seen_again_a_batch_is_doubted_as_long_as_any_other(impatient: Bench, monkeypatch):
     give_up(impatient)
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 600.0)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 600.0)
     impatient.server.always.clear()
     impatient.server.faults["retrieve"] += [None, Status(404), Status(404)]
     batch = impatient.server.batches[0]
@@ -105,7 +105,7 @@ def test_a_decision_ends_the_look(impatient: Bench, monkeypatch):
     """A script that attaches a job and decides must not be told that there is nothing to decide."""
     job = give_up(impatient)
     impatient.server.always["retrieve"] = Status(500)
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 600.0)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 600.0)
     place = impatient.open()
     again = batchnb.attach(job.id, progress=False, workspace=place)
     assert again.resolve("drop") == 10
@@ -116,7 +116,7 @@ def test_a_decision_ends_the_look(impatient: Bench, monkeypatch):
 
 def test_a_decision_to_send_during_the_look_sends_once(impatient: Bench, monkeypatch):
     job = give_up(impatient)
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 600.0)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 600.0)
     impatient.server.always["retrieve"] = Status(500)
     again = batchnb.attach(job.id, progress=False, workspace=impatient.open())
     assert again.resolve("send") == 10

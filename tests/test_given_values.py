@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 import batchnb
 from batchnb import BatchnbError, InputError, RecipeChangedWarning, Workspace
-from batchnb.arguments import check_whole, whole
-from batchnb.display.compose_view import ComposeView
-from batchnb.display.job_view import JobView
+from batchnb.display.form.widget import ComposeView
+from batchnb.display.job.widget import JobView
+from batchnb.questions.scalars import check_whole, whole
 
 SECONDS = 60
 HALF = "x\udcff"
@@ -227,7 +227,7 @@ def values(widget: Any) -> list[str]:
 
 
 def test_what_widgets_hold_is_plain_text(submit, workspace, frame):
-    from batchnb.display.table_view import TableView
+    from batchnb.display.tables.widget import TableView
 
     job = submit(frame)
     job.result(SECONDS)

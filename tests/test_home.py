@@ -16,8 +16,8 @@ from independent import Status
 
 import batchnb
 from batchnb import InputError, LedgerError, Workspace
-from batchnb.settings import home_folder
 from batchnb.sim import Simulator
+from batchnb.system.environment import home_folder
 
 pytestmark = pytest.mark.steady
 

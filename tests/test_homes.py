@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from bench import Bench, assert_echoed, texts
 
-import batchnb.disk
-from batchnb.disk import private_folder, private_home
+import batchnb.system.disk
 from batchnb.errors import LedgerError
-from batchnb.ledger import Ledger
+from batchnb.ledger.ledger import Ledger
+from batchnb.system.disk import private_folder, private_home
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -299,7 +299,7 @@ for name in ("link", "geteuid", "fork", "O_NOFOLLOW", "O_DIRECTORY", "chown"):
 sys.modules["fcntl"] = sys.modules["fcntl"]  # filelock has chosen its kind of lock; ours asks for nothing else
 pathlib.Path.chmod = lambda self, mode, **options: None
 from pathlib import Path
-from batchnb.ledger import Ledger
+from batchnb.ledger.ledger import Ledger
 
 for _ in range(2):
     ledger = Ledger(Path(sys.argv[1]), "https://a.example")
@@ -322,11 +322,11 @@ def test_a_name_is_given_once_also_without_links(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "link", refused)
     draft, path = tmp_path / "draft", tmp_path / "path"
     draft.write_text("a")
-    batchnb.disk.name_once(draft, path)
+    batchnb.system.disk.name_once(draft, path)
     assert path.read_text() == "a"
     draft.write_text("b")
     with pytest.raises(FileExistsError):
-        batchnb.disk.name_once(draft, path)
+        batchnb.system.disk.name_once(draft, path)
     assert path.read_text() == "a"
 
 
@@ -335,8 +335,8 @@ def test_an_upload_that_another_process_reads_is_left_for_later(tmp_path: Path, 
     ledger = Ledger(tmp_path / "home", SCOPE)
     spool = ledger.files.spool
     spool.put("a" * 64, b"x")
-    monkeypatch.setattr(batchnb.disk, "STUBBORN", True)
-    monkeypatch.setattr(batchnb.disk, "PATIENCE", 0.05)
+    monkeypatch.setattr(batchnb.system.disk, "STUBBORN", True)
+    monkeypatch.setattr(batchnb.system.disk, "PATIENCE", 0.05)
 
     def held(self: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "The process cannot access the file", str(self))
@@ -358,12 +358,12 @@ def test_on_macos_the_disk_itself_is_asked_to_keep_a_file(tmp_path: Path, monkey
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
     monkeypatch.setattr(fcntl, "fcntl", lambda _, command: asked.append(command))
-    batchnb.disk.write_private(tmp_path / "x", b"x")
+    batchnb.system.disk.write_private(tmp_path / "x", b"x")
     assert asked == [51]
 
     def refused(*_: object) -> None:
         raise OSError(45, "Operation not supported")
 
     monkeypatch.setattr(fcntl, "fcntl", refused)
-    batchnb.disk.write_private(tmp_path / "x", b"y")
+    batchnb.system.disk.write_private(tmp_path / "x", b"y")
     assert (tmp_path / "x").read_bytes() == b"y"

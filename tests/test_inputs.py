@@ -13,7 +13,7 @@ from media_samples import pdf, png
 from PIL import Image
 
 from batchnb import InputError
-from batchnb.inputs import Given, Reader, attachments_of
+from batchnb.planning.attachments import Given, Reader, attachments_of
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ from typing import Any
 import fake_job
 import pytest
 
-from batchnb.display import actions
-from batchnb.display.job_view import JobView
-from batchnb.snapshot import ErrorKind
+from batchnb.display.job.widget import JobView
+from batchnb.display.snapshot import ErrorKind
 
 STATES = {
     "submitting": fake_job.running(0, 0, status="submitting"),
@@ -120,7 +119,7 @@ def test_a_job_that_goes_on_after_its_end_asks_anew():
 
 
 def test_a_question_left_unanswered_is_taken_back(monkeypatch):
-    monkeypatch.setattr(actions, "CONFIRM_SECONDS", 0.01)
+    monkeypatch.setattr("batchnb.display.button.CONFIRM_SECONDS", 0.01)
     view = view_of(STATES["half done"])
     button = view.cancel.widget
     back = becomes(button, "description", "Cancel")

@@ -160,11 +160,11 @@ def test_a_kernel_that_is_restarted_finds_the_job_that_was_waited_for(tmp_path: 
     assert seen[0] == seen[1]
 
 
-SPARES = "batchnb.pacing.FOREGROUND.spares(0)"
+SPARES = "batchnb.display.kernel.foreground.FOREGROUND.spares(0)"
 LOOKS = """\
-import batchnb.pacing
+import batchnb.display.kernel.foreground
 between = threading.Event()
-looks = lambda: batchnb.pacing.FOREGROUND.spares(60) and between.set()
+looks = lambda: batchnb.display.kernel.foreground.FOREGROUND.spares(60) and between.set()
 threading.Thread(target=looks).start()
 """
 
@@ -179,8 +179,11 @@ def test_a_kernel_that_is_idle_lets_background_work_have_all_of_the_time(running
 
 @pytest.mark.parametrize("how", WAITS)
 def test_a_cell_that_waits_lets_background_work_have_all_of_the_time(running, button, how):
-    assert running.run("import batchnb.pacing\nbetween = threading.Event()").reply["status"] == "ok"
-    looks = "threading.Thread(target=lambda: batchnb.pacing.FOREGROUND.spares(60) and between.set()).start()\n"
+    assert running.run("import batchnb.display.kernel.foreground\nbetween = threading.Event()").reply["status"] == "ok"
+    looks = (
+        "threading.Thread(target=lambda: batchnb.display.kernel.foreground.FOREGROUND.spares(60) and between.set())"
+        ".start()\n"
+    )
     cell = running.send(looks + WAITS[how])
     running.until_said(cell, "waits")
     running.click(button)

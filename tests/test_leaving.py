@@ -25,8 +25,9 @@ pytestmark = pytest.mark.steady
 SCRIPT = """
 import sys
 import pandas as pd
-import batchnb, batchnb.leaving
-batchnb.leaving.PATIENCE = float(sys.argv[1])
+import batchnb
+from batchnb.jobs import leaving
+leaving.PATIENCE = float(sys.argv[1])
 frame = pd.DataFrame({"review": [f"text {i}" for i in range(6)]})
 frame.batch.submit("review", "Echo: {review}", into="echo", batch_size=3, progress=False)
 print("submitted", flush=True)

@@ -22,17 +22,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb import JobNotFoundError, LedgerError, Workspace
-from batchnb.ledger import Ledger, claims
+from batchnb.answers.judge import RETRYABLE_ERRORS, Answer, refused_result
+from batchnb.ledger import claims
 from batchnb.ledger.claims import Wish
+from batchnb.ledger.fragments import LONGEST
 from batchnb.ledger.jobs import RELEASES, NewJob
+from batchnb.ledger.ledger import Ledger
 from batchnb.ledger.migrations import STEPS
-from batchnb.ledger.questions import ForgottenError, runs_of
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import LONGEST
-from batchnb.requests import Envelope, content_of, custom_id, digest_in, join_items, label_of
-from batchnb.results import RETRYABLE_ERRORS, Answer, refused_result
-from batchnb.rows import Row, in_parts
-from batchnb.schemas.replies import TextReply
+from batchnb.ledger.write_rows import ForgottenError, runs_of
+from batchnb.questions.envelope import Envelope, content_of, custom_id, digest_in, join_items, label_of
+from batchnb.questions.replies.base import TextReply
+from batchnb.questions.rows import Row, in_parts
 
 SCOPE = "https://api.anthropic.com"
 ENVELOPE = Envelope.around({"model": "claude-haiku-4-5", "max_tokens": 64}, "content")

@@ -29,8 +29,8 @@ from machine_server import FAULTS, KINDS, Interrupted, Killed, Made, Server
 
 from batchnb import Job
 from batchnb.errors import ApiError, CredentialsError, JobStateError, LedgerError
-from batchnb.ledger import Ledger
-from batchnb.requests import digest_in
+from batchnb.ledger.ledger import Ledger
+from batchnb.questions.envelope import digest_in
 
 pytestmark = pytest.mark.steady
 
@@ -71,7 +71,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         self.stack = contextlib.ExitStack()
         self.home = Path(self.stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         # So that a few rows are recorded in several transactions, between which a process may die.
-        self.stack.enter_context(mock.patch("batchnb.submission.CHUNK", 2))
+        self.stack.enter_context(mock.patch("batchnb.protocol.submission.CHUNK", 2))
         self.clock = FakeClock()
         self.server = Server(self.clock)
         self.processes: list[Process | None] = [None, None]

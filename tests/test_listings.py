@@ -15,11 +15,10 @@ from test_display_html import TAGS, Page
 from test_job_view import traits
 
 import batchnb
-from batchnb.display import table_view
-from batchnb.display.table import ROW_WORDS, Table, batch_line, job_line
-from batchnb.display.table_html import lines_html, table_html
-from batchnb.display.table_view import TableView
-from batchnb.display.text import table_text
+from batchnb.display.job.text import table_text
+from batchnb.display.tables.html import lines_html, table_html
+from batchnb.display.tables.lines import ROW_WORDS, Table, batch_line, job_line
+from batchnb.display.tables.widget import TableView
 from batchnb.sim import Simulator
 
 SECONDS = 30.0
@@ -289,7 +288,7 @@ def test_an_earlier_table_and_one_left_alone_become_static(frame, workspace, in_
     assert "application/vnd.jupyter.widget-view+json" in second
     assert set(frozen) == {"text/html", "text/plain"}
     assert "Run the cell again" in frozen["text/html"]
-    monkeypatch.setattr(table_view, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr("batchnb.display.tables.widget.QUIET_SECONDS", 0.0)
     batchnb.jobs(workspace)._ipython_display_()
     for _ in range(3000):
         if len(in_notebook) == 6:

@@ -15,11 +15,11 @@ from media_samples import png
 from wordy import texts
 
 from batchnb import InputError, Job, Workspace
-from batchnb.budget import held_back
-from batchnb.display.text import TextProgress
+from batchnb.costs.allowance import held_back
+from batchnb.display.job.text import TextProgress
+from batchnb.protocol.spent import allowance_of
 from batchnb.sim import Fault, Simulator
-from batchnb.sim.responder import Reply, count_tokens
-from batchnb.spent import allowance_of
+from batchnb.sim.model.responder import Reply, count_tokens
 
 MAX_TOKENS = 100
 SECONDS = 60
@@ -272,10 +272,10 @@ def test_a_lower_max_tokens_or_a_longer_frame_changes_the_worst_case(frame, work
 
 
 def test_an_unknown_price_is_refused_with_the_way_out(frame, workspace, simulator, monkeypatch):
-    from batchnb import pricelist
-    from batchnb.pricing import PriceTable
+    from batchnb.costs import price_list
+    from batchnb.costs.prices import PriceTable
 
-    monkeypatch.setattr(pricelist._Set, "table", PriceTable({}, workspace.prices.default))
+    monkeypatch.setattr(price_list._Set, "table", PriceTable({}, workspace.prices.default))
     with pytest.raises(InputError, match=r"batchnb\.set_price\('claude-haiku-4-5', input=.*Nothing was sent\."):
         submit(frame, workspace, max_cost=100)
     assert sent(simulator) == []

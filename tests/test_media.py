@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from media_samples import gif, jpeg, pdf, png, webp
 
 from batchnb import InputError
-from batchnb.inputs import Reader, for_check
-from batchnb.media import (
+from batchnb.planning.attachments import Reader, for_check
+from batchnb.questions.envelope import Envelope, canonical, content_of
+from batchnb.questions.media import (
     Medium,
     base64_size,
     check_together,
@@ -31,9 +32,8 @@ from batchnb.media import (
     substituted,
     with_sources,
 )
-from batchnb.recipes import Recipe
-from batchnb.requests import Envelope, canonical, content_of
-from batchnb.schemas.replies import TextReply
+from batchnb.questions.recipe import Recipe
+from batchnb.questions.replies.base import TextReply
 
 SHARED = {"model": "claude-haiku-4-5", "max_tokens": 64}
 

@@ -13,8 +13,9 @@ from pathlib import Path, PureWindowsPath
 import pytest
 from bench import Bench, assert_echoed, texts
 
-from batchnb.ledger import Ledger, disks
-from batchnb.ledger.disks import filesystem_of, on_network_disk
+from batchnb.ledger import network_disk as looked_at
+from batchnb.ledger.ledger import Ledger
+from batchnb.ledger.network_disk import filesystem_of, on_network_disk
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -60,14 +61,14 @@ def test_a_temporary_folder_here_is_on_a_local_disk(tmp_path):
     ],
 )
 def test_a_share_on_windows_is_told_from_a_long_name(name, expected):
-    assert disks.is_share(name) is expected
+    assert looked_at.is_share(name) is expected
 
 
 def test_a_mapped_drive_on_windows_is_a_network_disk():
-    kinds = {"Z:\\": disks.DRIVE_REMOTE, "C:\\": 3}
-    assert disks.is_mapped(PureWindowsPath(r"Z:\home\batchnb"), kinds.__getitem__)
-    assert not disks.is_mapped(PureWindowsPath(r"C:\home\batchnb"), kinds.__getitem__)
-    assert not disks.is_mapped(PureWindowsPath(r"home\batchnb"), kinds.__getitem__)
+    kinds = {"Z:\\": looked_at.DRIVE_REMOTE, "C:\\": 3}
+    assert looked_at.is_mapped(PureWindowsPath(r"Z:\home\batchnb"), kinds.__getitem__)
+    assert not looked_at.is_mapped(PureWindowsPath(r"C:\home\batchnb"), kinds.__getitem__)
+    assert not looked_at.is_mapped(PureWindowsPath(r"home\batchnb"), kinds.__getitem__)
 
 
 @pytest.mark.parametrize(("flags", "expected"), [(0x1000 | 0x4000, False), (0x4000, True)])
@@ -79,17 +80,17 @@ def test_a_home_on_macos_is_on_the_network_unless_its_disk_is_local(tmp_path, fl
         struct.pack_into("=I", found, 64, flags)
         return 0
 
-    assert disks.is_mounted_from_elsewhere(tmp_path / "not" / "there", statfs) is expected
+    assert looked_at.is_mounted_from_elsewhere(tmp_path / "not" / "there", statfs) is expected
     assert asked == [os.fsencode(tmp_path)], "what is there of the path is asked for"
-    assert not disks.is_mounted_from_elsewhere(tmp_path, lambda *_: -1), "where it cannot be told, it is local"
+    assert not looked_at.is_mounted_from_elsewhere(tmp_path, lambda *_: -1), "where it cannot be told, it is local"
 
 
 @pytest.mark.parametrize("system", ["win32", "darwin", "sunos5"])
 def test_a_system_that_does_not_tell_is_taken_for_local(tmp_path, monkeypatch, system):
     monkeypatch.setattr(sys, "platform", system)
-    monkeypatch.setattr(disks, "MOUNTS", tmp_path / "gone")
+    monkeypatch.setattr(looked_at, "MOUNTS", tmp_path / "gone")
     if system == "darwin":
-        monkeypatch.setattr(disks, "_statfs", lambda: lambda *_: -1)
+        monkeypatch.setattr(looked_at, "_statfs", lambda: lambda *_: -1)
     assert not on_network_disk(tmp_path)
 
 
@@ -98,7 +99,7 @@ def network_disk(tmp_path, monkeypatch):
     """Have the system say that the test's folder is on a network disk."""
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"1 0 0:1 / {tmp_path.resolve()} rw - nfs4 server:/home rw\n")
-    monkeypatch.setattr("batchnb.ledger.disks.MOUNTS", mounts)
+    monkeypatch.setattr("batchnb.ledger.network_disk.MOUNTS", mounts)
 
 
 def journal_mode(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench import Bench, texts
 
-import batchnb.turns
+import batchnb.protocol.polling
 from batchnb.ledger import owners
 from batchnb.ledger.owners import KEPT, LONGEST_CALL, Owner
 
@@ -133,7 +133,7 @@ def test_a_batch_whose_owner_left_no_trace_waits_and_says_so(bench: Bench, monke
         db.execute("DELETE FROM answers")
         db.execute("UPDATE jobs SET state = 'open'")
     bench.workspace.watch(job._number)
-    while ledger.batches.of_job(job._number)[0].note != batchnb.turns.NO_TRACE:
+    while ledger.batches.of_job(job._number)[0].note != batchnb.protocol.polling.NO_TRACE:
         time.sleep(0.01)
     assert bench.batch_states(job) == ["submitting"]
     monkeypatch.setattr(owners, "LONGEST_CALL", 0.0)

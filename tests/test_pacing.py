@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from batchnb import waiting
-from batchnb.pacing import FOREGROUND, SHARE, Foreground, Pace
+from batchnb.display.kernel import wait
+from batchnb.display.kernel.foreground import FOREGROUND, SHARE, Foreground, Pace
 
 
 class Hours:
@@ -95,6 +95,6 @@ def test_who_waits_for_a_job_has_it_go_on_at_full_speed(how):
 
     assert not FOREGROUND.spares(0)
     threading.Thread(target=look).start()
-    assert waiting.wait(event, 60) if how == "wait" else asyncio.run(waiting.async_wait(event, 60))
+    assert wait.wait(event, 60) if how == "wait" else asyncio.run(wait.async_wait(event, 60))
     assert seen == [True]
     assert not FOREGROUND.spares(0)

@@ -8,10 +8,10 @@ import pytest
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 from batchnb import InputError
-from batchnb.api.names import message_fields
-from batchnb.params import check_names, shared_params, split_betas
-from batchnb.schemas.labels import LabelReply
-from batchnb.schemas.replies import TextReply
+from batchnb.api.sdk import message_fields
+from batchnb.questions.params import check_names, shared_params, split_betas
+from batchnb.questions.replies.base import TextReply
+from batchnb.questions.replies.labels import LabelReply
 
 FIELDS = message_fields(beta=False)
 LABELS = LabelReply.of(["a", "b"])

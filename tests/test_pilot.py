@@ -12,7 +12,7 @@ import pytest
 
 import batchnb
 from batchnb import CredentialsError, InputError, Workspace
-from batchnb.display.words import counts_words
+from batchnb.display.job.words import counts_words
 from batchnb.sim import Fault, Simulator
 
 LABELS = ["positive", "negative", "neutral"]
@@ -166,7 +166,7 @@ def test_what_a_job_will_cost_is_told_at_the_price_of_batches(pilot, submit, sim
 
 
 def test_an_unknown_price_is_said_and_never_guessed(pilot, monkeypatch, workspace):
-    from batchnb.pricing import PriceTable
+    from batchnb.costs.prices import PriceTable
 
     monkeypatch.setattr(Workspace, "prices", PriceTable({}, workspace.prices.default))
     taken = pilot(5)

@@ -16,9 +16,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import batchnb.messages
+import batchnb.protocol.calls
 from batchnb import LedgerError, Workspace
-from batchnb.messages import AT_ONCE
+from batchnb.protocol.calls import AT_ONCE
 from batchnb.sim import Fault, Simulator
 
 SECONDS = 30
@@ -66,8 +66,8 @@ def simulator(tmp_path: Path, responder: Responder):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    backoff = batchnb.messages.backoff
-    monkeypatch.setattr(batchnb.messages, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 1000)
+    backoff = batchnb.protocol.calls.backoff
+    monkeypatch.setattr(batchnb.protocol.calls, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 1000)
 
 
 FRAME = pd.DataFrame({"text": TEXTS})
@@ -93,7 +93,7 @@ def test_what_the_server_refuses_for_now_is_asked_again(workspace, simulator, re
 
 
 def test_a_server_that_takes_no_more_ends_the_pilot_and_the_rest_can_be_asked_later(workspace, simulator, monkeypatch):
-    monkeypatch.setattr(batchnb.messages, "PATIENCE", 0.0)
+    monkeypatch.setattr(batchnb.protocol.calls, "PATIENCE", 0.0)
     simulator.inject(Fault("rate_limited", on="messages", after=3, times=-1))
     taken = pilot(workspace)
     assert statuses(taken) == {"succeeded": 3, "canceled": 9}
@@ -188,7 +188,7 @@ def test_a_pilot_left_with_calls_in_flight_ends_when_they_have_been_answered(wor
     def interrupted(event: threading.Event) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(batchnb.messages, "wait", interrupted)
+    monkeypatch.setattr(batchnb.protocol.calls, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pilot(workspace)
     job = workspace.attach(workspace.jobs()["id"].item())
@@ -204,7 +204,7 @@ CELL = """
 import json, sys
 import pandas as pd
 import batchnb
-from batchnb.api import simulator_client
+from batchnb.api.addresses import simulator_client
 
 url, home, texts = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 workspace = batchnb.Workspace(simulator_client(url), home=home)

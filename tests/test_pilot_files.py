@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from media_samples import png
 
-import batchnb.messages
+import batchnb.protocol.calls
 from batchnb import Workspace
-from batchnb.media import INLINE_LIMIT
+from batchnb.questions.media import INLINE_LIMIT
 from batchnb.sim import Fault, Simulator
 
 SECONDS = 30
@@ -36,8 +36,8 @@ def simulator(tmp_path: Path, asked: list[Any]):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    backoff = batchnb.messages.backoff
-    monkeypatch.setattr(batchnb.messages, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 1000)
+    backoff = batchnb.protocol.calls.backoff
+    monkeypatch.setattr(batchnb.protocol.calls, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 1000)
 
 
 def frame(*pictures: bytes) -> pd.DataFrame:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchnb import plaintext
 from batchnb.errors import InputError
-from batchnb.recipes import Recipe
-from batchnb.rows import Row
-from batchnb.schemas.replies import TextReply
+from batchnb.questions import plain_text
+from batchnb.questions.recipe import Recipe
+from batchnb.questions.replies.base import TextReply
+from batchnb.questions.rows import Row
 
 TEXTS = st.one_of(
     st.text(max_size=5), st.sampled_from(["", " ", "\n", " ", "half \ud800", np.str_("numpy")]), st.none(),
@@ -63,7 +63,7 @@ def rows_of(one: Recipe, frame: pd.DataFrame, digests: Any, new: Any) -> list[Ro
 
 @pytest.fixture(params=[1, 4, 5_000], autouse=True)
 def part(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plaintext, "CHUNK", request.param)
+    monkeypatch.setattr(plain_text, "CHUNK", request.param)
 
 
 @given(FRAMES, RECIPES)
@@ -105,14 +105,14 @@ def test_only_what_is_new_is_rendered(monkeypatch: pytest.MonkeyPatch):
     one = recipe(template="Say: {text}")
     digests = list(one.digests(frame))
     encoded: list[Any] = []
-    monkeypatch.setattr(plaintext, "encode_texts", lambda texts: [encoded.append(text) or b'""' for text in texts])
+    monkeypatch.setattr(plain_text, "encode_texts", lambda texts: [encoded.append(text) or b'""' for text in texts])
     rows = rows_of(one, frame, digests, {digests[7]})
     assert encoded == ["Say: text 7"]
     assert [row.content is not None for row in rows] == [place == 7 for place in range(20)]
 
 
 def test_the_samples_of_rows_count_for_the_size_of_a_part(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(plaintext, "CHUNK", 20)
+    monkeypatch.setattr(plain_text, "CHUNK", 20)
     frame, one = pd.DataFrame({"text": [f"text {number}" for number in range(25)]}), recipe(template=None, samples=9)
     digests = list(one.digests(frame))
     sizes = [len(part.digests) for part in one.parts(frame, digests, set(digests))]

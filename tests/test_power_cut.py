@@ -191,8 +191,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import anthropic, pandas as pd
 import anthropic.types.messages, anthropic.types.beta
-import batchnb, batchnb.current, batchnb.watcher, power
-from batchnb.api import Api
+import batchnb, batchnb.jobs.defaults, batchnb.protocol.watcher, power
+from batchnb.api.client import Api
 from batchnb.ledger.batches import Batches
 
 def die(*args, **kwargs):
@@ -434,7 +434,9 @@ sqlite3.connect = functools.partial(sqlite3.connect, factory=Forgetful)
 MISTAKES = {
     "intents and ids are never synced": FORGETFUL.replace("{setting}", "OFF"),
     "intents and ids are synced when there is time": FORGETFUL.replace("{setting}", "NORMAL"),
-    "names of folders are not synced": "batchnb.disk.sync_names = batchnb.ledger.store.sync_names = lambda _: None",
+    "names of folders are not synced": (
+        "batchnb.system.disk.sync_names = batchnb.ledger.store.sync_names = lambda _: None"
+    ),
     "the deletion of a journal is not synced": FORGETFUL.replace("{setting}", "FULL") + "disk['shared_memory'] = False",
 }
 

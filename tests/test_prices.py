@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 import batchnb
-from batchnb import InputError, pricelist
+from batchnb import InputError
+from batchnb.costs import price_list
 from batchnb.demo import sample
 
 DOCS, THIRD, OLD = "platform.claude.com documentation", "third party", "2025 guides"
@@ -44,7 +45,7 @@ FACTS = {
 def untouched() -> Iterator[None]:
     """Leave no price set for other tests."""
     yield
-    pricelist._Set.table = None
+    price_list._Set.table = None
 
 
 def row_of(model: str) -> dict[str, object]:

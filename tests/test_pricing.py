@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchnb.costs.prices import Price, PriceTable, Usage, load_prices
 from batchnb.errors import InputError
-from batchnb.pricing import Price, PriceTable, Usage, load_prices
 
 D = Decimal
 PRICES = load_prices()

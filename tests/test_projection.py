@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchnb.projection import project
-from batchnb.sampling import spread
+from batchnb.costs.projection import project
+from batchnb.stats import spread
 
 SIZES = st.lists(st.integers(0, 10_000), min_size=1, max_size=40)
 DOLLARS = st.floats(0, 10)

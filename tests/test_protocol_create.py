@@ -8,7 +8,7 @@ import pytest
 from bench import Bench, assert_echoed, outcomes, texts
 from independent import Held, Lost, Server, Spoiled, Status
 
-import batchnb.turns
+import batchnb.protocol.polling
 from batchnb.errors import CredentialsError, InputError
 
 pytest_plugins = ["bench_fixtures"]
@@ -131,7 +131,7 @@ def test_a_listing_that_fails_is_tried_again_and_settles_nothing(bench: Bench):
 
 
 def test_where_listing_is_refused_for_good_the_rows_wait_for_a_decision(bench: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 0.1)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.1)
     server = bench.server
     server.faults["create"] += [Lost()]
     server.always["list"] = Status(403)

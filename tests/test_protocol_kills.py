@@ -20,7 +20,7 @@ CELL = """
 import os, signal, sys
 import anthropic, pandas as pd
 import batchnb
-from batchnb.api import Api
+from batchnb.api.client import Api
 from batchnb.ledger.batches import Batches
 
 url, home = sys.argv[1:]

@@ -14,7 +14,7 @@ from bench import KEY, Bench, assert_echoed, outcomes, texts
 from independent import Lost, Status
 
 from batchnb.errors import BatchnbError, CredentialsError, LedgerError
-from batchnb.settling import Settlement
+from batchnb.protocol.reconcile import Settlement
 
 pytest_plugins = ["bench_fixtures"]
 pytestmark = pytest.mark.steady
@@ -169,7 +169,7 @@ def test_a_disk_that_stays_full_reaches_whoever_waits(bench: Bench, monkeypatch)
     def full(*args: object, **kwargs: object) -> None:
         raise LedgerError("the disk is full")
 
-    monkeypatch.setattr("batchnb.watcher.LEDGER_PATIENCE", 0.1)
+    monkeypatch.setattr("batchnb.protocol.watcher.LEDGER_PATIENCE", 0.1)
     with monkeypatch.context() as patched:
         patched.setattr(workspace.ledger.batches, "accepted", full)
         patched.setattr(workspace.ledger.batches, "uncertain", full)

@@ -13,7 +13,7 @@ from bench import Bench, assert_echoed, outcomes, texts
 from independent import Batch, Held, Lost, Spoiled, Status, errored, message, succeeded, text_of
 
 import batchnb
-import batchnb.foreign
+import batchnb.protocol.recovery
 from batchnb.errors import CredentialsError, RefusedError
 
 pytest_plugins = ["bench_fixtures"]
@@ -164,13 +164,13 @@ def test_jobs_of_recovered_answers_know_their_batches(bench: Bench):
 
 def test_batches_of_others_are_left_alone_and_not_read_to_their_end(bench: Bench, monkeypatch):
     looked_at = []
-    look = batchnb.foreign._ours_in
-    monkeypatch.setattr(batchnb.foreign, "_ours_in", lambda line: looked_at.append(line) or look(line))
+    look = batchnb.protocol.recovery._ours_in
+    monkeypatch.setattr(batchnb.protocol.recovery, "_ours_in", lambda line: looked_at.append(line) or look(line))
     theirs = of_others(bench, 5_000)
     told = recover(bench)
     assert told.empty
     assert list(told.columns) == ["id", "requests", "ours", "recovered", "note", "simulated"]
-    assert len(looked_at) == batchnb.foreign.STRANGERS
+    assert len(looked_at) == batchnb.protocol.recovery.STRANGERS
     assert read(bench, theirs) == 1
     assert {method for method, _, _ in bench.server.calls} == {"GET"}
 
@@ -293,7 +293,7 @@ def test_interrupting_keeps_what_was_taken_back(bench: Bench, monkeypatch):
 
 def test_interrupting_while_results_stream_keeps_what_had_come(bench: Bench, monkeypatch):
     lose_ledger(bench, texts(20), batch_size=10)
-    look, seen = batchnb.foreign._ours_in, []
+    look, seen = batchnb.protocol.recovery._ours_in, []
 
     def interrupt(line: bytes) -> Any:
         seen.append(line)
@@ -301,7 +301,7 @@ def test_interrupting_while_results_stream_keeps_what_had_come(bench: Bench, mon
             raise KeyboardInterrupt
         return look(line)
 
-    monkeypatch.setattr(batchnb.foreign, "_ours_in", interrupt)
+    monkeypatch.setattr(batchnb.protocol.recovery, "_ours_in", interrupt)
     with pytest.raises(KeyboardInterrupt):
         recover(bench)
     assert recover(bench)["recovered"].tolist() == [5]

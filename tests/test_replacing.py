@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-import batchnb.disk
-import batchnb.replacing
+import batchnb.system.disk
+import batchnb.system.replacing
 from batchnb.errors import BatchnbError, InputError
-from batchnb.replacing import as_path, replacing
+from batchnb.system.replacing import as_path, replacing
 
 pytestmark = pytest.mark.steady
 
@@ -77,7 +77,7 @@ def test_a_process_that_is_killed_half_way_leaves_the_good_file(good: Path):
     code = """
 import os, signal, sys
 from pathlib import Path
-from batchnb.replacing import replacing
+from batchnb.system.replacing import replacing
 with replacing(Path(sys.argv[1])) as (file,):
     file.write(b"half")
     file.flush()
@@ -92,7 +92,7 @@ def test_a_full_disk_leaves_the_good_file_and_says_so(good: Path):
 import resource, signal, sys
 from pathlib import Path
 from batchnb.errors import BatchnbError
-from batchnb.replacing import replacing
+from batchnb.system.replacing import replacing
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
@@ -112,8 +112,8 @@ def test_several_are_replaced_in_their_order_when_all_are_whole(tmp_path: Path, 
     for path in paths:
         path.write_bytes(b"good")
     moved = []
-    move = batchnb.replacing.move
-    monkeypatch.setattr("batchnb.replacing.move", lambda old, new: (moved.append(new), move(old, new)))
+    move = batchnb.system.replacing.move
+    monkeypatch.setattr("batchnb.system.replacing.move", lambda old, new: (moved.append(new), move(old, new)))
     with replacing(*paths) as files:
         for file in files:
             file.write(b"new")
@@ -171,7 +171,7 @@ def test_a_device_stays_one(tmp_path: Path):
 @pytest.mark.parametrize("name", ["/dev/stdout", "out.csv"])
 def test_what_a_shell_sends_the_output_into_goes_on_getting_it(tmp_path: Path, name: str):
     (tmp_path / "out.csv").symlink_to("/dev/stdout")
-    code = "import sys; from pathlib import Path; from batchnb.replacing import replacing\n"
+    code = "import sys; from pathlib import Path; from batchnb.system.replacing import replacing\n"
     code += "with replacing(Path(sys.argv[1])) as (file,):\n    file.write(b'new')"
     whole = f'{sys.executable} -c "$0" $1 > kept.txt; cat kept.txt; {sys.executable} -c "$0" $1 | cat'
     done = subprocess.run(["sh", "-c", whole, code, name], cwd=tmp_path, capture_output=True, check=True)
@@ -191,7 +191,7 @@ def test_a_folder_and_a_missing_one_are_clear_errors(tmp_path: Path):
 def as_nobody(code: str, *arguments: Path) -> str:
     """Run code as a user without rights."""
     lowered = "import os, sys; os.setgid(65534); os.setuid(65534)\n" if os.geteuid() == 0 else "import os, sys\n"
-    given = "from pathlib import Path; from batchnb.replacing import replacing; from batchnb.errors import *\n"
+    given = "from pathlib import Path; from batchnb.system.replacing import replacing; from batchnb.errors import *\n"
     done = subprocess.run([sys.executable, "-c", given + lowered + code, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -238,7 +238,7 @@ def test_a_file_that_may_be_written_in_a_folder_that_renames_none_of_it_is_writt
 
 
 def test_a_file_that_is_let_go_in_time_is_replaced(good: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(batchnb.disk, "STUBBORN", True)
+    monkeypatch.setattr(batchnb.system.disk, "STUBBORN", True)
     replace, tries = Path.replace, []
 
     def held(self: Path, target: Path) -> Path:
@@ -254,9 +254,9 @@ def test_a_file_that_is_let_go_in_time_is_replaced(good: Path, monkeypatch: pyte
 
 
 def test_a_file_that_is_not_let_go_is_told_and_stays(good: Path, monkeypatch: pytest.MonkeyPatch):
-    for module in (batchnb.disk, batchnb.replacing):
+    for module in (batchnb.system.disk, batchnb.system.replacing):
         monkeypatch.setattr(module, "STUBBORN", True)
-    monkeypatch.setattr(batchnb.disk, "PATIENCE", 0.05)
+    monkeypatch.setattr(batchnb.system.disk, "PATIENCE", 0.05)
 
     def held(self: Path, target: Path) -> Path:
         raise PermissionError(13, "The process cannot access the file", str(self), 32, str(target))

@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchnb import InputError
-from batchnb.params import shared_params
-from batchnb.requests import (
+from batchnb.questions.envelope import (
     BODY_END,
     BODY_START,
     Envelope,
@@ -28,8 +27,9 @@ from batchnb.requests import (
     join_items,
     label_of,
 )
-from batchnb.schemas.labels import LabelReply
-from batchnb.schemas.replies import Reply, TextReply
+from batchnb.questions.params import shared_params
+from batchnb.questions.replies.base import Reply, TextReply
+from batchnb.questions.replies.labels import LabelReply
 
 MODEL = "claude-haiku-4-5"
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n not really an image").decode()

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchnb.demo import sample
-from batchnb.sim.lexicon import weigh
-from batchnb.sim.responder import Reply, count_tokens, respond
+from batchnb.sim.model.responder import Reply, count_tokens, respond
+from batchnb.sim.model.sentiment import weigh
 
 pytestmark = pytest.mark.steady
 

@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchnb.errors import AmbiguousError
-from batchnb.linewise import lines
-from batchnb.results import (
+from batchnb.answers.judge import (
     OUTCOMES,
     PAID,
     Answer,
@@ -24,8 +22,10 @@ from batchnb.results import (
     read_values,
     refused_result,
 )
-from batchnb.schemas.labels import LabelReply
-from batchnb.schemas.replies import Reply, TextReply, ToolReply
+from batchnb.answers.lines import lines
+from batchnb.errors import AmbiguousError
+from batchnb.questions.replies.base import Reply, TextReply, ToolReply
+from batchnb.questions.replies.labels import LabelReply
 
 DIGEST = bytes.fromhex("00112233445566778899aabbccddeeff")
 TEXT, LABELS = TextReply(), LabelReply.of(["good", "bad"])

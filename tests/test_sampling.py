@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchnb.sampling import spread, student
+from batchnb.stats import spread, student
 
 SIZES = st.lists(st.integers(0, 10_000), max_size=80)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb.errors import InputError
-from batchnb.schedule import backoff, batch_sizes, plan_batch_size, poll_interval
+from batchnb.protocol.timing import backoff, batch_sizes, plan_batch_size, poll_interval
 
 pytestmark = pytest.mark.steady
 

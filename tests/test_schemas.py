@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchnb import InputError
-from batchnb.frames import Columns, check_into, column_in_the_way, marked, names_of
-from batchnb.schemas import reply_from_spec, reply_of
-from batchnb.schemas.labels import LabelReply
-from batchnb.schemas.replies import MisfitError, TextReply, ToolReply
+from batchnb.answers.new_columns import Columns, check_into, column_in_the_way, marked, names_of
+from batchnb.questions.replies.base import MisfitError, TextReply, ToolReply
+from batchnb.questions.replies.labels import LabelReply
+from batchnb.questions.replies.reply import reply_from_spec, reply_of
 
 labels = st.lists(
     st.integers(-(2**31), 2**31) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1),

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from typed_fixtures import SCHEMAS
 
 from batchnb import InputError
-from batchnb.schemas import reply_of
-from batchnb.schemas.checks import check_of
-from batchnb.schemas.formats import FORMATS
-from batchnb.schemas.normal import resolved, sendable
-from batchnb.schemas.replies import MisfitError
-from batchnb.schemas.structured import SchemaReply
+from batchnb.questions.replies.base import MisfitError
+from batchnb.questions.replies.checks import check_of
+from batchnb.questions.replies.formats import FORMATS
+from batchnb.questions.replies.normalise import resolved, sendable
+from batchnb.questions.replies.reply import reply_of
+from batchnb.questions.replies.schema import SchemaReply
 
 NAMES = st.sampled_from(["a", "b", "c"])
 TEXTS = st.text(st.sampled_from("abc 1é한"), max_size=4)

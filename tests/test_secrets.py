@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from leaks import KEY, Leaks, assert_nothing_leaked
 
-from batchnb import current
 from batchnb.errors import InputError
+from batchnb.jobs import defaults
 
 TOKEN = "tok-Hd72kQpZx0Wv5RmYbTn3-LsJf8GcUeAi9"
 
@@ -54,7 +54,7 @@ def shown(error: BaseException) -> list[str]:
 
 @pytest.mark.usefixtures("keyed")
 def test_a_typo_in_a_setting_shows_no_key_in_a_traceback_with_locals(monkeypatch, leaks):
-    current.default_workspace()
+    defaults.default_workspace()
     monkeypatch.setenv("BATCHNB_MAX_POLL", "3o")
     with pytest.raises(InputError, match="BATCHNB_MAX_POLL is a number of seconds, not '3o'") as caught:
         pd.DataFrame({"text": ["a"]}).batch.submit("text", progress=False)
@@ -65,7 +65,7 @@ def test_a_typo_in_a_setting_shows_no_key_in_a_traceback_with_locals(monkeypatch
 def test_what_was_pasted_into_the_wrong_variable_is_not_repeated(monkeypatch, leaks):
     monkeypatch.setenv("BATCHNB_MAX_POLL", KEY)
     with pytest.raises(InputError, match="BATCHNB_MAX_POLL is a number of seconds") as caught:
-        current.default_workspace()
+        defaults.default_workspace()
     assert_nothing_leaked(leaks, exceptions=[caught.value])
 
 
@@ -79,20 +79,22 @@ def test_a_setting_that_is_no_number_of_seconds_is_refused_before_anything_is_re
 
 @pytest.mark.parametrize("variable", ["BATCHNB_MAX_POLL", "BATCHNB_RECONCILE_GRACE", "BATCHNB_MODEL"])
 def test_a_setting_that_is_empty_is_none(monkeypatch, variable):
-    unset = vars(current.default_workspace())
+    unset = vars(defaults.default_workspace())
     monkeypatch.setenv(variable, "")
-    empty = vars(current.default_workspace())
+    empty = vars(defaults.default_workspace())
     for name in ("_max_poll", "_grace", "model"):
         assert empty[name] == unset[name]
 
 
 def test_another_key_makes_another_workspace_and_the_same_one_the_same(monkeypatch, leaks):
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    first = current.default_workspace()
-    assert current.default_workspace() is first
+    first = defaults.default_workspace()
+    assert defaults.default_workspace() is first
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY[:-1])
-    second = current.default_workspace()
+    second = defaults.default_workspace()
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    third = current.default_workspace()
+    third = defaults.default_workspace()
     assert len({id(first), id(second), id(third)}) == 3
-    assert_nothing_leaked(leaks, texts=[repr(first), repr(vars(first)), repr(vars(sys.modules["batchnb.current"]))])
+    assert_nothing_leaked(
+        leaks, texts=[repr(first), repr(vars(first)), repr(vars(sys.modules["batchnb.jobs.defaults"]))]
+    )

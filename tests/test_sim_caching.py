@@ -4,7 +4,7 @@ import pytest
 from simulation import ShiftedClock, ended, params, results, run, sdk
 
 from batchnb.sim import Simulator
-from batchnb.sim.caching import Cache, Split
+from batchnb.sim.state.prompt_cache import Cache, Split
 
 pytestmark = pytest.mark.steady
 

@@ -10,7 +10,7 @@ import pytest
 from simulation import ShiftedClock, call, created, ended, raw_results, requests, results, run, sdk
 
 from batchnb.sim import KINDS, Fault, Simulator
-from batchnb.sim.faults import ROUTES, FaultPlan, distort, row_faults
+from batchnb.sim.server.faults import ROUTES, FaultPlan, distort, row_faults
 
 pytestmark = pytest.mark.steady
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulation import MODEL, ShiftedClock, call, ended, params, results, run, sdk
 
-from batchnb.sim import Fault, Limits, Simulator, count_tokens, media
-from batchnb.sim.multipart import Parser
+from batchnb.sim import Fault, Limits, Simulator, count_tokens
+from batchnb.sim.rules import media
+from batchnb.sim.server.multipart import Parser
 from batchnb.sim.wire import ApiError
 
 FILES = "/v1/files"

@@ -15,7 +15,7 @@ from test_sim_files import png
 
 import batchnb
 from batchnb.sim import Simulator, StateError, StateInUseError
-from batchnb.sim.folder import Folder
+from batchnb.sim.state.folder import Folder
 
 pytestmark = pytest.mark.steady
 

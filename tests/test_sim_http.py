@@ -19,9 +19,10 @@ from anthropic.types import message_count_tokens_params as count_params
 from simulation import KEY, call, created, params, raw_results, requests, sdk
 
 import batchnb.sim
-from batchnb.sim import Simulator, parameters
-from batchnb.sim.content import BLOCK_TYPES
-from batchnb.sim.folder import make_private
+from batchnb.sim import Simulator
+from batchnb.sim.rules import parameters
+from batchnb.sim.rules.content import BLOCK_TYPES
+from batchnb.sim.state.folder import make_private
 
 ROOT = Path(__file__).parents[1]
 
@@ -176,7 +177,7 @@ def test_the_server_starts_where_asyncio_was_patched_by_a_notebook():
 
 
 def test_the_latest_calls_are_remembered_and_not_all_for_ever(monkeypatch):
-    monkeypatch.setattr("batchnb.sim.app._MOST_CALLS", 10)
+    monkeypatch.setattr("batchnb.sim.server.app._MOST_CALLS", 10)
     with Simulator() as simulator:
         for _ in range(25):
             call(simulator, "GET", "/v1/models")

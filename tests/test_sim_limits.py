@@ -22,8 +22,9 @@ import anthropic
 import pytest
 from simulation import KEY, VERSION, call, created, params, raw_results, requests, run, sdk
 
-from batchnb.sim import Limits, Simulator, cli, connections
-from batchnb.sim.connections import Quiet
+from batchnb.sim import Limits, Simulator, cli
+from batchnb.sim.server import connections
+from batchnb.sim.server.connections import Quiet
 
 pytestmark = pytest.mark.steady
 

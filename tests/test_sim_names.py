@@ -12,7 +12,7 @@ import kernel
 import pytest
 
 import batchnb
-from batchnb.sim.names import default_name, folder_name
+from batchnb.sim.state.names import default_name, folder_name
 
 pytestmark = pytest.mark.steady
 

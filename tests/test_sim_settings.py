@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import batchnb
-from batchnb import InputError, current
+from batchnb import InputError
+from batchnb.jobs import defaults
 from batchnb.sim import Fault, Limits, Simulator
 
 
@@ -65,8 +66,8 @@ def test_an_argument_of_the_simulator_that_makes_no_sense_is_said(name, value, s
 def test_an_argument_of_simulate_that_makes_no_sense_is_an_input_error(name, value, said, tmp_path, monkeypatch):
     monkeypatch.setenv("BATCHNB_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(current, "_simulation", None)
-    monkeypatch.setattr(current, "_not_started", None)
+    monkeypatch.setattr(defaults, "_simulation", None)
+    monkeypatch.setattr(defaults, "_not_started", None)
     with pytest.raises(InputError, match=rf"In simulate\(\), {said}"):
         batchnb.simulate(**{name: value})
     assert not list(tmp_path.glob("*.db"))

@@ -7,8 +7,8 @@ import pytest
 from simulation import MODEL, call, created, params, requests, results, run, sdk
 
 from batchnb.sim import Simulator
-from batchnb.sim.schemas import complaint, malformed
-from batchnb.sim.validation import Validator
+from batchnb.sim.rules.schemas import complaint, malformed
+from batchnb.sim.rules.validation import Validator
 from batchnb.sim.wire import ApiError
 
 pytestmark = pytest.mark.steady

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from independent import Status, errored, succeeded, text_of
 
 from batchnb import Job
-from batchnb.schedule import usual
-from batchnb.snapshot import ErrorKind, Snapshot, Usual
+from batchnb.display.snapshot import ErrorKind, Snapshot, Usual
+from batchnb.protocol.timing import usual
 
 pytest_plugins = ["bench_fixtures"]
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from prompts import SKIPPED, digests, prompts
 
 from batchnb import InputError
-from batchnb.cells import CellError, cell_text, is_missing
+from batchnb.questions.cells import CellError, cell_text, is_missing
 
 pa = pytest.importorskip("pyarrow", reason="Arrow columns need it")
 

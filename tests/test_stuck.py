@@ -11,7 +11,7 @@ from bench import Bench, assert_echoed, outcomes, texts
 from hostility import Changed
 from independent import Held, Lost, Server, Status, succeeded
 
-import batchnb.turns
+import batchnb.protocol.polling
 from batchnb.errors import JobStateError
 
 pytestmark = pytest.mark.steady
@@ -40,7 +40,7 @@ PASSING = {"401": Status(401), "429": Status(429), "500": Status(500), "503": St
 @pytest.fixture
 def impatient(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A bench that gives a batch up soon."""
-    monkeypatch.setattr(batchnb.turns, "GONE_AFTER", 0.1)
+    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.1)
     return bench
 
 
@@ -178,7 +178,7 @@ def test_a_script_that_looks_once_an_hour_gives_a_batch_up_too(bench: Bench):
     server.ends = False
     server.always["retrieve"] = Status(410)
     job = bench.submit(texts(5))
-    server.wait_for(lambda: server.called("GET", "batches/msgbatch") >= batchnb.turns.DOUBTS)
+    server.wait_for(lambda: server.called("GET", "batches/msgbatch") >= batchnb.protocol.polling.DOUBTS)
     bench.workspace.close()
     hour = bench.open(max_poll=30.0)
     hour.clock.now = lambda: time.time() + 3600

@@ -1103,7 +1103,7 @@ def test_simulating_leaves_nothing_open(tmp_path):
 def test_a_script_that_leaves_at_once_has_sent_everything_and_leaves_nothing_open(tmp_path):
     script = """
 import atexit, sys, pandas as pd, batchnb
-from batchnb.api import simulator_client
+from batchnb.api.addresses import simulator_client
 client = simulator_client(sys.argv[1])
 atexit.register(client.close)
 workspace = batchnb.Workspace(client)

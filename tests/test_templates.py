@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from batchnb.cells import CellError
 from batchnb.errors import InputError, TemplateError
-from batchnb.templates import Field, compile_template, whole_column
+from batchnb.questions.cells import CellError
+from batchnb.questions.template import Field, compile_template, whole_column
 
 COLUMNS = ["review", "price", "star rating", "a b{c}", 3, ("x", "y")]
 VALUES = {"review": "good", "price": 3.5, "star rating": 4, "a b{c}": "odd", 3: "three", ("x", "y"): "multi"}

@@ -177,7 +177,7 @@ def test_an_error_leaves_the_callers_own_work_to_commit(engine, submit, frame):
 
 
 def test_an_error_halfway_leaves_nothing_behind(engine, submit, frame, monkeypatch):
-    monkeypatch.setattr("batchnb.databases.CHUNK", 2)
+    monkeypatch.setattr("batchnb.answers.sql.writer.CHUNK", 2)
     job = submit(frame)
     inserts = []
 
@@ -244,7 +244,7 @@ def test_another_database_is_refused_with_the_names_of_those_that_will_do(engine
 
 def test_without_sqlalchemy_the_error_says_how_to_get_it(submit, frame, monkeypatch):
     job = submit(frame)
-    for name in ("batchnb.databases", "batchnb.sqlvalues"):
+    for name in ("batchnb.answers.sql.writer", "batchnb.answers.sql.types"):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     with pytest.raises(batchnb.BatchnbError, match=r"pip install 'batchnb\[sql\]'"):

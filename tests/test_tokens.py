@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wordy import rough_tokens, texts
 
-from batchnb.requests import content_of
-from batchnb.sim.responder import count_tokens
-from batchnb.tokens import FIRST, MOST, Size, choose, fit, further, size_of
+from batchnb.costs.tokens import FIRST, MOST, Size, choose, fit, further, size_of
+from batchnb.questions.envelope import content_of
+from batchnb.sim.model.responder import count_tokens
 
 SEEDS = range(20)
 

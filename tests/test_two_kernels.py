@@ -18,7 +18,7 @@ from hostility import Upload
 from independent import Held, Server
 from nursery import Nursery
 
-from batchnb.ledger import Ledger
+from batchnb.ledger.ledger import Ledger
 
 pytest_plugins = ["bench_fixtures"]
 pytestmark = pytest.mark.steady

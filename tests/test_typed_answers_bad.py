@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from typed_fixtures import DTYPES, REVIEW_SCHEMA, SCHEMAS, review
 
-from batchnb.frames import Columns
-from batchnb.results import error_of, read_result
-from batchnb.schemas import reply_from_spec, reply_of
+from batchnb.answers.judge import error_of, read_result
+from batchnb.answers.new_columns import Columns
+from batchnb.questions.replies.reply import reply_from_spec, reply_of
 
 REPLY = reply_of(schema=REVIEW_SCHEMA, transform=anthropic.transform_schema)
 

@@ -11,7 +11,7 @@ from contrast import measure
 from ui_cells import AFTER, ATTACH, AWAIT, ENDED, EVERY_PART, FACTS, RESULT, SIMULATE, START, SUBMIT, TRICKED
 from ui_checks import CANCELED, check_that_the_view_moves_and_cancels_during_await
 
-from batchnb.display.words import SEGMENTS
+from batchnb.display.job.words import SEGMENTS
 
 pytest_plugins = ["lab"]
 pytestmark = pytest.mark.ui

@@ -239,9 +239,9 @@ def test_a_call_that_has_left_stays_in_doubt():
 
 @pytest.mark.filterwarnings("ignore:The first request could not be checked:UserWarning")
 def test_a_job_behind_a_proxy_that_is_down_is_sent_at_once_when_there_is_a_way(server, tmp_path, monkeypatch):
-    import batchnb.watches
+    import batchnb.protocol.watches
 
-    monkeypatch.setattr(batchnb.watches, "backoff", lambda *args, **kwargs: 0.05)
+    monkeypatch.setattr(batchnb.protocol.watches, "backoff", lambda *args, **kwargs: 0.05)
     answers = iter([*["HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n"] * 4])
 
     def answer(connection: socket.socket) -> None:

@@ -17,12 +17,12 @@ import pandas as pd
 import pytest
 from media_samples import pdf, png
 
-import batchnb.submission
-import batchnb.watches
+import batchnb.protocol.submission
+import batchnb.protocol.watches
 from batchnb import InputError, Job, Workspace
-from batchnb.media import INLINE_LIMIT
+from batchnb.protocol.uploads import with_ids
+from batchnb.questions.media import INLINE_LIMIT
 from batchnb.sim import Fault, Limits, Simulator
-from batchnb.uploads import with_ids
 
 SECONDS = 60
 
@@ -53,8 +53,8 @@ def simulator(tmp_path: Path, asked: list[Any]) -> Iterator[Simulator]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits that refusals bring, in hundredths of what they are."""
-    backoff = batchnb.watches.backoff
-    monkeypatch.setattr(batchnb.watches, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 100)
+    backoff = batchnb.protocol.watches.backoff
+    monkeypatch.setattr(batchnb.protocol.watches, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 100)
 
 
 def ask(workspace: Workspace, frame: pd.DataFrame, template: Any = "{q}", **options: Any) -> Job:
@@ -277,7 +277,7 @@ def test_a_file_that_changes_while_the_rows_are_read_sends_nothing(simulator, wo
 
 def test_another_process_that_is_uploading_is_waited_for(simulator, workspace, open_workspace, monkeypatch):
     other = open_workspace(simulator)
-    monkeypatch.setattr(batchnb.submission, "OTHERS_PAUSE", 0.01)
+    monkeypatch.setattr(batchnb.protocol.submission, "OTHERS_PAUSE", 0.01)
     monkeypatch.setattr(type(workspace), "watch", lambda self, number: None)
     ask(workspace, questions(2), documents=pdf())
     monkeypatch.undo()
@@ -324,14 +324,15 @@ def test_a_file_forgotten_while_its_batch_is_put_together_is_waited_for():
     content = b'{"file_id":"batchnb:image/png:' + b"0" * 64 + b'","type":"file"}'
     with pytest.raises(batchnb.RefusedError) as caught:
         list(with_ids([("", b"", b"", content, b"")], {"0" * 64: None}))
-    assert batchnb.submission.waiting_helps(caught.value)
+    assert batchnb.protocol.submission.waiting_helps(caught.value)
 
 
 CELL = """
 import os, signal, sys
 import pandas as pd
 import batchnb
-from batchnb.api import Api, simulator_client
+from batchnb.api.client import Api
+from batchnb.api.addresses import simulator_client
 from batchnb.ledger.files import Files
 
 url, home, document = sys.argv[1:]

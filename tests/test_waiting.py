@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from batchnb import waiting
+from batchnb.display.kernel import wait
 
 
 def later(event: threading.Event, seconds: float = 0.05) -> None:
@@ -23,25 +23,25 @@ def later(event: threading.Event, seconds: float = 0.05) -> None:
 def test_a_set_event_is_not_waited_for():
     event = threading.Event()
     event.set()
-    assert waiting.wait(event, 0) is True
+    assert wait.wait(event, 0) is True
 
 
 def test_a_plain_wait_ends_with_the_event_or_with_its_time():
     event = threading.Event()
-    assert waiting.wait(event, 0.01) is False
+    assert wait.wait(event, 0.01) is False
     later(event)
-    assert waiting.wait(event, 60) is True
+    assert wait.wait(event, 60) is True
     other = threading.Event()
     later(other)
-    assert waiting.wait(other) is True
+    assert wait.wait(other) is True
 
 
 def test_await_leaves_the_loop_free_and_ends_with_the_event_or_with_its_time():
     async def main() -> tuple[bool, bool]:
         event = threading.Event()
-        timed_out = await waiting.async_wait(event, 0.01)
+        timed_out = await wait.async_wait(event, 0.01)
         asyncio.get_running_loop().call_later(0.01, event.set)
-        return timed_out, await waiting.async_wait(event)
+        return timed_out, await wait.async_wait(event)
 
     assert asyncio.run(main()) == (False, True)
 
@@ -50,7 +50,7 @@ def test_an_await_that_is_canceled_leaves_no_thread_behind():
     before = threading.active_count()
 
     async def main() -> None:
-        await asyncio.wait_for(waiting.async_wait(threading.Event()), 0.05)
+        await asyncio.wait_for(wait.async_wait(threading.Event()), 0.05)
 
     with pytest.raises(TimeoutError):
         asyncio.run(main())
@@ -63,7 +63,7 @@ def shown_by_python(error: BaseException) -> list[str]:
 
 def test_an_interrupted_wait_says_one_line_whoever_shows_it():
     interrupt = KeyboardInterrupt()
-    with pytest.raises(KeyboardInterrupt) as caught, waiting.explained("It goes on."):
+    with pytest.raises(KeyboardInterrupt) as caught, wait.explained("It goes on."):
         raise interrupt
     assert caught.value is interrupt
     assert shown_by_python(interrupt)[-2:] == ["KeyboardInterrupt", "It goes on."]
@@ -79,7 +79,7 @@ def test_an_interrupted_wait_says_one_line_whoever_shows_it():
 
 
 def test_other_errors_of_a_wait_are_left_as_they_are():
-    with pytest.raises(ZeroDivisionError) as caught, waiting.explained("It goes on."):
+    with pytest.raises(ZeroDivisionError) as caught, wait.explained("It goes on."):
         raise ZeroDivisionError
     assert not hasattr(caught.value, "__notes__")
     assert not hasattr(caught.value, "_render_traceback_")
@@ -87,8 +87,8 @@ def test_other_errors_of_a_wait_are_left_as_they_are():
 
 def test_a_canceled_wait_stays_a_cancellation_with_the_line_in_it():
     async def explained_wait() -> None:
-        with waiting.explained("It goes on."):
-            await waiting.async_wait(threading.Event())
+        with wait.explained("It goes on."):
+            await wait.async_wait(threading.Event())
 
     async def main() -> None:
         task = asyncio.create_task(explained_wait())
@@ -118,14 +118,14 @@ def test_an_interrupt_ends_a_plain_wait():
     timer = threading.Timer(0.1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        waiting.wait(event, 60)
+        wait.wait(event, 60)
     timer.join()
 
 
 @pytest.fixture
 def in_kernel(monkeypatch):
     """Let the running loop pass for a kernel's."""
-    monkeypatch.setattr(waiting, "_kernel_loop", asyncio.get_running_loop)
+    monkeypatch.setattr(wait, "_kernel_loop", asyncio.get_running_loop)
 
 
 def test_in_a_kernel_the_loop_runs_while_a_callback_blocks(in_kernel):
@@ -136,7 +136,7 @@ def test_in_a_kernel_the_loop_runs_while_a_callback_blocks(in_kernel):
 
     def blocking() -> None:
         asyncio.get_running_loop().call_later(0.01, event.set, context=context)
-        seen.append(waiting.wait(event, 60))
+        seen.append(wait.wait(event, 60))
         seen.append(asyncio.current_task())
 
     async def main() -> None:
@@ -162,7 +162,7 @@ def test_handles_that_were_ready_before_a_wait_do_not_break_the_loop_after_it(in
     async def main() -> None:
         loop = asyncio.get_running_loop()
         event = threading.Event()
-        loop.call_soon(waiting.wait, event, 60)
+        loop.call_soon(wait.wait, event, 60)
         for number in range(50):
             loop.call_soon(ran.append, number)
         loop.call_soon(event.set)
@@ -183,12 +183,12 @@ def test_waits_can_stand_within_waits(in_kernel):
 
         def clicked() -> None:
             loop.call_later(0.01, inner.set)
-            assert waiting.wait(inner, 60)
+            assert wait.wait(inner, 60)
             ends.append("inner")
             outer.set()
 
         loop.call_later(0.01, clicked)
-        assert waiting.wait(outer, 60)
+        assert wait.wait(outer, 60)
         ends.append("outer")
 
     asyncio.run(main())
@@ -199,10 +199,10 @@ def test_a_time_limit_and_an_interrupt_end_a_wait_in_a_kernel(in_kernel):
     async def main() -> None:
         loop = asyncio.get_running_loop()
         kind = type(loop)
-        assert waiting.wait(threading.Event(), 0.01) is False
+        assert wait.wait(threading.Event(), 0.01) is False
         loop.call_later(0.01, signal.raise_signal, signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            waiting.wait(threading.Event(), 60)
+            wait.wait(threading.Event(), 60)
         assert type(loop) is kind
         await asyncio.sleep(0)
 
@@ -229,7 +229,7 @@ def test_an_interrupt_tears_no_callback_but_a_second_one_does(in_kernel):
         for callback in (clicked, stuck):
             loop.call_later(0.01, callback)
             with pytest.raises(KeyboardInterrupt):
-                waiting.wait(threading.Event(), 60)
+                wait.wait(threading.Event(), 60)
         assert signal.getsignal(signal.SIGINT) is handler
         await asyncio.sleep(0)
 
@@ -242,7 +242,7 @@ def test_a_loop_that_is_told_to_stop_is_not_held_up(in_kernel):
         loop = asyncio.get_running_loop()
         loop.call_later(0.01, loop.stop)
         with pytest.raises(KeyboardInterrupt):
-            waiting.wait(threading.Event(), 60)
+            wait.wait(threading.Event(), 60)
         loop._stopping = False
 
     asyncio.run(main())
@@ -256,8 +256,8 @@ def test_where_the_loop_cannot_be_nested_the_wait_is_plain(in_kernel, monkeypatc
         event = threading.Event()
         later(event)
         with monkeypatch.context() as patched:
-            patched.setattr(waiting, "_set_current_task", of_another_make)
-            assert waiting.wait(event, 60) is True
+            patched.setattr(wait, "_set_current_task", of_another_make)
+            assert wait.wait(event, 60) is True
         await asyncio.sleep(0)
 
     asyncio.run(main())
@@ -265,6 +265,6 @@ def test_where_the_loop_cannot_be_nested_the_wait_is_plain(in_kernel, monkeypatc
 
 def test_only_a_kernel_counts_as_one():
     async def main() -> object:
-        return waiting._kernel_loop()
+        return wait._kernel_loop()
 
     assert asyncio.run(main()) is None

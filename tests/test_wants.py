@@ -14,8 +14,8 @@ from test_ledger import answer, claim, create, lost
 from test_ledger_machine import LedgerMachine
 
 from batchnb import Job
-from batchnb.delivery import Delivery
-from batchnb.ledger import Ledger
+from batchnb.costs.delivery import Delivery
+from batchnb.ledger.ledger import Ledger
 from batchnb.ledger.migrations import STEPS
 from batchnb.ledger.store import Store
 

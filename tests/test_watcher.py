@@ -11,11 +11,11 @@ from bench import Bench, assert_echoed, texts
 from fake_clock import FakeClock
 from independent import Status
 
-import batchnb.watches
+import batchnb.protocol.watches
 from batchnb.errors import AmbiguousError, BatchnbError, RefusedError
-from batchnb.schedule import poll_interval
-from batchnb.submission import Submission
-from batchnb.watcher import Watcher
+from batchnb.protocol.submission import Submission
+from batchnb.protocol.timing import poll_interval
+from batchnb.protocol.watcher import Watcher
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -50,7 +50,7 @@ class Stepped:
 def stepped(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     """Give a function that makes a job and a watcher for it whose thread does not run."""
     monkeypatch.undo()
-    monkeypatch.setattr(batchnb.watches.random, "random", lambda: 0.0)
+    monkeypatch.setattr(batchnb.protocol.watches.random, "random", lambda: 0.0)
 
     def make(max_poll: float = 60.0, count: int = 10) -> Stepped:
         workspace = bench.open(max_poll=max_poll)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from bench import Bench, assert_echoed, texts
 
-import batchnb.worker
+import batchnb.system.worker
 from batchnb import BatchnbError
 
 pytestmark = pytest.mark.steady
@@ -33,7 +33,7 @@ def no_threads() -> Iterator[Callable[[], None]]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batchnb.worker, "AGAIN", 0.01)
+    monkeypatch.setattr(batchnb.system.worker, "AGAIN", 0.01)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_what_waits_tries_again_by_itself(ready: Bench, impatient):
 
 
 def test_a_wait_for_a_thread_that_never_starts_ends_with_the_reason_and_a_way_out(ready: Bench, impatient, monkeypatch):
-    monkeypatch.setattr(batchnb.worker, "PATIENCE", 0.1)
+    monkeypatch.setattr(batchnb.system.worker, "PATIENCE", 0.1)
     with no_threads():
         job = ready.submit(texts(3))
         with pytest.raises(BatchnbError, match=r"could not be started.*ulimit"):

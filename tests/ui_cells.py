@@ -82,7 +82,9 @@ live = frame.batch.submit(HOSTILE, "Is this good? {" + HOSTILE + "}", name=HOSTI
 EVERY_PART = (
     """\
 from dataclasses import replace
-from batchnb.display import ErrorKind, RequestCounts, show
+from batchnb.display.snapshot import ErrorKind
+from batchnb.answers.request_counts import RequestCounts
+from batchnb.display.job.screen import show
 from fake_job import FakeJob, batch, running
 counts = RequestCounts(processing=100, succeeded=100, errored=20, canceled=30, expired=40)
 parts = (*(batch(number, ended=True) for number in range(3)), replace(batch(3, ended=False), counts=counts))

@@ -1,4 +1,6 @@
-"""The Message Batches API as batchnb needs it: the only package that imports ``anthropic``.
+"""The Message Batches API as batchnb needs it: the only room that imports ``anthropic``.
+
+Imports errors, units, stats and system.
 
 The SDK keeps authentication, base URL, proxies, TLS and time-outs. Five things are done differently from its own batch
 methods, each for a reason measured against anthropic 2.12.0:
@@ -11,21 +13,3 @@ methods, each for a reason measured against anthropic 2.12.0:
 
 Every failure leaves here as an :class:`~batchnb.errors.ApiError` or :class:`~batchnb.errors.CredentialsError`.
 """
-
-from __future__ import annotations
-
-from batchnb.api.addresses import own_client, scope_of, simulator_client
-from batchnb.api.client import Api
-from batchnb.api.names import message_fields, transform_schema
-from batchnb.api.shapes import BatchInfo, FileInfo
-
-__all__ = [
-    "Api",
-    "BatchInfo",
-    "FileInfo",
-    "message_fields",
-    "own_client",
-    "scope_of",
-    "simulator_client",
-    "transform_schema",
-]

@@ -17,12 +17,12 @@ from batchnb.api.bodies import ENCODINGS, MARK, UNREADABLE, decoded, first_bytes
 from batchnb.api.clients import client_from, credentials_problem
 from batchnb.api.exchange import Exchange, Exchanges
 from batchnb.api.failures import failure_of, from_status
+from batchnb.api.heard import HEADERS, Heard
 from batchnb.api.logs import ours
 from batchnb.api.redaction import Redactor, secrets_of
-from batchnb.clock import Clock
 from batchnb.errors import AmbiguousError, BatchnbError, RefusedError
-from batchnb.forks import once
-from batchnb.heard import HEADERS, Heard
+from batchnb.system.clock import Clock
+from batchnb.system.forks import once
 
 if TYPE_CHECKING:
     import anthropic

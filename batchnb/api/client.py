@@ -13,8 +13,8 @@ import msgspec
 
 from batchnb.api.calling import BATCHES, MESSAGES, Answer, Caller
 from batchnb.api.shapes import ID, BatchInfo, FileInfo, FilePage, ModelInfo, ModelPage, Page, TokenCount
-from batchnb.clock import Clock
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError
+from batchnb.system.clock import Clock
 
 if TYPE_CHECKING:
     import anthropic

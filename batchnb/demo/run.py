@@ -12,12 +12,12 @@ from zipfile import BadZipFile
 import pandas as pd
 
 from batchnb.api.addresses import simulator_client
-from batchnb.cells import cell_text
 from batchnb.demo import sample
-from batchnb.display.words import cost_words
+from batchnb.display.job.words import cost_words
 from batchnb.errors import InputError
-from batchnb.job import Job
-from batchnb.workspace import Workspace
+from batchnb.jobs.job import Job
+from batchnb.jobs.workspace import Workspace
+from batchnb.questions.cells import cell_text
 
 __all__ = ["add_arguments", "run"]
 

@@ -8,19 +8,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from batchnb.cache_marks import MARK_BYTES
+from batchnb.answers.judge import Alike, Answer, refused_result
+from batchnb.answers.request_counts import COUNTS
+from batchnb.api.heard import NOWHERE, Place
 from batchnb.errors import JobStateError, LedgerError
-from batchnb.heard import NOWHERE, Place
 from batchnb.ledger.claims import Fits, Wish, taken
-from batchnb.ledger.outcomes import asked, write_answers
+from batchnb.ledger.counts import Tallies
+from batchnb.ledger.fragments import ATTACHED, LIVE, UNPAID_ANSWER, held, wants
 from batchnb.ledger.store import Store
-from batchnb.ledger.tallies import Tallies
-from batchnb.ledger.terms import ATTACHED, LIVE, UNPAID_ANSWER, held, wants
 from batchnb.ledger.wants import cancel, cancel_unsent, give_up_unsent, go_on, want
-from batchnb.request_counts import COUNTS
-from batchnb.results import Alike, Answer, refused_result
-from batchnb.schemas import reply_from_spec
-from batchnb.schemas.replies import Reply
+from batchnb.ledger.write_answers import asked, write_answers
+from batchnb.questions.cache_marks import MARK_BYTES
+from batchnb.questions.replies.base import Reply
+from batchnb.questions.replies.reply import reply_from_spec
 
 __all__ = ["BatchRecord", "Batches", "Held"]
 
@@ -215,8 +215,8 @@ class Batches:
         least one; and no more than `fits` allows, be it none. None where nothing is unsent, or nothing fits.
 
         With a `cache`, room is left for the marks. `only` are the requests that may be taken, `without` the envelopes
-        whose requests may not: see :class:`batchnb.ledger.warming.Warming`. `server_at` is `now` by the server's clock,
-        and `place` where the key in use belongs, where these are known.
+        whose requests may not: see :class:`batchnb.ledger.cache_filling.Warming`. `server_at` is `now` by the
+        server's clock, and `place` where the key in use belongs, where these are known.
         """
         with self._store.transaction(durable=True) as db:
             wish = Wish(max_requests, max_bytes, MARK_BYTES if cache else 0, only, without, fits)

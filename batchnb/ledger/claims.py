@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from batchnb.ledger.terms import unsent
-from batchnb.requests import BODY_END, BODY_START, item_size
+from batchnb.ledger.fragments import unsent
+from batchnb.questions.envelope import BODY_END, BODY_START, item_size
 
 __all__ = ["Fits", "Taken", "Wish", "ranges", "taken"]
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batchnb.errors import LedgerError
-from batchnb.forks import at_forks, keep_untouched
+from batchnb.system.forks import at_forks, keep_untouched
 
 __all__ = ["BUSY_SECONDS", "Connection"]
 

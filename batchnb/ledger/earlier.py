@@ -17,8 +17,8 @@ from pathlib import Path
 
 import filelock
 
-from batchnb.disk import folder_inside, move, private_file, private_folder
 from batchnb.errors import LedgerError
+from batchnb.system.disk import folder_inside, move, private_file, private_folder
 
 __all__ = ["LOGS", "RECOVER", "Earlier", "set_aside"]
 

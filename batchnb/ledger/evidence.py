@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from batchnb.heard import Place
+from batchnb.api.heard import Place
+from batchnb.ledger.fragments import ATTACHED, RECOVERED
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import ATTACHED, RECOVERED
 
 __all__ = ["Evidence", "Taken"]
 

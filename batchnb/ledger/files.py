@@ -6,11 +6,11 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from batchnb.answers.judge import PAID, refused_result
+from batchnb.ledger.fragments import LIVE, UNPAID_ANSWER, UNSENT
 from batchnb.ledger.spool import Spool
 from batchnb.ledger.store import Store
-from batchnb.ledger.terms import LIVE, UNPAID_ANSWER, UNSENT
-from batchnb.media import Medium
-from batchnb.results import PAID, refused_result
+from batchnb.questions.media import Medium
 
 __all__ = ["FileRecord", "Files", "KnownFile", "NamedFile"]
 

@@ -10,19 +10,19 @@ from typing import Any
 
 import msgspec
 
-from batchnb.delivery import Delivery
+from batchnb.answers.judge import RETRYABLE_ERRORS
+from batchnb.costs.delivery import Delivery
 from batchnb.errors import JobNotFoundError, JobStateError
 from batchnb.ledger.bulk import EACH_DIGEST, given
+from batchnb.ledger.counts import Tallies
+from batchnb.ledger.elsewhere import Foreign
 from batchnb.ledger.files import Files
-from batchnb.ledger.foreign import Foreign
-from batchnb.ledger.questions import following, write_rows
+from batchnb.ledger.fragments import ATTACHED, LINK, LIVE, UNSENT, WAITING, held, wants
 from batchnb.ledger.store import Store
-from batchnb.ledger.tallies import Tallies
-from batchnb.ledger.terms import ATTACHED, LINK, LIVE, UNSENT, WAITING, held, wants
 from batchnb.ledger.wants import go_on, want, want_everything, want_rest
-from batchnb.requests import Envelope
-from batchnb.results import RETRYABLE_ERRORS
-from batchnb.rows import Rows, chunks
+from batchnb.ledger.write_rows import following, write_rows
+from batchnb.questions.envelope import Envelope
+from batchnb.questions.rows import Rows, chunks
 
 __all__ = ["JobRecord", "Jobs", "NewJob"]
 

@@ -145,14 +145,15 @@ STEPS: tuple[str, ...] = (
     -- frame's rows.
     """,
     """
-    -- How a job's requests are delivered, as JSON: see batchnb.delivery.
+    -- How a job's requests are delivered, as JSON: see batchnb.costs.delivery.
     ALTER TABLE jobs ADD COLUMN delivery TEXT NOT NULL DEFAULT '{}';
 
     -- standard: 1  no batch, but requests sent one by one through Messages, at the standard price (a pilot)
     ALTER TABLE batches ADD COLUMN standard INTEGER NOT NULL DEFAULT 0;
 
-    -- Files that requests name by their content (see batchnb.media), and where the server has them: server_id NULL: it
-    -- has not, or no longer. expires_at NULL: they do not. owner: who is uploading it. The bytes are never in here.
+    -- Files that requests name by their content (see batchnb.questions.media), and where the server has them:
+    -- server_id NULL: it has not, or no longer. expires_at NULL: they do not. owner: who is uploading it. The bytes
+    -- are never in here.
     CREATE TABLE files (
         id INTEGER PRIMARY KEY,
         sha256 TEXT NOT NULL UNIQUE,

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import filelock
 
-from batchnb.disk import ELSEWHERE, private_folder
 from batchnb.errors import LedgerError
-from batchnb.forks import at_forks
-from batchnb.ledger.disks import on_network_disk
+from batchnb.ledger.network_disk import on_network_disk
+from batchnb.system.disk import ELSEWHERE, private_folder
+from batchnb.system.forks import at_forks
 
 __all__ = ["Owner"]
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Container
 from pathlib import Path
 
-from batchnb.disk import ELSEWHERE, private_folder, remove, write_private
 from batchnb.errors import LedgerError
+from batchnb.system.disk import ELSEWHERE, private_folder, remove, write_private
 
 __all__ = ["Spool"]
 

@@ -11,12 +11,12 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from batchnb.disk import ELSEWHERE, name_once, private_file, private_folder, remove, sync_names
 from batchnb.errors import LedgerError
 from batchnb.ledger.connection import BUSY_SECONDS, Connection
-from batchnb.ledger.disks import on_network_disk
 from batchnb.ledger.earlier import Earlier, set_aside
 from batchnb.ledger.migrations import STEPS
+from batchnb.ledger.network_disk import on_network_disk
+from batchnb.system.disk import ELSEWHERE, name_once, private_file, private_folder, remove, sync_names
 
 __all__ = ["DamagedLedgerError", "Store"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from batchnb.ledger.terms import LIVE, RUN, UNPAID_ANSWER, UNSENT, WAITING, wants
+from batchnb.ledger.fragments import LIVE, RUN, UNPAID_ANSWER, UNSENT, WAITING, wants
 
 __all__ = ["cancel", "cancel_unsent", "give_up_unsent", "go_on", "want", "want_everything", "want_rest"]
 

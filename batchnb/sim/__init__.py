@@ -3,13 +3,13 @@
 Use it from Python by `Simulator`, or from a shell by ``python -m batchnb.sim``.
 """
 
-from batchnb.sim.app import Call
-from batchnb.sim.batches import Limits, Recorded
-from batchnb.sim.catalogue import Model
-from batchnb.sim.faults import KINDS, Fault
-from batchnb.sim.folder import StateError, StateInUseError
-from batchnb.sim.responder import Reply, count_tokens, respond
-from batchnb.sim.server import Simulator
+from batchnb.sim.model.responder import Reply, count_tokens, respond
+from batchnb.sim.server.app import Call
+from batchnb.sim.server.faults import KINDS, Fault
+from batchnb.sim.server.simulator import Simulator
+from batchnb.sim.state.batches import Limits, Recorded
+from batchnb.sim.state.catalogue import Model
+from batchnb.sim.state.folder import StateError, StateInUseError
 from batchnb.sim.wire import Clock
 
 __all__ = [

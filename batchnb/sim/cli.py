@@ -9,8 +9,8 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
-from batchnb.sim.folder import StateError
-from batchnb.sim.server import Simulator
+from batchnb.sim.server.simulator import Simulator
+from batchnb.sim.state.folder import StateError
 
 _STEP = 0.5  # seconds: on Windows a signal is seen only between waits
 

@@ -1,0 +1,1 @@
+"""What is shown of an estimate, a pilot and a preview."""

@@ -1,0 +1,1 @@
+"""The live tables of jobs, batches and files."""

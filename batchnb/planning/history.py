@@ -1,0 +1,85 @@
+"""What the ledger tells of costs: of earlier answers of a recipe, and of what a job has spent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from batchnb.costs.bills import costs_of, sum_of
+from batchnb.costs.prices import PriceTable
+from batchnb.ledger.ledger import Ledger
+
+__all__ = ["Earlier", "earlier", "recipe_key"]
+
+#: Jobs of a recipe whose answers are looked at: the newest tell most, and enough.
+NEWEST = 10
+
+#: What does not change how long a reply is.
+_NO_MATTER = ("into", "key", "missing", "pilot", "replicate", "samples")
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Answers of jobs that asked the same of other rows, or of the same rows.
+
+    Parameters
+    ----------
+    answers : int
+        How many.
+    output : float
+        Their mean output tokens.
+    spread : float
+        The standard deviation of these.
+    cost : float or None
+        The dollars of one answer on average, at batch prices; None where that is unknown.
+    """
+
+    answers: int
+    output: float
+    spread: float
+    cost: float | None
+
+    @property
+    def words(self) -> str:
+        """Where what they tell is from."""
+        return f"from {self.answers:,} earlier answer{'' if self.answers == 1 else 's'} of this recipe"
+
+
+def recipe_key(spec: Mapping[str, Any]) -> bytes:
+    """Give a digest of what a recipe, described by its ``spec()``, asks of any row."""
+    asked = {name: value for name, value in spec.items() if name not in _NO_MATTER}
+    return hashlib.blake2b(msgspec.json.encode(asked, order="sorted"), digest_size=16).digest()
+
+
+def earlier(
+    ledger: Ledger, spec: Mapping[str, Any], prices: PriceTable, *, without: int | None = None
+) -> Earlier | None:
+    """Look up the earlier answers of a recipe; None where there are none. Touches no network.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Where to look.
+    spec : mapping
+        The recipe, as its ``spec()`` describes it.
+    prices : PriceTable
+        The prices.
+    without : int, optional
+        The number of a job whose own answers do not count.
+    """
+    key = recipe_key(spec)
+    found = ledger.rows.recipes(str(spec["column"]), str(spec["shared"]["model"]))
+    same = [number for number, recipe in found if number != without and recipe_key(recipe) == key]
+    lines, squares = ledger.rows.history(same[:NEWEST]) if same else ([], 0)
+    answers = sum(line.usage.requests for line in lines)
+    if not answers:
+        return None
+    mean = sum(line.usage.output_tokens for line in lines) / answers
+    cost = sum_of(costs_of(lines, prices))
+    return Earlier(
+        answers, mean, max(0.0, squares / answers - mean**2) ** 0.5, None if cost is None else float(cost / answers)
+    )

@@ -1,0 +1,266 @@
+"""Batches made elsewhere: attached whole, or searched for the answers a lost ledger knew. Both block meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from batchnb.answers import judge
+from batchnb.api.client import Api
+from batchnb.api.shapes import RESULTS_KEPT, BatchInfo
+from batchnb.errors import AmbiguousError, ApiError, NotFoundError, RefusedError
+from batchnb.ledger.elsewhere import ForeignBatch
+from batchnb.ledger.ledger import Ledger
+from batchnb.protocol.listing import PAGE, read_back
+from batchnb.protocol.reconcile import READ_AGAIN, STRANGERS, result_in, times_of
+from batchnb.protocol.submission import CHUNK, state_of, waiting_helps
+from batchnb.protocol.timing import backoff, poll_interval
+from batchnb.questions.envelope import digest_in
+from batchnb.questions.replies.base import TextReply
+
+__all__ = ["Recovered", "attach_batch", "is_batch_id", "recover"]
+
+#: Times a call that may succeed later is made before its failure is passed on.
+TRIES = 6
+
+#: Seconds that a server may have it wait between two of those, at most.
+MOST_PATIENCE = 60.0
+
+#: Times a batch that the server does not know is asked for again.
+DOUBTS = 2
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was taken back from one batch.
+
+    Parameters
+    ----------
+    batch : BatchInfo
+        As the server describes it.
+    ours : int
+        Rows whose custom_ids carry a digest.
+    answers : int
+        Those among them that were answered, and were not here before.
+    note : str or None
+        Why there may be more.
+    """
+
+    batch: BatchInfo
+    ours: int = 0
+    answers: int = 0
+    note: str | None = None
+
+
+def is_batch_id(id: str) -> bool:
+    """Tell whether this may be the server's id of a batch; what else is put into an address asks for something else."""
+    return re.fullmatch(r"msgbatch_[a-zA-Z0-9_-]+", id) is not None
+
+
+def attach_batch(api: Api, ledger: Ledger, batch_id: str, now: float) -> str:
+    """Have the ledger keep a batch made elsewhere, and give the id of the job that stands for it.
+
+    The job that has sent the batch, where this ledger has.
+
+    Raises
+    ------
+    NotFoundError
+        The server does not know the batch, or does not keep its results any more.
+    """
+    job = ledger.foreign.job_of(batch_id)
+    if job is not None:
+        return job
+    try:
+        info = _patiently(lambda: api.retrieve_batch(batch_id))
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"The server knows no batch {batch_id!r} in the workspace of this key ({error}). batchnb.batches() lists "
+            "those there are.",
+            status=error.status,
+            type=error.type,
+        ) from error
+    if info.archived_at is not None:
+        raise NotFoundError(
+            f"Batch {batch_id} was made on {info.created_at:%Y-%m-%d}; the server keeps results for 29 days, so they "
+            "are gone."
+        )
+    return ledger.foreign.attach(_described(api, info), _recipe(), now)
+
+
+def _recipe() -> dict[str, Any]:
+    """Describe what a batch made elsewhere asked, as far as it is known: nothing of it, but that it replied."""
+    return {
+        "attached": True,
+        "column": "custom_id",
+        "template": None,
+        "callable": False,
+        "shared": {"model": ""},
+        "betas": (),
+        "reply": TextReply().spec(),
+        "into": "reply",
+        "key": "custom_id",
+        "missing": "skip",
+    }
+
+
+def recover(api: Api, ledger: Ledger, *, max_poll: float, timeout: float | None) -> list[Recovered]:
+    """Search the batches of the last 29 days, that the ledger does not know, for answers to questions of ours.
+
+    Those still in progress are waited for, `timeout` seconds at most: whose they are is only to be seen at their end.
+
+    Raises
+    ------
+    ApiError
+        The batches could not be listed, or may not be read with this key.
+    """
+    found: dict[str, Recovered] = {}
+    started = time.monotonic()
+    for check in itertools.count():
+        latest = {one.batch.id: one for one in _pass(api, ledger)}
+        # Of those in progress only the latest listing counts: one may be gone, or be known for our own by now.
+        found = {name: one for name, one in found.items() if one.batch.processing_status == "ended"} | latest
+        running = [one for one in latest.values() if one.batch.processing_status != "ended"]
+        left = math.inf if timeout is None else timeout - (time.monotonic() - started)
+        if not running or left <= 0:
+            break
+        if check == 0:
+            requests = sum(one.batch.total for one in running)
+            print(  # noqa: T201
+                f"batchnb: {len(running):,} batches ({requests:,} requests) are still in progress and may hold answers "
+                "of yours: waiting for their end. Interrupt to go on without.",
+                file=sys.stderr,
+            )
+        time.sleep(min(left, poll_interval(check, max_poll)))
+    return list(found.values())
+
+
+def _pass(api: Api, ledger: Ledger) -> Iterator[Recovered]:
+    """Search what has ended and was not searched before; what is in progress is given too, unread."""
+    try:
+        for info in _patiently(lambda: _recent(api)):
+            if ledger.foreign.has_read(info.id) or info.archived_at is not None:
+                continue
+            if info.processing_status == "ended":
+                yield _taken_back(api, ledger, info)
+            else:
+                yield Recovered(info, note="still in progress")
+    finally:
+        ledger.foreign.use_recovered()
+
+
+def _recent(api: Api) -> list[BatchInfo]:
+    """List the batches whose results the server may still keep.
+
+    By its own clock; and where that says of all of them that they are too old, its times do not go together.
+    """
+    api.listen()
+    now = api.now()
+    listed = read_back(api.list_batches(page_size=PAGE), None if now is None else now - RESULTS_KEPT).batches
+    newest = max((info.created_at.timestamp() for info in listed if info.created_at is not None), default=math.inf)
+    since = min(newest, math.inf if now is None else now) - RESULTS_KEPT
+    return [info for info in listed if info.created_at is None or info.created_at.timestamp() >= since]
+
+
+def _taken_back(api: Api, ledger: Ledger, info: BatchInfo) -> Recovered:
+    """Take the answers back from one batch; read it again where it broke off or ended early."""
+    batch, found = _described(api, info), _Found()
+    for attempt in range(READ_AGAIN + 1):
+        if attempt:
+            time.sleep(backoff(attempt - 1))
+        try:
+            _patiently(lambda: _search(api, ledger, batch, found))
+        except ApiError as error:
+            if isinstance(error, RefusedError) and not (isinstance(error, NotFoundError) or waiting_helps(error)):
+                raise
+            found.broken = str(error)
+            break
+        if found.broken is None and found.is_all(batch):
+            break
+    if found.broken is None and (found.digests or found.lines >= min(STRANGERS, batch.requests)):
+        ledger.foreign.mark_read(batch)
+        return Recovered(info, len(found.digests), found.new)
+    why = found.broken or "its results hold fewer rows than they should"
+    note = f"not all of it could be read, recover() again reads the rest: {why}"
+    return Recovered(info, len(found.digests), found.new, note)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the readings of one batch have brought together; `lines` and `broken` are of the last one."""
+
+    lines: int = 0
+    digests: set[bytes] = field(default_factory=set)
+    paid: set[bytes] = field(default_factory=set)
+    new: int = 0
+    broken: str | None = None
+
+    def is_all(self, batch: ForeignBatch) -> bool:
+        """Tell whether there is nothing more to be found: it is another's, or every paid answer was seen."""
+        if not self.digests:
+            return self.lines >= min(STRANGERS, batch.requests)
+        return len(self.paid) >= batch.counts.get("succeeded", 0)
+
+
+def _search(api: Api, ledger: Ledger, batch: ForeignBatch, found: _Found) -> None:
+    """Keep the paid answers in the results of a batch, also those that came before they broke off."""
+    chunk: list[tuple[bytes, bytes]] = []
+    found.lines, found.broken = 0, None
+    with api.results(batch.server_id) as chunks:
+        try:
+            for line in itertools.chain.from_iterable(judge.lines(chunks)):
+                found.lines += 1
+                if (ours := _ours_in(line)) is not None:
+                    found.digests.add(ours[0])
+                    if judge.is_paid(ours[1]):
+                        chunk.append(ours)
+                elif found.lines >= STRANGERS and not found.digests:
+                    break
+                if len(chunk) >= CHUNK:
+                    _keep(ledger, batch, chunk, found)
+        except AmbiguousError as error:
+            found.broken = str(error)
+        finally:  # also when it is interrupted
+            _keep(ledger, batch, chunk, found)
+
+
+def _keep(ledger: Ledger, batch: ForeignBatch, chunk: list[tuple[bytes, bytes]], found: _Found) -> None:
+    if chunk:
+        found.new += ledger.foreign.keep(batch, chunk)
+        found.paid.update(digest for digest, _ in chunk)
+        chunk.clear()
+
+
+def _ours_in(line: bytes) -> tuple[bytes, bytes] | None:
+    """Read the digest and the result in a line; None where it carries none of ours, or cannot be read."""
+    found = result_in(line)
+    digest = None if found is None else digest_in(found[0])
+    return None if found is None or digest is None else (digest, found[1])
+
+
+def _patiently(call: Callable[[], _T]) -> _T:
+    """Make a call that asks only, again where waiting helps or its answer was lost."""
+    for attempt in range(TRIES - 1):
+        try:
+            return call()
+        except ApiError as error:
+            if isinstance(error, NotFoundError):  # a server that lags behind does not say so for long
+                lasting = attempt >= DOUBTS
+            else:
+                lasting = isinstance(error, RefusedError) and not waiting_helps(error)
+            if lasting:
+                raise
+            # Somebody waits for this, without a word of why: so not for the hour that a server may ask for.
+            time.sleep(backoff(attempt, retry_after=min(error.retry_after or 0.0, MOST_PATIENCE)))
+    return call()
+
+
+def _described(api: Api, info: BatchInfo) -> ForeignBatch:
+    return ForeignBatch(info.id, state_of(info), info.request_counts, **times_of(info), place=api.heard.place)

@@ -1,0 +1,450 @@
+"""One background thread for all jobs: it sends, polls, collects, cancels and settles, one step at a time.
+
+Doing one thing at a time keeps the protocol simple: a batch is never polled while it is being sent, and a cancel that
+comes during a create is carried out right after it. What takes long, as with a server that does not answer, goes on
+beside the rest (:mod:`batchnb.system.beside`), still one thing at a time of each batch, and of each job that sends.
+The thread lives while a watched job is open; a job can be watched again at any time, by any process, since all that
+matters is in the ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from batchnb.costs.cache import FIRST_REASON
+from batchnb.display.kernel.foreground import FOREGROUND
+from batchnb.errors import BatchnbError, JobNotFoundError, LedgerError
+from batchnb.ledger.batches import BatchRecord
+from batchnb.ledger.jobs import JobRecord
+from batchnb.ledger.ledger import Ledger
+from batchnb.protocol.polling import Turned, Turns, unexpected
+from batchnb.protocol.submission import Sent, Submission
+from batchnb.protocol.subscribers import Callback, Subscribers
+from batchnb.protocol.watches import Watch
+from batchnb.system.beside import SOON, Beside
+from batchnb.system.clock import Clock
+from batchnb.system.worker import Worker
+
+__all__ = ["Watcher"]
+
+#: How often views are told to look again while a job is open, in seconds.
+TICK = 1.0
+
+#: Between two of those at least: a step that sends many batches would have views draw each of them.
+CALM = 0.25
+
+#: When the workspace is closed: seconds that what is being sent may take, and those until what was given up has ended.
+PATIENCE, LAST = 10.0, 5.0
+
+#: When to try again after the ledger could not be written, and when to give up, in seconds.
+LEDGER_PAUSE, LEDGER_PATIENCE = 5.0, 60.0
+
+#: Why a job is not seen through any more.
+CLOSED = "its workspace was closed"
+
+
+class Watcher:
+    """The background thread of a workspace.
+
+    Parameters
+    ----------
+    submission, ledger
+        What to do, and where it is kept.
+    max_poll : float
+        Longest time between two status checks of a batch, in seconds.
+    clock : Clock
+        The time.
+    rest, count : callable
+        Called between two things that are done, and at the end of each: see
+        :class:`batchnb.display.kernel.foreground.Pace`.
+    soon : float
+        Seconds that a thing may take before the next is begun.
+    """
+
+    def __init__(
+        self, submission: Submission, ledger: Ledger, *, max_poll: float, clock: Clock | None = None,
+        rest: Callable[[], object] = lambda: None, count: Callable[[], None] = lambda: None, soon: float = SOON,
+    ) -> None:  # fmt: skip
+        self._submission = submission
+        self._ledger = ledger
+        self._clock = clock = clock or Clock()
+        self._rest = rest
+        self._watches: dict[int, Watch] = {}
+        self._subscribers = Subscribers()
+        self._told_at = -math.inf
+        self._turns = Turns(submission, ledger, max_poll=max_poll, clock=clock)
+        self._lock = threading.RLock()
+        self._stepping = threading.Lock()
+        self._wake = threading.Event()
+        self._beside = Beside(self._wake.set, soon=soon, count=count)
+        self._worker = Worker()
+        self._given_up: set[int] = set()
+        self._stopping = False
+        self._patient = True
+        self._changed = False
+        self._foreign: int | None = None
+        self._ledger_failures = 0
+        self.failure: BaseException | None = None
+
+    # For other threads
+
+    def watch(self, job: int) -> threading.Event:
+        """See a job through to its end in the background; give the event that is set then. Returns at once."""
+        with self._lock:
+            watch = self._watches.get(job)
+            if watch is None or watch.ended.is_set():
+                watch = self._watches[job] = Watch(job)
+            self._given_up.discard(job)
+            watch.may_send = True
+            if watch.filling:
+                watch.send_at = 0.0  # how the job is delivered may have changed
+            self._changed = True
+            self._start()
+        self._wake.set()
+        return watch.ended
+
+    def keep_going(self) -> None:
+        """Start the thread again where it has died, or could not be started. Called now and then by whatever waits."""
+        if self._worker.is_due:
+            with self._lock:
+                if self._open_watches() and not self._stopping:
+                    self._start()
+
+    def _start(self) -> None:
+        if self._worker.running:
+            return
+        for number in self._given_up:  # last, so that one that brings every thread down holds up no other
+            self._watches.pop(number, None)
+            self._watches[number] = Watch(number)
+        self._given_up.clear()
+        self._stopping, self.failure, self._ledger_failures = False, None, 0
+        self._turns.leaving = False
+        self.failure = self._worker.start(self._run)
+        if self.failure is None:
+            return
+        with contextlib.suppress(LedgerError):
+            for watch in self._open_watches():
+                job = self._job_of(watch)
+                if job is not None:
+                    self._note(job, str(self.failure))
+        if self._worker.is_hopeless:
+            self._give_up(self.failure)
+
+    def subscribe(self, job: int | None, callback: Callback) -> Callback:
+        """Have `callback` called about once a second while the job is open, and once when it ends.
+
+        Without a job: while any is, and whenever one ends. Returns the function that ends the subscription. The
+        callback runs in the background thread.
+        """
+        return self._subscribers.add(job, callback)
+
+    def wake(self, batches: Iterable[BatchRecord] = ()) -> None:
+        """Turn to these batches, and to whatever else is due, now."""
+        self._turns.hurry(batch.id for batch in batches)
+        with self._lock:
+            self._changed = True
+        self._wake.set()
+
+    def send_now(self, job: int) -> None:
+        """Try to send what is unsent of a job at once, however long the server was to be left alone."""
+        watch = self._watches.get(job)
+        if watch is not None:
+            watch.may_send, watch.send_at = True, 0.0
+        self.wake()
+
+    def is_held_up(self, job: JobRecord) -> bool:
+        """Tell whether the server has not let a job's unsent requests be sent; before it was tried, by its note."""
+        watch = self._watches.get(job.number)
+        if watch is None or not watch.tried:
+            return job.note is not None and job.note != FIRST_REASON
+        return watch.refusals > 0 or watch.held_back is not None
+
+    def hurry(self) -> None:
+        """Send what is unsent without waiting for a cache to be filled: nobody will be there to send it later."""
+        self._patient = False
+        self._end_fillings()
+        self._wake.set()
+        self.keep_going()
+
+    def stop(self, patience: float = PATIENCE) -> None:
+        """End the thread after what it is doing; whoever waits for a job is told that nobody sees it through.
+
+        What is being asked is given up at once, what is being sent after `patience` seconds; the ledger keeps both in
+        mind. Blocks for those seconds and `LAST` at most.
+        """
+        self._stopping = self._turns.leaving = True
+        self._wake.set()
+        exchanges = self._submission.api.exchanges
+        with FOREGROUND.waiting():
+            exchanges.give_up("The workspace was closed.", all=False)
+            deadline = time.monotonic() + patience
+            self._worker.join(patience)
+            if not self._beside.wait(deadline - time.monotonic()) or self._worker.running:
+                exchanges.give_up("The workspace was closed.")
+                self._worker.join(LAST)
+                self._beside.wait(LAST)
+        self._give_up(BatchnbError(CLOSED))  # where there was no thread to do so
+
+    @property
+    def sending(self) -> bool:
+        """Whether a batch is being sent right now."""
+        return self._submission.is_any_sent
+
+    def unsent(self) -> tuple[int, float]:
+        """Count the requests still to be sent, and tell how many seconds the server has sending held up, all in all."""
+        count, holds = 0, [0.0]
+        for watch in (*self._open_watches(), *map(Watch, self._given_up)):
+            job = self._job_of(watch)
+            unsent = self._ledger.rows.count_unsent(watch.number) if job and job.state == "open" else 0
+            if unsent and watch.may_send:
+                count += unsent
+                holds.append(watch.send_at - watch.refused_since if watch.refusals else 0.0)
+        return count, min(holds[1:], default=0.0)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether only time can bring more: every batch has had its turns, and what is unsent waits for the server.
+
+        Blocks until the thread is between two steps: within one, what a turn has brought is not all recorded.
+        """
+        with self._stepping:
+            return self._beside.going_on() is None and self._is_at_rest()
+
+    def _is_at_rest(self) -> bool:
+        for watch in self._open_watches():
+            job = self._job_of(watch)
+            if job is None:
+                continue
+            if job.state == "open" and watch.may_send and not watch.refusals and not watch.filling:
+                return False
+            if not all(map(self._turns.is_patient, self._ledger.batches.of_job(job.number))):
+                return False
+        return True
+
+    def is_failing(self, job: int) -> bool:
+        """Tell whether the last call made for a job, be it to send or to ask, brought no answer that could be used."""
+        watch = self._watches.get(job)
+        if watch is not None and watch.unreachable:
+            return True
+        return any(map(self._turns.is_failing, self._ledger.batches.of_job(job)))
+
+    def waiting_for(self, job: int) -> str | None:
+        """Say what a job waits for right now that takes long, in a sentence; None where there is no such thing."""
+        found = [("Sending", self._beside.going_on(("send", job)))]
+        found += [
+            (f"Batch {batch.server_id}" if batch.server_id else "A batch", self._beside.going_on(("turn", batch.id)))
+            for batch in self._ledger.batches.of_job(job)
+        ]
+        name, seconds = max(found, key=lambda one: one[1] or 0.0)
+        if seconds is None or seconds < SOON:
+            return None
+        return f"{name} waits for the server, which has been at its answer for {seconds:.0f} s."
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is at work."""
+        return self._worker.running
+
+    # The thread
+
+    def _run(self) -> None:
+        while not self._stopping:
+            with self._stepping:  # also while giving up: a thread that is about to end is not at rest
+                pause = self._step_or_give_up()
+            if pause is None:
+                return
+            self._wake.wait(pause)
+            self._wake.clear()
+        self._give_up(BatchnbError(CLOSED))
+
+    def _step_or_give_up(self) -> float | None:
+        try:
+            return self._step_safely()
+        except BatchnbError as error:
+            self._give_up(error)
+            return None
+        except BaseException as error:  # a defect of ours: whoever waits for a job must be told, not left hanging
+            self._give_up(error)
+            raise
+
+    def _give_up(self, error: BaseException) -> None:
+        with self._lock:  # so that `watch` starts another thread rather than trust this one
+            self._worker.ends()
+            watches = self._open_watches()
+            if watches:
+                self.failure = error
+            for watch in watches:
+                watch.ended.set()
+            if not self._stopping:
+                self._given_up.update(watch.number for watch in watches)
+        if not self._stopping:
+            for watch in watches:
+                self._tell(watch)
+
+    def _step_safely(self) -> float | None:
+        try:
+            pause = self.step()
+        except LedgerError as error:
+            # Nothing can be recorded, so nothing may be sent. The disk may have room again later.
+            self.failure = error
+            self._ledger_failures += 1
+            if self._ledger_failures * LEDGER_PAUSE > LEDGER_PATIENCE:
+                raise
+            return LEDGER_PAUSE
+        if self._beside.going_on() is None:  # else what goes on may be what waits for the ledger, and fails
+            self._is_well()
+        return pause
+
+    def _is_well(self) -> None:
+        self.failure, self._ledger_failures = None, 0
+
+    def step(self) -> float | None:
+        """Do what is due; give the seconds until something is due again, or None when no watched job is open."""
+        self._beside.finish()
+        now = self._clock.elapsed()
+        open_jobs = []
+        for watch in self._open_watches():
+            if self._stopping:
+                return 0.0
+            job = self._job_of(watch)
+            if job is not None:
+                open_jobs.append(job)
+                self._send(job, watch, now)
+                self._rest()
+        batches: dict[int, tuple[BatchRecord, int]] = {}
+        for job in open_jobs:
+            batches |= {batch.id: (batch, job.number) for batch in self._ledger.batches.of_job(job.number)}
+        for batch in self._turns.due(batch for batch, _ in batches.values()):
+            if self._stopping:
+                return 0.0
+            self._turn_to(batch, batches[batch.id][1])
+            self._rest()
+        self._settle_jobs()
+        return self._pause(batches)
+
+    def _open_watches(self) -> list[Watch]:
+        with self._lock:
+            return [watch for watch in self._watches.values() if not watch.ended.is_set()]
+
+    def _job_of(self, watch: Watch) -> JobRecord | None:
+        try:
+            return self._ledger.jobs.by_number(watch.number)
+        except JobNotFoundError:  # deleted, here or by another process
+            watch.ended.set()
+            return None
+
+    def _pause(self, batches: Iterable[int]) -> float | None:
+        with self._lock:
+            watches = self._open_watches()
+            if not watches:
+                self._worker.ends()  # under the lock, so that `watch` starts another rather than trust this one
+                return None
+        now = self._clock.elapsed()
+        dues = self._turns.times(batches)
+        sends = [watch.send_at for watch in watches if watch.may_send]
+        return max(0.0, min([TICK, *(at - now for at in dues + sends if at > now)]))
+
+    # Sending
+
+    def _send(self, job: JobRecord, watch: Watch, now: float) -> None:
+        if watch.filling and job.state != "open":  # canceled: there is nothing to wait for any more
+            watch.filling = False
+            self._note(job, None)
+        if job.state != "open" or not watch.may_send or watch.send_at > now:
+            return
+        if self._beside.has_room(("send", job.number), job.number):
+            self._beside.do(
+                ("send", job.number), job.number, lambda: self._sent_of(job), lambda sent: self._sent(job, watch, sent)
+            )
+
+    def _sent_of(self, job: JobRecord) -> Sent:
+        try:
+            return self._submission.send(job, patient=self._patient)
+        except BatchnbError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a defect of ours must not stop the other jobs
+            return Sent(anything=True, wait=0.0, reason=f"Sending failed and is tried again: {unexpected(error)}")
+
+    def _sent(self, job: JobRecord, watch: Watch, sent: Sent) -> None:
+        self._is_well()
+        self._changed = True
+        limit = job.delivery.max_cost
+        if watch.take(sent, self._clock.elapsed(), patient=self._patient, limit=limit):
+            self._wake.set()
+        self._note(job, sent.reason)
+
+    def _note(self, job: JobRecord, note: str | None) -> None:
+        if job.note != note:
+            self._ledger.jobs.note(job.number, note)
+
+    def _end_fillings(self) -> None:
+        """Look again whether caches are filled: a batch has ended, or another process has written."""
+        for watch in self._open_watches():
+            if watch.filling:
+                watch.send_at = 0.0
+                self._wake.set()
+
+    def _turn_to(self, batch: BatchRecord, job: int) -> None:
+        if self._beside.has_room(("turn", batch.id), job):
+            self._beside.do(("turn", batch.id), job, lambda: self._turns.take(batch), self._turned)
+
+    def _turned(self, turned: Turned) -> None:
+        self._is_well()
+        if turned.changed:
+            self._changed = True
+            self._end_fillings()
+        for watch in self._open_watches():
+            # What is held back may be sent once what was under way has cost less than it might have.
+            if turned.let_go or (turned.changed and watch.held_back):
+                watch.may_send = True
+                self._wake.set()
+        if turned.again:
+            self._wake.set()
+
+    # Jobs
+
+    def _settle_jobs(self) -> None:
+        """End the jobs that have nothing left to wait for, and tell the views."""
+        foreign = self._ledger.foreign_revision()
+        if foreign != self._foreign:
+            self._end_fillings()
+        with self._lock:  # cleared before the ledger is read, so that no change falls between the two
+            changed, self._changed = self._changed or foreign != self._foreign, False
+        for watch in self._open_watches():
+            if foreign != self._foreign:
+                watch.may_send = True  # another process may have let requests go
+            if changed:
+                self._settle_job(watch)
+            if not watch.ended.is_set() and self._clock.elapsed() - watch.told_at >= CALM:
+                self._tell(watch)
+        if self._clock.elapsed() - self._told_at >= CALM:
+            self._tell_all()
+        self._foreign = foreign
+
+    def _settle_job(self, watch: Watch) -> None:
+        jobs = self._ledger.jobs
+        with self._lock:  # so that `watch` trusts no event that is about to be set
+            job = self._job_of(watch)
+            if job is None:
+                return
+            if job.state == "ended" or jobs.settle(
+                job.number, self._clock.now(), held_back=None if watch.may_send else watch.held_back
+            ):
+                self._tell(watch)  # first, so that a script that waits for the end does not leave before its last line
+                watch.ended.set()
+                self._tell_all()
+            elif job.state == "open" and jobs.release(job.number, "auto"):
+                watch.may_send = True
+                self._wake.set()
+
+    def _tell(self, watch: Watch) -> None:
+        watch.told_at = self._clock.elapsed()
+        self._subscribers.tell(watch.number)
+
+    def _tell_all(self) -> None:
+        self._told_at = self._clock.elapsed()
+        self._subscribers.tell(None)

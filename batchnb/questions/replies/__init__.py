@@ -1,0 +1,1 @@
+"""What reply is asked for, how it is read back, and which columns it gives."""

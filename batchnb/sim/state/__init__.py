@@ -1,0 +1,1 @@
+"""What the simulator keeps: batches, files, its folder."""

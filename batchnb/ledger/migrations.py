@@ -199,7 +199,7 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX requests_batch ON requests (batch);
 
     -- The rows of a job, run by run: positions that follow each other and ask requests that follow each other. A frame
-    -- of new questions is one run for every few thousand rows (LONGEST, in terms.py); one that repeats an earlier one,
+    -- of new questions is one run for every few thousand rows (LONGEST, in fragments.py); one that repeats an earlier one,
     -- or is skipped, is a run of its own. request NULL: nothing to send, for the reason in note.
     CREATE TABLE job_runs (
         job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
@@ -270,7 +270,7 @@ STEPS: tuple[str, ...] = (
     -- Answers that no batch gave: refused, or canceled before they were sent.
     CREATE INDEX answers_without_batch ON answers (request) WHERE batch IS NULL;
 
-    -- What a collected batch brought for the rows of a job, counted once, as JSON: see tallies.py. NULL: not yet, or no
+    -- What a collected batch brought for the rows of a job, counted once, as JSON: see counts.py. NULL: not yet, or no
     -- longer true.
     ALTER TABLE job_batches ADD COLUMN tally TEXT;
     CREATE INDEX job_batches_batch ON job_batches (batch);

@@ -89,7 +89,7 @@ def message(
     tier
         The ``service_tier`` to report: ``"batch"`` or ``"standard"``.
     split
-        What `caching.Cache` makes of its input tokens.
+        What `prompt_cache.Cache` makes of its input tokens.
     """
     content, stop_reason, stop_sequence = _stopped(reply, params.get("stop_sequences"))
     return {

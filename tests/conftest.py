@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -34,8 +35,9 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         if name.upper().startswith(("ANTHROPIC_", "BATCHNB_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("BATCHNB_HOME", str(tmp_path / "default-home"))
-    before = set(threading.enumerate())
+    before, handler = set(threading.enumerate()), signal.getsignal(signal.SIGINT)
     yield
+    assert signal.getsignal(signal.SIGINT) is handler, "the test left another handler for interrupts"
     _close_defaults()
     price_list._Set.table = None  # a price that a test has set is no other test's
     left = [thread for thread in threading.enumerate() if thread.name == "batchnb" and thread not in before]

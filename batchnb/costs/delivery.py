@@ -28,8 +28,8 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     shared_tokens : int or None
         Tokens of the shared part, as the server counted them; None where they were not counted.
     each, per_character, per_extra, most : str
-        With `max_cost`, the dollars that a request can cost at most, as decimal numbers: see ``allowance.Allowance``. They
-        are without an end where nothing was to be sent, and so nothing counted.
+        With `max_cost`, the dollars that a request can cost at most, as decimal numbers: see ``allowance.Allowance``.
+        They are without an end where nothing was to be sent, and so nothing counted.
     """
 
     cache: Literal["5m", "1h"] | None = None

@@ -270,7 +270,8 @@ class Job(Answered, Handle):
         sought = ledger.batches.resolve(self._number, send=send)
         if unsent and not send:
             unsent = ledger.batches.give_up_unsent(self._number)
-        if unsent and send and record.state == "ended" and not sought:
+        held_back = record.state == self._record.state == "ended" and record.delivery.max_cost is not None
+        if unsent and send and held_back:
             raise JobStateError(
                 f"{unsent:,} requests of job {self._id} are held back by its max_cost: {record.note or 'it is spent'}. "
                 'Run the cell again with a higher max_cost to have them sent, or job.resolve("drop") gives them up.'

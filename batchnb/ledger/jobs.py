@@ -387,10 +387,10 @@ def _collect_answered(db: sqlite3.Connection, which: str, *values: object) -> No
     """Close the batches, of those that a WHERE picks, of which each request has its answer.
 
     Who read the last one may have been killed before it closed the batch; and what failed is asked again only of those
-    that are closed.
+    that are closed. Not of those made elsewhere, whose requests are known as they are read.
     """
     db.execute(
-        f"UPDATE batches SET state = 'collected', processing = 0, note = NULL WHERE {which}"
+        f"UPDATE batches SET state = 'collected', processing = 0, note = NULL WHERE {which} AND owner <> '{ATTACHED}'"
         " AND EXISTS (SELECT 1 FROM answers WHERE batch = batches.id) AND NOT EXISTS (SELECT 1 FROM requests"
         " AS r WHERE r.batch = batches.id AND r.id NOT IN (SELECT request FROM answers))",
         values,

@@ -199,8 +199,8 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX requests_batch ON requests (batch);
 
     -- The rows of a job, run by run: positions that follow each other and ask requests that follow each other. A frame
-    -- of new questions is one run for every few thousand rows (LONGEST, in fragments.py); one that repeats an earlier one,
-    -- or is skipped, is a run of its own. request NULL: nothing to send, for the reason in note.
+    -- of new questions is one run for every few thousand rows (LONGEST, in fragments.py); one that repeats an earlier
+    -- one, or is skipped, is a run of its own. request NULL: nothing to send, for the reason in note.
     CREATE TABLE job_runs (
         job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
         position INTEGER NOT NULL,

@@ -77,6 +77,24 @@ def test_a_row_that_a_canceled_jobs_cell_asked_again_stays_wanted_until_it_is_ca
     state.race_to_settle(actions=["wait", "wait", "retry"], after=True, ends=False, omits=True, which=4, who=0)
 
 
+def test_a_decision_about_a_row_that_another_job_is_to_send_is_no_error_of_max_cost(state: LedgerMachine):
+    """As hypothesis found it: the job had ended, and has no max_cost."""
+    state.submit(fault=None, into="y", retries=0, size=1, steps=0, texts=["a"], who=0)
+    state.cancel(which=0, who=0)
+    state.others_send(ended=False, kind="plain", size=1)
+    state.others_send(ended=False, kind="plain", size=1)
+    state.submit(fault=None, into="x", retries=0, size=1, steps=0, texts=["a"], who=0)
+    state.cancel(which=0, who=0)
+    state.fail(fault=("create", "429, spent"), times=3)
+    state.end(extra=None, kinds=["succeeded"], which=0)
+    state.retry(everything=False, which=0, who=0)
+    state.end(extra=None, kinds=["succeeded"], which=0)
+    state.submit(fault=None, into="x", retries=0, size=1, steps=1, texts=["f"], who=0)
+    state.retry(everything=True, which=2, who=0)
+    state.next_call(actions=["resolve"], after=False, call="create", which=0)
+    state.submit(fault=None, into="x", retries=0, size=1, steps=1, texts=["a", "a"], who=0)
+
+
 def test_rows_of_a_canceled_job_that_another_ones_look_brings_back_are_answered(ledger: Ledger):
     """As hypothesis found it: the other job asks only some of them."""
     first, second = create(ledger, "a", "b"), create(ledger, "b", id="job_2")

@@ -285,7 +285,8 @@ class Exchange:
             finally:
                 response.close()
         except Exception as error:  # noqa: BLE001  # raised where the call is waited for
-            self._failure = self._failure_of(error)
+            # What comes of giving a call up is told as that, whoever is the first to see it.
+            self._failure = self._given_up or self._failure_of(error)
         finally:
             self._stack.close()
             with self._changed:

@@ -18,6 +18,7 @@ from stuck_server import Wire, Wires, head
 import batchnb.api.addresses
 from batchnb.api.addresses import scope_of
 from batchnb.api.client import Api
+from batchnb.api.exchange import Exchange
 from batchnb.api.failures import seconds_in
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError, RefusedError
 
@@ -180,6 +181,28 @@ def test_leaving_gives_up_what_only_asks_and_in_the_end_all_there_is():
         assert "The kernel ends." in str(raised["create"])
         with pytest.raises(RefusedError, match="The kernel ends"):
             api.retrieve_batch("msgbatch_1")
+
+
+def test_a_call_that_was_given_up_says_why_also_where_its_thread_ends_first():
+    going, gone = threading.Event(), threading.Event()
+
+    def make(_: object) -> None:
+        going.set()
+        gone.wait(10)
+        raise ConnectionError("cut off")
+
+    exchange = Exchange(
+        make, seconds=60, name="a call", begun=True, asks=True, most=60, told=lambda *_: None,
+        failure_of=lambda error: ApiError(str(error)),
+    )  # fmt: skip
+    thread = threading.Thread(target=exchange._run)
+    thread.start()
+    assert going.wait(10)
+    exchange.give_up("The kernel ends.")
+    gone.set()
+    thread.join(10)
+    with pytest.raises(AmbiguousError, match="The kernel ends"):
+        exchange.opened()
 
 
 # Answers that are none

@@ -59,7 +59,7 @@ def _pick(seed: int, number: int, count: int) -> int:
 
 
 def student(freedom: float, confidence: float) -> float:
-    """Give by how many standard errors an interval reaches to either side, by Student's t distribution.
+    """Return by how many standard errors an interval reaches to either side, by Student's t distribution.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def student(freedom: float, confidence: float) -> float:
 
 
 def _share_within(angle: float, freedom: int) -> float:
-    """Give the share within ``sqrt(freedom) * tan(angle)`` of 0 (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
+    """Return the share within ``sqrt(freedom) * tan(angle)`` of 0 (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
     odd, cosine = freedom % 2, math.cos(angle)
     total, term = 0.0, cosine if odd else 1.0
     for number in range(2 + odd, freedom + 1, 2):

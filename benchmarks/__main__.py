@@ -37,7 +37,7 @@ def run(module: str, *arguments: object) -> dict[str, float]:
 
 
 def environment() -> dict[str, str]:
-    """Give the environment without what would have a subject ask another server, or compile its modules each time."""
+    """Return the environment without what would have a subject ask another server, or compile its modules each time."""
     ours = ("ANTHROPIC_", "BATCHNB_", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 

@@ -51,7 +51,7 @@ class Meter:
         self._cpu, self._wall = _cpu(), time.perf_counter()
 
     def read(self) -> dict[str, float]:
-        """Give CPU and wall seconds, and the peak above the start in MiB."""
+        """Return CPU and wall seconds, and the peak above the start in MiB."""
         return {
             "cpu": _cpu() - self._cpu,
             "wall": time.perf_counter() - self._wall,
@@ -65,7 +65,7 @@ def _cpu() -> float:
 
 
 def _resident(name: str) -> int:
-    """Give a figure of this process's memory in KiB; elsewhere than on Linux, the peak since its start."""
+    """Return a figure of this process's memory in KiB; elsewhere than on Linux, the peak since its start."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -37,7 +37,7 @@ def numpy() -> None:
 
 
 def speed(work: Callable[[], None]) -> float:
-    """Give how often something is done in a second."""
+    """Return how often something is done in a second."""
     started, done = time.perf_counter(), 0
     while time.perf_counter() - started < LOOK:
         work()
@@ -46,7 +46,7 @@ def speed(work: Callable[[], None]) -> float:
 
 
 def lost(work: Callable[[], None], job: batchnb.Job, before: list[float]) -> float:
-    """Give the part of its speed that something loses until the job has ended."""
+    """Return the part of its speed that something loses until the job has ended."""
     during = []
     while not job.done():
         during.append(speed(work))
@@ -55,7 +55,7 @@ def lost(work: Callable[[], None], job: batchnb.Job, before: list[float]) -> flo
 
 
 async def stall(job: batchnb.Job) -> float:
-    """Give the longest time for which an event loop did not come round while the job is awaited."""
+    """Return the longest time for which an event loop did not come round while the job is awaited."""
     longest = 0.0
 
     async def tick() -> None:

@@ -16,7 +16,7 @@ __all__ = ["array_of", "utc"]
 
 
 def array_of(field: Field, cells: Sequence[Any]) -> Any:
-    """Give a column's array.
+    """Return a column's array.
 
     ========  =========================================================================================
     string    ``string``; also for times of day and durations, which pandas has no fitting type for
@@ -79,6 +79,6 @@ MAKERS: dict[Kind, Callable[[Sequence[Any]], Any]] = {
 
 
 def utc(seconds: float | None) -> pd.Timestamp | None:
-    """Give a time, in seconds since the epoch, as pandas has it."""
+    """Return a time, in seconds since the epoch, as pandas has it."""
     # To the microsecond, as the API gives it: a float's further digits are noise.
     return None if seconds is None else pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC")

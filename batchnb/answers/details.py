@@ -36,18 +36,18 @@ _decode = msgspec.json.Decoder(_Result).decode
 
 
 def detail_names(into: str) -> tuple[str, ...]:
-    """Give the names of the columns of a job whose new column is `into`."""
+    """Return the names of the columns of a job whose new column is `into`."""
     return tuple(f"{into}_{name}" for name in DETAILS)
 
 
 def dollars(origin: Origin, prices: PriceTable) -> float | None:
-    """Give what an answer cost, in dollars, at the rate it was asked at; None where that is not known."""
+    """Return what an answer cost, in dollars, at the rate it was asked at; None where that is not known."""
     cost = cost_of(prices, origin.model, origin.usage, batch=not origin.standard, geo=origin.geo)
     return None if cost is None else float(cost)
 
 
 def parts_of(origin: Origin, prices: PriceTable) -> tuple[float, float] | None:
-    """Give what an answer's prompt and its reply would have cost in a batch, in dollars; None where it is not known."""
+    """Return what an answer's prompt and reply would have cost in a batch, in dollars; None where it is not known."""
     usage, size = origin.usage, origin.usage.prompt_tokens
     without_reply = replace(usage, output_tokens=0)
     prompt = cost_of(prices, origin.model, without_reply, geo=origin.geo, prompt_tokens=size)
@@ -94,7 +94,7 @@ class Details:
         self._digests.extend(digests)
 
     def arrays(self) -> dict[str, Any]:
-        """Give the columns by name, with their pandas types; NA where there is nothing to tell."""
+        """Return the columns by name, with their pandas types; NA where there is nothing to tell."""
         rows = self._digests[:: self._samples]
         told = {digest: self._told(digest, origin) for digest, origin in self._origins.items()}
         nothing = (None,) * len(DETAILS)

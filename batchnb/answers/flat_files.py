@@ -33,7 +33,7 @@ MOST_DEEP = 100
 
 
 def for_csv(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
-    """Give the frame with lists and dicts in the columns `names` as JSON, which any reader of a CSV file can read."""
+    """Return the frame with lists and dicts in the columns `names` as JSON, which any reader of a CSV file can read."""
     return _with_json(frame, [one for one in _places(frame, names) if _is_of_objects(frame.dtypes.iloc[one])])
 
 
@@ -90,7 +90,7 @@ def _text(cell: Any) -> str:
 
 
 def for_parquet(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
-    """Give the frame with those of the columns `names` as JSON that Parquet cannot hold as they are.
+    """Return the frame with those of the columns `names` as JSON that Parquet cannot hold as they are.
 
     It cannot where one place holds a number in one row and text in another, a whole number of more than 64 bits, or
     an object without fields. Of ``attrs``, what JSON has no form for becomes text; and labels of several kinds become

@@ -118,7 +118,7 @@ class Alike:
     results: list[bytes] = field(default_factory=list)
 
     def one_by_one(self) -> Iterator[Answer]:
-        """Give them one by one."""
+        """Yield them one by one."""
         fields = zip(self.digests, self.input_tokens, self.output_tokens, self.results, strict=True)
         for digest, said, replied, raw in fields:
             yield Answer(digest, "succeeded", None, self.model, self.geo, said, replied, 0, 0, 0, raw)
@@ -205,7 +205,7 @@ def answer_of(digest: bytes, raw: bytes, reply: Reply) -> Answer:
 
 
 def _used(usage: Any) -> tuple[str | None, int, int, int, int, int]:
-    """Give where an answer was computed, and the tokens it used."""
+    """Return where an answer was computed, and the tokens it used."""
     if type(usage) is TokensUsed:
         split = usage.cache_creation
         write_5m, write_1h = (0, 0) if split is None else (
@@ -258,12 +258,12 @@ def read_values(results: Iterable[bytes | None], reply: Reply) -> tuple[list[str
 
 
 def error_of(raw: bytes, reply: Reply) -> str | None:
-    """Give the kind of failure of a kept result, as :class:`Answer` has it; None for a good one."""
+    """Return the kind of failure of a kept result, as :class:`Answer` has it; None for a good one."""
     return _judge(raw, said_in(raw), reply)[1]
 
 
 def _judge(raw: bytes, result: Said, reply: Reply) -> tuple[str, str | None, Any, str | None]:
-    """Give outcome, kind of failure, value, and the failure in words."""
+    """Return outcome, kind of failure, value, and the failure in words."""
     message = result.message
     if result.type == "succeeded" and message is not None:
         return _judge_message(raw, message, reply)
@@ -312,7 +312,7 @@ def _judge_message(raw: bytes, message: SaidMessage, reply: Reply) -> tuple[str,
 
 
 def _calls_of(raw: bytes) -> list[ToolCall]:
-    """Give the calls of the user's own tools; those that the server runs itself have other types of block."""
+    """Return the calls of the user's own tools; those that the server runs itself have other types of block."""
     try:
         content = calls_in(raw)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:

@@ -29,7 +29,7 @@ def _copied(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def dressed(made: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """Give a frame that was made of the rows of another one the class, the metadata, the flags and the attrs of that.
+    """Return a frame that was made of the rows of another one the class, the metadata, the flags and the attrs of that.
 
     As pandas' own methods do, except that they copy attrs to their depth.
     """
@@ -45,17 +45,17 @@ def dressed(made: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows_at(frame: pd.DataFrame, positions: Sequence[int]) -> pd.DataFrame:
-    """Give the rows that stand at some positions, as a frame of the same kind."""
+    """Return the rows that stand at some positions, as a frame of the same kind."""
     return dressed(bare(frame).iloc[list(positions)], frame)
 
 
 def without_places(frame: pd.DataFrame, places: Collection[int]) -> pd.DataFrame:
-    """Give `frame` without the columns that stand at some places."""
+    """Return `frame` without the columns that stand at some places."""
     return dressed(bare(frame).iloc[:, [one for one in range(frame.shape[1]) if one not in places]], frame)
 
 
 def own_names(columns: pd.Index[Any]) -> list[str | None]:
-    """Give the names by which batchnb would have written each label; None for those that it would never write.
+    """Return the names by which batchnb would have written each label; None for those that it would never write.
 
     A name is text, and of several levels it is the first, with nothing in the others: an empty text, which a level of
     dates keeps as NaT. A zero is no such nothing.
@@ -70,12 +70,12 @@ def _own_name(label: Hashable, levels: int) -> str | None:
 
 
 def own_column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
-    """Give a column that batchnb has made, by its name."""
+    """Return a column that batchnb has made, by its name."""
     return bare(frame).iloc[:, own_names(frame.columns).index(name)]
 
 
 def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
-    """Give `frame` plus `columns`, row by row: arrays have no index, so none can misalign.
+    """Return `frame` plus `columns`, row by row: arrays have no index, so none can misalign.
 
     They replace those of their names where they are; but where only some are there, all go to the end, so that they
     stand together and are known again.
@@ -107,7 +107,7 @@ def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFram
 
 
 def _labels(columns: pd.Index[Any], names: Sequence[str]) -> pd.Index[Any]:
-    """Give labels plus new ones, as pandas writes those; but none is read as a date, which another column may have."""
+    """Return labels plus new ones, as pandas writes those; but none is read as a date, as another column may be."""
     if isinstance(columns, pd.MultiIndex):
         first: Any = columns.levels[0]
         if _reads_text(first):

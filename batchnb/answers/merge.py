@@ -33,7 +33,7 @@ __all__ = ["beside", "by_row", "columns", "custom_id_of", "failed", "merge", "me
 
 
 def columns(parts: Iterable[Results], recipe: dict[str, Any], details: Details | None = None) -> dict[str, Any]:
-    """Give a job's columns, in the order of its frame; with `details`, those too."""
+    """Return a job's columns, in the order of its frame; with `details`, those too."""
     out = _columns(recipe)
     for part in parts:
         out.extend(part.results, part.notes, part.digests)
@@ -46,7 +46,7 @@ def beside(
     frame: pd.DataFrame, parts: Iterable[Results], recipe: dict[str, Any], details: Details | None = None, *,
     overwrite: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
-    """Give a job's frame plus its columns; `overwrite` is about those of details, the others were checked before.
+    """Return a job's frame plus its columns; `overwrite` is about those of details, the others were checked before.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def _arrays(out: Columns, details: Details | None) -> dict[str, Any]:
 
 
 def names(recipe: dict[str, Any]) -> tuple[str, ...]:
-    """Give the names of a job's columns."""
+    """Return the names of a job's columns."""
     return names_of(reply_from_spec(recipe["reply"]), recipe["into"], _samples(recipe))
 
 
@@ -76,7 +76,7 @@ def merge(
     frame: pd.DataFrame, recipe: Recipe, rows: Iterable[RowAnswer], *, overwrite: bool,
     details: Details | None = None, earlier: Earlier = tuple,
 ) -> pd.DataFrame:  # fmt: skip
-    """Give `frame` plus a job's columns, matched by what its rows ask under the job's recipe.
+    """Return `frame` plus a job's columns, matched by what its rows ask under the job's recipe.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def merge_on(
     frame: pd.DataFrame, on: Hashable | None, rows: Iterable[RowAnswer], recipe: dict[str, Any], *, overwrite: bool,
     details: Details | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """Give `frame` plus the columns of a batch made elsewhere, matched by the custom_ids in a column.
+    """Return `frame` plus the columns of a batch made elsewhere, matched by the custom_ids in a column.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def _keep_free(
 def _columns_for(
     frame: pd.DataFrame, recipe: Recipe, rows: Iterable[RowAnswer], details: Details | None
 ) -> dict[str, Any]:
-    """Give a job's columns for the rows of any frame, matched by what they ask, whichever time the job asked it."""
+    """Return a job's columns for the rows of any frame, matched by what they ask, whichever time the job asked it."""
     asked = {row.question: row for row in rows if row.question is not None}
     digests = list(recipe.digests(frame))
     notes = itertools.chain.from_iterable(part.notes for part in recipe.parts(frame, digests))
@@ -155,7 +155,7 @@ def _columns_for(
 
 
 def by_row(rows: Iterable[RowAnswer], recipe: dict[str, Any], details: Details | None = None) -> pd.DataFrame:
-    """Give a job's columns as a frame of their own, by key, or by position where the job has no keys."""
+    """Return a job's columns as a frame of their own, by key, or by position where the job has no keys."""
     kept = list(rows)
     results = Results([row.digest for row in kept], [row.result for row in kept], [_reason(row) for row in kept])
     index = pd.Index([_name(row) for row in kept[:: _samples(recipe)]], name=recipe["key"] or "position")
@@ -211,7 +211,7 @@ def result_lines(rows: Iterable[RowAnswer], recipe: dict[str, Any], *, simulated
 
 
 def custom_id_of(row: RowAnswer, recipe: dict[str, Any]) -> str:
-    """Give the custom_id of a row that asks something: with its name in this job, whichever job has sent it."""
+    """Return the custom_id of a row that asks something: with its name in this job, whichever job has sent it."""
     assert row.digest is not None  # noqa: S101  # it asks something
     return str(row.key) if recipe.get("attached") else custom_id(label_of(_name(row)), row.digest)
 

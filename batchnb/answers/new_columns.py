@@ -105,7 +105,7 @@ class Columns:
         self.errors.append(None)
 
     def arrays(self) -> dict[str, Any]:
-        """Give the columns by name, with their pandas types.
+        """Return the columns by name, with their pandas types.
 
         Of several samples, the value is the most frequent one, and the agreement the share it has among those that
         have a value; status and error are those of the first sample that is pending, or else did not succeed.
@@ -225,7 +225,7 @@ def _check_differ(reply: Reply, names: tuple[str, ...]) -> None:
 def column_in_the_way(
     frame: pd.DataFrame, into: str, samples: int = 1, reply: Reply | None = None, earlier: Earlier = tuple
 ) -> str | None:
-    """Give the name of a column of the user's own that the new columns would replace, if there is one."""
+    """Return the name of a column of the user's own that the new columns would replace, if there is one."""
     reply = TextReply() if reply is None else reply
     there, own = [name_of(label) for label in frame.columns], own_names(frame.columns)
     names = names_of(reply, into, samples)
@@ -267,7 +267,7 @@ def detail_in_the_way(
 
 
 def without_details(frame: pd.DataFrame, into: str) -> pd.DataFrame:
-    """Give `frame` without the columns of details of an earlier run, which tell of the answers it gave."""
+    """Return `frame` without the columns of details of an earlier run, which tell of the answers it gave."""
     names = set(detail_names(into))
     places = [place for place, name in enumerate(own_names(frame.columns)) if name in names]
     return frame if len(places) < len(names) else without_places(frame, places)
@@ -282,7 +282,7 @@ def _was_run(frame: pd.DataFrame, place: int | None) -> bool:
 
 
 def _made_before(frame: pd.DataFrame, into: str, earlier: Earlier) -> set[str]:
-    """Give the names of the answers' columns that earlier runs made.
+    """Return the names of the answers' columns that earlier runs made.
 
     A field may have any name, also that of a column of gold labels, so names alone do not tell. What a run made, it
     left before its status, and the frame remembers it; of one that was read from a file, the ledger knows in which
@@ -303,7 +303,7 @@ def _answer_names(recipe: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def remembered(frame: pd.DataFrame) -> Mapping[str, Sequence[str]]:
-    """Give the names of the answers' columns of each stem, as `marked` noted them."""
+    """Return the names of the answers' columns of each stem, as `marked` noted them."""
     marks = frame.attrs.get(OWN_MARKS)
     columns = marks.get("columns") if isinstance(marks, Mapping) else None
     return columns if isinstance(columns, Mapping) else {}
@@ -326,7 +326,7 @@ def remembering(frame: pd.DataFrame, into: str, names: Iterable[str]) -> pd.Data
 
 
 def names_of(reply: Reply, into: str, samples: int = 1) -> tuple[str, ...]:
-    """Give the names of all columns of a job: those of the reply's fields, status and error, and those of samples."""
+    """Return the names of all columns of a job: those of the reply's fields, status and error, and those of samples."""
     return _names(reply, into, samples, prefixed=reply.prefixed)
 
 

@@ -33,7 +33,7 @@ _local_clients: weakref.WeakSet[anthropic.Anthropic] = weakref.WeakSet()
 
 
 def plain_url(url: str) -> str:
-    """Give an address without user info, query, trailing slash, and the port that its scheme has anyway."""
+    """Return an address without user info, query, trailing slash, and the port that its scheme has anyway."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if ":" in host:

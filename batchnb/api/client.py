@@ -86,7 +86,7 @@ class Api(Caller):
         return self._decode(self._call("GET", _path(batch_id)), BatchInfo)
 
     def list_batches(self, *, page_size: int = 100) -> Iterator[BatchInfo]:
-        """Give the workspace's batches, newest first, page by page.
+        """Yield the workspace's batches, newest first, page by page.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class Api(Caller):
         return self._decode(response, FileInfo)
 
     def list_files(self, *, page_size: int = 1000) -> Iterator[FileInfo]:
-        """Give the workspace's files, newest first, page by page."""
+        """Yield the workspace's files, newest first, page by page."""
         after: str | None = None
         been = set()
         while True:
@@ -252,7 +252,7 @@ class Api(Caller):
 
 
 def _path(batch_id: str, part: str = "") -> str:
-    """Give the address of a batch, or of a part of it.
+    """Return the address of a batch, or of a part of it.
 
     Raises
     ------
@@ -265,6 +265,6 @@ def _path(batch_id: str, part: str = "") -> str:
 
 
 def _file_name(name: str) -> str:
-    """Give a name that the Files API takes: 1 to 255 characters, none of them ``<>:"|?*`` or a control character."""
+    """Return a name that the Files API takes: 1 to 255 characters, none of them ``<>:"|?*`` or a control character."""
     cleaned = re.sub(r'[<>:"|?*\\/\x00-\x1f]', "_", name)
     return cleaned[-255:] or "file"

@@ -193,7 +193,7 @@ class Exchange:
         return self._response
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the body as it comes, undecoded; some at a time, whatever the server's pieces.
+        """Yield the body as it comes, undecoded; some at a time, whatever the server's pieces.
 
         Raises
         ------
@@ -257,7 +257,7 @@ class Exchange:
         self._stack.enter_context(context)
 
     def body(self, content: bytes) -> io.BytesIO:
-        """Give a request's body such that what leaves of it is counted."""
+        """Return a request's body such that what leaves of it is counted."""
         return _Bytes(content, self._leave)
 
     def file(self, path: Path) -> io.BufferedReader:
@@ -309,7 +309,7 @@ class Exchange:
 
 
 def _body_of(response: httpx2.Response) -> Iterator[bytes]:
-    """Give the bytes of a body as they come; of one that was read already, decoded, all at once."""
+    """Yield the bytes of a body as they come; of one that was read already, decoded, all at once."""
     if response.is_stream_consumed:
         response.headers.pop("content-encoding", None)
         yield response.content

@@ -235,7 +235,7 @@ def _is_on_the_way(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException | None, kind: Any) -> Iterator[Any]:
-    """Give what an error was raised from, the innermost last, as far as it is of a kind."""
+    """Yield what an error was raised from, the innermost last, as far as it is of a kind."""
     while error is not None:
         if isinstance(error, kind):
             yield error

@@ -199,7 +199,7 @@ def is_word(key: str) -> bool:
 
 
 def secrets_in_header(name: str, value: str) -> Iterator[str]:
-    """Give the secrets in a header: its value, whatever its name, unless it is known to hold none."""
+    """Yield the secrets in a header: its value, whatever its name, unless it is known to hold none."""
     name = name.lower()
     if name in PLAIN_HEADERS or name.startswith("x-stainless-"):
         return
@@ -215,7 +215,7 @@ def secrets_in_header(name: str, value: str) -> Iterator[str]:
 
 
 def secrets_in_url(url: str) -> Iterator[str]:
-    """Give the secrets in an address: its user info, and what its query says, unless that is known to be our own."""
+    """Yield the secrets in an address: its user info, and what its query says, unless that is known to be our own."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -242,7 +242,7 @@ def _decoded(text: str) -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Give the ways to write a secret, apart from capitals."""
+    """Yield the ways to write a secret, apart from capitals."""
     yield from (secret, secret[::-1], quote(secret, safe=""))
     data = secret.encode("utf-8", "surrogatepass")
     yield data.hex()

@@ -55,7 +55,7 @@ class Allowance:
     def of(
         cls, delivery: Delivery, costs: Iterable[Decimal | None], in_flight: tuple[int, int, int]
     ) -> Allowance | None:
-        """Give what a job may still spend; None where it is not known what it has spent.
+        """Return what a job may still spend; None where it is not known what it has spent.
 
         Parameters
         ----------
@@ -75,7 +75,7 @@ class Allowance:
         return replace(start, in_flight=start.at_most(*in_flight))
 
     def at_most(self, requests: int, characters: int, size: int) -> Decimal:
-        """Give what requests can cost at most, in dollars.
+        """Return what requests can cost at most, in dollars.
 
         Parameters
         ----------

@@ -25,7 +25,7 @@ class UsageLine(NamedTuple):
 
 
 def costs_of(lines: Iterable[UsageLine], prices: PriceTable) -> list[Decimal | None]:
-    """Give the dollars of each sum of answers, at the rate they were asked at; None where its price is unknown."""
+    """Return the dollars of each sum of answers, at the rate they were asked at; None where its price is unknown."""
     return [
         cost_of(prices, one.model, one.usage, geo=one.geo, batch=one.batch, prompt_tokens=one.prompt_tokens)
         for one in lines

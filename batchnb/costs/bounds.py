@@ -41,7 +41,7 @@ class Priced(NamedTuple):
 def price_of(
     prices: PriceTable, asks: Sequence[Ask], each: Any, output: float | None, *, batch: bool = True
 ) -> Decimal | None:
-    """Give what requests cost, in dollars; None where a price is unknown.
+    """Return what requests cost, in dollars; None where a price is unknown.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def _alike(asks: Sequence[Ask]) -> list[tuple[Limits, list[int]]]:
 def price_at_most(
     prices: PriceTable, asks: Sequence[Ask], fit: Fit, cache: str | None = None, marked: str | None = None
 ) -> Priced | None:
-    """Give what requests can cost at most, in dollars; None where a price is unknown.
+    """Return what requests can cost at most, in dollars; None where a price is unknown.
 
     The input tokens are those at the upper end of the interval, the output tokens as many as ``max_tokens`` allows.
 
@@ -131,7 +131,7 @@ def price_at_most(
 
 
 def _writing(price: Price, limits: Limits, prompt: float, shared: int, cache: str | None) -> Decimal:
-    """Give what it costs one request to write so many tokens to a cache, beyond what they cost without one."""
+    """Return what it costs one request to write so many tokens to a cache, beyond what they cost without one."""
     if cache is None:
         return Decimal(0)
     written = Usage(cache_write_1h=shared) if cache == "1h" else Usage(cache_write_5m=shared)

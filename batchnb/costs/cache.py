@@ -97,7 +97,7 @@ class Choice:
 
 
 def minimum(model: str) -> int | None:
-    """Give the fewest tokens that a model caches, of a dated id those of its undated one; None where not known."""
+    """Return the fewest tokens that a model caches, of a dated id those of its undated one; None where not known."""
     return MINIMUM.get(undated(model))
 
 
@@ -113,7 +113,7 @@ def is_worth_counting(asked: str, model: str, text_bytes: int | None) -> bool:
 
 
 def relative_cost(lifetime: str, requests: int, hit_rate: float, price: Price) -> float:
-    """Give what the shared part costs with a cache, in units of what it costs without: below 1, it pays.
+    """Return what the shared part costs with a cache, in units of what it costs without: below 1, it pays.
 
     The first request writes; each other one reads, or else writes anew.
     """
@@ -122,7 +122,7 @@ def relative_cost(lifetime: str, requests: int, hit_rate: float, price: Price) -
 
 
 def break_even(lifetime: str, price: Price) -> float:
-    """Give the share of requests that must read the cache for it to pay, over many requests."""
+    """Return the share of requests that must read the cache for it to pay, over many requests."""
     write = _write(lifetime, price)
     return (write - 1) / (write - float(price.cache_read))
 

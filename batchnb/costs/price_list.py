@@ -19,7 +19,7 @@ class _Set:
 
 
 def prices_in_use() -> PriceTable:
-    """Give the prices in use now. Touches no network."""
+    """Return the prices in use now. Touches no network."""
     return _Set.table or load_prices()
 
 

@@ -281,7 +281,7 @@ class PriceTable:
 
 
 def undated(model: str) -> str:
-    """Give a model's id without the date that it may end in."""
+    """Return a model's id without the date that it may end in."""
     return _DATED.sub("", model)
 
 

@@ -116,7 +116,7 @@ def further(found: Fit) -> int:
 
 
 def _sort_key(size: Size) -> int:
-    """Give what a sample is spread over: the kind, then the script (by the share of extra bytes), then the length."""
+    """Return what a sample is spread over: the kind, then the script (by the share of extra bytes), then the length."""
     script = 0 if not size.extra else 1 if size.extra < size.characters / 4 else 2
     return (3 * size.kind + script << 48) + size.characters + size.extra
 
@@ -162,7 +162,7 @@ class Fit:
         return self.total.high / max(1.0, self.total.expected)
 
     def times(self, factor: float) -> Fit:
-        """Give the same with every number of tokens so many times as large."""
+        """Return the same with every number of tokens so many times as large."""
         lines = {
             kind: Line(line.fixed * factor, line.per_character * factor, line.per_extra * factor)
             for kind, line in self.lines.items()
@@ -171,7 +171,7 @@ class Fit:
         return Fit(total, self.each * factor, lines, self.counted)
 
     def tokens(self, size: Size) -> float:
-        """Give the tokens that a request of this size is expected to have, such as one that is not to be sent."""
+        """Return the tokens that a request of this size is expected to have, such as one that is not to be sent."""
         line = self.lines.get(size.kind) or next(iter(self.lines.values()))
         return max(1.0, line.fixed + line.per_character * size.characters + line.per_extra * size.extra)
 

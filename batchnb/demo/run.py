@@ -91,7 +91,7 @@ def _labels(args: argparse.Namespace, frame: pd.DataFrame, gold: str | None) -> 
 
 
 def _free_name(stem: str, taken: set[str]) -> str:
-    """Give a name for the new column by which it replaces none of the file's, gold labels above all."""
+    """Return a name for the new column by which it replaces none of the file's, gold labels above all."""
     names = [stem, *(f"{stem}_{number}" for number in range(2, len(taken) + 3))]
     return next(name for name in names if not taken & {name, f"{name}_status", f"{name}_error"})
 

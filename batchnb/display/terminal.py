@@ -128,7 +128,7 @@ _boards: WeakKeyDictionary[TextIO, Bars] = WeakKeyDictionary()
 
 
 def bars_of(file: TextIO) -> Bars:
-    """Give the bars of a terminal, which all that write to it share."""
+    """Return the bars of a terminal, which all that write to it share."""
     known = _boards.get(file)
     return _boards.setdefault(file, Bars(file)) if known is None else known
 

@@ -33,7 +33,7 @@ _ONLY_SUBMIT = ("name", "batch_size", "retries", "max_cost", "if_over", "cache",
 
 
 def _takes_what(submit: Callable[..., Any], *without: str) -> Callable[[_Method], _Method]:
-    """Give a method that ends in ``**options`` the arguments of `submit` by name, so that Jupyter's help shows them."""
+    """Name the arguments of `submit` in the signature of a method that ends in ``**options``: for Jupyter's help."""
 
     def decorate(method: _Method) -> _Method:
         own = [one for one in inspect.signature(method).parameters.values() if one.kind is not one.VAR_KEYWORD]
@@ -417,7 +417,7 @@ class FrameAccessor:
         overwrite: bool = False,
         details: bool | None = None,
     ) -> pd.DataFrame:
-        """Give this frame with a job's columns, matched by content: after a restart, a re-order, a filter.
+        """Return this frame with a job's columns, matched by content: after a restart, a re-order, a filter.
 
         Rows the job never asked get NA. Touches no network.
 

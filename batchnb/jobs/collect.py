@@ -91,7 +91,7 @@ def _see_through(workspace: Workspace, jobs: list[Job], deadline: float, patienc
 
 
 def _brought(workspace: Workspace, jobs: list[Job]) -> object:
-    """Give a value that differs when the server has brought something."""
+    """Return a value that differs when the server has brought something."""
     ledger, exchanges = workspace.ledger, workspace.api.exchanges
     checks = [batch.checked_at for job in jobs for batch in ledger.batches.of_job(ledger.jobs.get(job.id).number)]
     return checks, exchanges.sent // LEAST_MOVED, exchanges.received // LEAST_MOVED

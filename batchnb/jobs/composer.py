@@ -216,7 +216,7 @@ class _Form:
             embed(self._desk.job, place)
 
     def live(self) -> dict[str, Any]:
-        """Give the widget as a mime bundle."""
+        """Return the widget as a mime bundle."""
         bundle: dict[str, Any] = self.view.widget._repr_mimebundle_()
         return bundle
 
@@ -236,7 +236,7 @@ class _Form:
         return embed(job, *self._places)
 
     def _static(self) -> dict[str, str]:
-        """Give the form as a saved notebook keeps it."""
+        """Return the form as a saved notebook keeps it."""
         (written, problem), shown = _written(self._desk, self.view.draft), self.view.preview
         said = [written or problem, _UNSENT, preview_text(shown) if shown else ""]
         return {
@@ -301,7 +301,7 @@ def compose(
 
 
 def _written(desk: _Desk, draft: Draft) -> tuple[str | None, str]:
-    """Give the code; or None, and why it cannot be written."""
+    """Return the code; or None, and why it cannot be written."""
     try:
         return desk.code(draft), ""
     except InputError as error:

@@ -244,7 +244,7 @@ def _write_raw(
 
 
 def _rows(ledger: Ledger, record: JobRecord, names: dict[bytes, str]) -> Iterator[dict[str, Any]]:
-    """Give for each row of the job's frame the custom_ids of what it asks, or why it asks nothing; note the names."""
+    """Yield for each row of the job's frame the custom_ids of what it asks, or why it asks nothing; note the names."""
     answers = ledger.rows.answers(record.number)
     for samples in zip(*[answers] * int(record.recipe.get("samples", 1)), strict=True):
         row = samples[0]

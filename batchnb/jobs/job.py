@@ -151,7 +151,7 @@ class Job(Answered, Handle):
     def result(
         self, timeout: float | None = None, *, partial: bool = False, details: bool | None = None
     ) -> pd.DataFrame:
-        """Give the job's frame, in its order, plus the new columns. Blocks until the job has ended.
+        """Return the job's frame, in its order, plus the new columns. Blocks until the job has ended.
 
         Failed rows raise nothing: their status and error columns say what happened.
 
@@ -338,7 +338,7 @@ class Job(Answered, Handle):
         return self._workspace.watcher.subscribe(self._number, callback)
 
     def snapshot(self) -> Snapshot:
-        """Give what a view may show of the job now. Touches no network."""
+        """Return what a view may show of the job now. Touches no network."""
         ledger, watcher = self._workspace.ledger, self._workspace.watcher
         failing = watcher.is_failing(self._number)
         with ledger.consistently():  # or rows that are sent meanwhile would be neither unsent nor in a batch

@@ -51,7 +51,7 @@ class Answered:
         return self._workspace.ledger.jobs.get(self._id)
 
     def to_frame(self, *, details: bool | None = None) -> pd.DataFrame:
-        """Give what there is now: the job's frame plus the new columns, or, without the frame, answers by row.
+        """Return what there is now: the job's frame plus the new columns, or, without the frame, answers by row.
 
         Touches no network. A job attached later has no frame: its rows come by key, or by position.
 
@@ -98,7 +98,7 @@ class Answered:
         overwrite: bool = False,
         details: bool | None = None,
     ) -> pd.DataFrame:
-        """Give `frame` plus this job's columns, matched by content; rows the job never asked get NA.
+        """Return `frame` plus this job's columns, matched by content; rows the job never asked get NA.
 
         The frame's rows are asked again in thought, under the job's recipe, and their answers looked up: so its index
         and order do not matter, and it may hold fewer or more rows. Touches no network.
@@ -141,7 +141,7 @@ class Answered:
         return self._marked(merged)
 
     def errors(self) -> pd.DataFrame:
-        """Give the rows that have no good answer: row, outcome, type, message, retryable, reply. Touches no network.
+        """Return the rows that have no good answer: row, outcome, type, message, retryable, reply. Touches no network.
 
         ``row`` is the frame's index label, or the key or position where the job has no frame; ``reply`` is the text of
         a paid reply that does not fit; ``retryable`` tells whether ``retry()`` would ask the row again.

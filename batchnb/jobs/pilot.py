@@ -72,7 +72,7 @@ def run(
 
 
 def _rows(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe) -> list[Row]:
-    """Give what each sample of each row asks, under the digests that `submit` would take."""
+    """Return what each sample of each row asks, under the digests that `submit` would take."""
     rows = list(recipe.rows(frame))
     if recipe.replicate:
         return rows
@@ -156,7 +156,7 @@ def _new_job(recipe: Recipe, digests: Sequence[bytes], envelopes: Sequence[Envel
 
 
 def _gold_columns(frame: pd.DataFrame, recipe: Recipe, gold: Any) -> dict[str, Hashable]:
-    """Give the columns of wanted answers by the names of the new columns they are compared with."""
+    """Return the columns of wanted answers by the names of the new columns they are compared with."""
     if gold is None:
         return {}
     names = _value_names(recipe)
@@ -263,7 +263,7 @@ class Pilot(Handle):
         return given
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the rows of the sample with their answers; with gold, also ``<column>_agrees`` (boolean).
+        """Return the rows of the sample with their answers; with gold, also ``<column>_agrees`` (boolean).
 
         NA where one of the two is missing. Touches no network.
         """
@@ -404,7 +404,7 @@ def _agreeing(values: list[Any], golds: list[Any], statuses: list[str], column: 
 
 
 def _text(value: Any, column: Hashable) -> Any:
-    """Give a cell as it is written into prompts, so that 1 and 1.0 are equal; of several labels, in no order."""
+    """Return a cell as it is written into prompts, so that 1 and 1.0 are equal; of several labels, in no order."""
     if isinstance(value, list | tuple | set):
         return sorted(cell_text(item, column) for item in value)
     return None if is_missing(value) else cell_text(value, column)

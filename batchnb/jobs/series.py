@@ -108,7 +108,7 @@ class SeriesAccessor:
         params: Callable[[Any], Any] | None = None,
         details: bool | None = None,
     ) -> pd.DataFrame:
-        """Give the values, as a frame, with a job's columns, matched by content. Touches no network.
+        """Return the values, as a frame, with a job's columns, matched by content. Touches no network.
 
         Parameters
         ----------

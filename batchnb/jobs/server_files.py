@@ -55,7 +55,7 @@ class FileTable(Handle):
         return self.to_frame()._repr_html_() if self._infos else None  # type: ignore[operator]  # pandas escapes it
 
     def to_frame(self) -> pd.DataFrame:
-        """Give them as a plain frame: id, name, type, bytes, created, expires, known, requests, needed, simulated.
+        """Return them as a plain frame: id, name, type, bytes, created, expires, known, requests, needed, simulated.
 
         ``known`` tells whether this ledger uploaded the file; ``requests`` how many of its requests name it, and
         ``needed`` how many of those are not answered yet. Times are UTC. Touches no network.

@@ -163,7 +163,7 @@ def _caching(ledger: Ledger, job: JobRecord, lines: Sequence[UsageLine], prices:
 
 
 def _saved(line: UsageLine, prices: PriceTable) -> Decimal | None:
-    """Give what these tokens would have cost more, had all of the prompts been plain input."""
+    """Return what these tokens would have cost more, had all of the prompts been plain input."""
     price, usage = prices.price(line.model), line.usage
     if price is None:
         return None
@@ -224,7 +224,7 @@ def snapshot_of(
 def _expected(
     job: JobRecord, facts: Facts, still_open: int, forecasts: Mapping[bytes, float]
 ) -> tuple[float | None, str | None]:
-    """Give what all answers will cost, and what that is learned from where it is not the job's own answers."""
+    """Return what all answers will cost, and what that is learned from where it is not the job's own answers."""
     if not still_open or facts.cost is None or job.state == "ended":
         return None, None
     if facts.each is not None:
@@ -329,14 +329,14 @@ def _counts(record: BatchRecord) -> list[int]:
 
 
 def status_of(job: JobRecord, ledger: Ledger) -> str:
-    """Give a job's status in the words of the API: ``submitting``, ``in_progress``, ``canceling`` or ``ended``."""
+    """Return a job's status in the words of the API: ``submitting``, ``in_progress``, ``canceling`` or ``ended``."""
     if job.state != "open":
         return job.state
     return "submitting" if ledger.rows.is_sending(job.number) else "in_progress"
 
 
 def _state(record: BatchRecord) -> str:
-    """Give the state as the API has it: that all results have been read is the ledger's own affair."""
+    """Return the state as the API has it: that all results have been read is the ledger's own affair."""
     return "ended" if record.state == "collected" else record.state
 
 

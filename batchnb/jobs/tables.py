@@ -76,7 +76,7 @@ class JobTable(_LiveTable):
         return len(self._workspace.ledger.jobs.all())
 
     def to_frame(self) -> pd.DataFrame:
-        """Give all jobs as a plain frame: id, name, created, model, rows, succeeded, status, cost, simulated, note.
+        """Return all jobs as a plain frame: id, name, created, model, rows, succeeded, status, cost, simulated, note.
 
         Touches no network.
         """
@@ -104,7 +104,7 @@ class BatchTable(_LiveTable):
         return len(self._batches.infos)
 
     def to_frame(self) -> pd.DataFrame:
-        """Give them as a plain frame: id, status, requests, the five request counts, times (UTC), simulated.
+        """Return them as a plain frame: id, status, requests, the five request counts, times (UTC), simulated.
 
         As the server said when it was last asked; touches no network.
         """

@@ -222,7 +222,7 @@ class Workspace(Handle):
     # Jobs
 
     def fields(self, betas: Iterable[str] = ()) -> frozenset[str]:
-        """Give the names that params may have, from the SDK's own types. Touches no network.
+        """Return the names that params may have, from the SDK's own types. Touches no network.
 
         Parameters
         ----------
@@ -295,7 +295,7 @@ class Workspace(Handle):
         return self.watcher.watch(number)
 
     def attach(self, id: str) -> Job:
-        """Give a job of this ledger, by its id; one that is open goes on in the background. Returns at once.
+        """Return a job of this ledger, by its id; one that is open goes on in the background. Returns at once.
 
         Parameters
         ----------
@@ -385,7 +385,7 @@ class Workspace(Handle):
         return server_frame(self.list_batches(limit), simulated=self.simulated)
 
     def list_batches(self, limit: int) -> list[BatchInfo]:
-        """Give what `batches` lists as the API describes it. Touches the network; blocks.
+        """Return what `batches` lists as the API describes it. Touches the network; blocks.
 
         Parameters
         ----------

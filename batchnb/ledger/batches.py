@@ -89,11 +89,11 @@ class Batches:
     # Reading
 
     def get(self, number: int) -> BatchRecord:
-        """Give the batch of that number."""
+        """Return the batch of that number."""
         return self._select("WHERE id = ?", number)[0]
 
     def of_job(self, job: int) -> list[BatchRecord]:
-        """Give the batches that carry a job's requests, oldest first; refused ones are left out."""
+        """Return the batches that carry a job's requests, oldest first; refused ones are left out."""
         clause = "WHERE id IN (SELECT batch FROM job_batches WHERE job = ?) AND state <> 'refused' ORDER BY id"
         return self._select(clause, job)
 
@@ -103,7 +103,7 @@ class Batches:
         return [BatchRecord(*row) for row in found]
 
     def durations(self, model: str, *, without: int, most: int = 200) -> list[float]:
-        """Give how long the newest batches took that ended by themselves, in seconds.
+        """Return how long the newest batches took that ended by themselves, in seconds.
 
         Parameters
         ----------
@@ -128,11 +128,11 @@ class Batches:
             return [seconds for (seconds,) in found]
 
     def find(self, server_id: str) -> BatchRecord | None:
-        """Give the batch of that id on the server, or None."""
+        """Return the batch of that id on the server, or None."""
         return next(iter(self._select("WHERE server_id = ?", server_id)), None)
 
     def job_of(self, server_id: str) -> tuple[str, str] | None:
-        """Give the id and the name of the newest job that a batch of the server carries requests of, or None.
+        """Return the id and the name of the newest job that a batch of the server carries requests of, or None.
 
         A pilot, which sends none, may have found answers in it.
         """
@@ -145,7 +145,7 @@ class Batches:
             return found
 
     def known_server_ids(self) -> set[str]:
-        """Give the ids of all batches the ledger knows."""
+        """Return the ids of all batches the ledger knows."""
         with self._store.read() as db:
             return {row[0] for row in db.execute("SELECT server_id FROM batches WHERE server_id IS NOT NULL")}
 
@@ -166,7 +166,7 @@ class Batches:
             yield from db.execute(query, (number,))
 
     def betas(self, number: int) -> tuple[str, ...]:
-        """Give the beta headers the batch's requests were asked under."""
+        """Return the beta headers the batch's requests were asked under."""
         with self._store.read() as db:
             found = db.execute(
                 "SELECT e.betas FROM requests AS r JOIN envelopes AS e ON e.id = r.envelope WHERE r.batch = ? LIMIT 1",
@@ -175,7 +175,7 @@ class Batches:
         return tuple(msgspec.json.decode(found[0])) if found else ()
 
     def held(self, number: int) -> Held:
-        """Give what a batch holds."""
+        """Return what a batch holds."""
         used = "id IN (SELECT envelope FROM requests WHERE batch = ?)"
         with self._store.read() as db:
             requests = dict(db.execute("SELECT digest, id FROM requests WHERE batch = ?", (number,)))
@@ -286,7 +286,7 @@ class Batches:
             )
 
     def let_go(self, number: int, *, state: str) -> bool:
-        """Give a batch's requests back, to be sent again: the server has made nothing of it.
+        """Return a batch's requests back, to be sent again: the server has made nothing of it.
 
         Only if the batch is still in the `state` in which that was found out; tells whether it was. What only canceled
         jobs wanted is not sent again.
@@ -491,7 +491,7 @@ class Batches:
             return give_up_unsent(db, job)
 
     def _send_again(self, number: int, job: int) -> int:
-        """Give back what a lost batch has not answered of a job's, and count it.
+        """Return back what a lost batch has not answered of a job's, and count it.
 
         Another job's rows wait for its own decision, or for a look that finds the batch: it still counts as one of as
         many requests as were sent.
@@ -514,7 +514,7 @@ class Batches:
             return len(again)
 
     def only_of_job(self, job: int) -> list[str]:
-        """Give the server's ids of the batches that carry requests of this job alone."""
+        """Return the server's ids of the batches that carry requests of this job alone."""
         query = """
             SELECT server_id FROM batches WHERE server_id IS NOT NULL
             AND id IN (SELECT batch FROM job_batches WHERE job = :job)

@@ -19,7 +19,7 @@ EACH_DIGEST = """
 
 
 def given(digests: Sequence[bytes]) -> dict[str, object]:
-    """Give the values of ``EACH_DIGEST``; all digests are of 16 bytes."""
+    """Return the values of ``EACH_DIGEST``; all digests are of 16 bytes."""
     return {"digests": b"".join(digests), "many": len(digests)}
 
 

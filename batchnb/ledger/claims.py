@@ -88,7 +88,7 @@ def _one_by_one(db: sqlite3.Connection, job: int, wish: Wish) -> Taken:
 
 
 def _waiting(db: sqlite3.Connection, job: int, wish: Wish) -> Generator[tuple[int, int, int, int, int], None, None]:
-    """Give the requests that wait, in their order, with the lengths of their labels, params, and contents, in bytes.
+    """Yield the requests that wait, in their order, with the lengths of their labels, params, and contents, in bytes.
 
     That of the contents in characters, too, where it is asked for; else 0.
     """
@@ -108,7 +108,7 @@ def _waiting(db: sqlite3.Connection, job: int, wish: Wish) -> Generator[tuple[in
 
 
 def _shared(db: sqlite3.Connection) -> dict[int, int]:
-    """Give the bytes that rows share, by the envelope."""
+    """Return the bytes that rows share, by the envelope."""
     return dict(db.execute("SELECT id, length(head) + length(tail) FROM envelopes").fetchall())
 
 

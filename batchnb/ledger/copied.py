@@ -65,7 +65,7 @@ FS_IOC_GETVERSION = 0x80087601
 
 
 def _file_id(path: Path) -> str:
-    """Give a file's inode and, where it is to be had, the generation of its folder's.
+    """Return a file's inode and, where it is to be had, the generation of its folder's.
 
     Not of its own: the file would have to be opened, and closing it drops SQLite's locks on it.
     """

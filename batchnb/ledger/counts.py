@@ -163,7 +163,7 @@ class Tallies:
         return tally
 
     def key_at(self, number: int, position: int) -> str | None:
-        """Give the key of a job's row, where the job has keys."""
+        """Return the key of a job's row, where the job has keys."""
         with self._store.read() as db:
             found = db.execute("SELECT key FROM job_keys WHERE job = ? AND position = ?", (number, position)).fetchone()
         return None if found is None else str(found[0])

@@ -70,7 +70,7 @@ class Foreign:
     # Attaching
 
     def job_of(self, server_id: str) -> str | None:
-        """Give the id of the job that has sent, or taken on, a batch of the server; the oldest where several share it.
+        """Return the id of the job that sent, or took on, a batch of the server; the oldest where several share it.
 
         None where the ledger does not know the batch.
         """
@@ -207,7 +207,7 @@ class Foreign:
             )
 
     def use_recovered(self) -> int:
-        """Give the questions of this ledger the answers that were taken back, and count them.
+        """Return the questions of this ledger the answers that were taken back, and count them.
 
         Only those that no batch is going to answer: neither sent, nor being settled.
         """
@@ -238,7 +238,7 @@ class Foreign:
         return used
 
     def _recovered_batch(self, server_id: str) -> int:
-        """Give the number of the batch that an answer was found in, which becomes one of this ledger's own."""
+        """Return the number of the batch that an answer was found in, which becomes one of this ledger's own."""
         with self._store.transaction() as db:
             found = db.execute("SELECT id FROM batches WHERE server_id = ?", (server_id,)).fetchone()
             if found:

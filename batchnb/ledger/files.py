@@ -81,7 +81,7 @@ class Files:
             return db.execute("SELECT 1 FROM request_files LIMIT 1").fetchone() is not None
 
     def known(self, sha256: Iterable[str]) -> set[str]:
-        """Give those of the files that requests name already, or that the server has."""
+        """Return those of the files that requests name already, or that the server has."""
         query = (
             "SELECT 1 FROM files AS f WHERE sha256 = ?"
             " AND (server_id IS NOT NULL OR EXISTS (SELECT 1 FROM request_files WHERE file = f.id))"
@@ -90,7 +90,7 @@ class Files:
             return {one for one in sha256 if db.execute(query, (one,)).fetchone() is not None}
 
     def absent(self, sha256: Iterable[str], now: float) -> set[str]:
-        """Give those of the files that the server does not have for long enough."""
+        """Return those of the files that the server does not have for long enough."""
         query = f"SELECT 1 FROM files AS f WHERE f.sha256 = :sha256 AND {_THERE}"
         with self._store.read() as db:
             return {one for one in sha256 if db.execute(query, {"sha256": one, "soon": now + SPARE}).fetchone() is None}
@@ -117,7 +117,7 @@ class Files:
     # Uploading
 
     def next_absent(self, job: int, now: float, requests: int) -> FileRecord | None:
-        """Give the first file that the next unsent requests of a job need, and the server does not have.
+        """Return the first file that the next unsent requests of a job need, and the server does not have.
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class Files:
             db.execute("UPDATE files SET owner = NULL WHERE id = ? AND owner = ?", (file, owner))
 
     def owner_of(self, file: int) -> str | None:
-        """Give who is uploading a file."""
+        """Return who is uploading a file."""
         with self._store.read() as db:
             found = db.execute("SELECT owner FROM files WHERE id = ?", (file,)).fetchone()
         return None if found is None or found[0] is None else str(found[0])
@@ -180,7 +180,7 @@ class Files:
             )
 
     def of_batch(self, batch: int) -> dict[str, str | None]:
-        """Give the server's ids of the files that a batch's requests name, by their SHA-256; None where it has none."""
+        """Return the server's ids of the files that a batch's requests name, by SHA-256; None where it has none."""
         query = """
             SELECT DISTINCT f.sha256, f.server_id FROM requests AS r
             JOIN request_files AS n ON n.request = r.id JOIN files AS f ON f.id = n.file
@@ -190,7 +190,7 @@ class Files:
             return dict(db.execute(query, (batch,)).fetchall())
 
     def of_job(self, job: int) -> list[NamedFile]:
-        """Give the files that a job's requests name."""
+        """Return the files that a job's requests name."""
         query = """
             SELECT DISTINCT f.sha256, f.media_type, f.name, f.bytes, f.server_id FROM job_requests AS j
             JOIN request_files AS n ON n.request = j.request JOIN files AS f ON f.id = n.file
@@ -200,7 +200,7 @@ class Files:
             return [NamedFile(*row) for row in db.execute(query, (job,)).fetchall()] if self.are_named() else []
 
     def missing_in(self, batch: int, now: float) -> FileRecord | None:
-        """Give a file that a batch's requests name, and the server does not have for long enough."""
+        """Return a file that a batch's requests name, and the server does not have for long enough."""
         query = f"""
             SELECT f.id, f.sha256, f.media_type, f.name, f.bytes FROM requests AS r
             JOIN request_files AS n ON n.request = r.id JOIN files AS f ON f.id = n.file
@@ -264,7 +264,7 @@ class Files:
     # Keeping house
 
     def on_server(self) -> list[KnownFile]:
-        """Give the files of the server that this ledger knows."""
+        """Return the files of the server that this ledger knows."""
         query = f"""
             SELECT f.server_id, f.name, COUNT(r.id), COALESCE(SUM({_NEEDY}), 0)
             FROM files AS f LEFT JOIN request_files AS n ON n.file = f.id LEFT JOIN requests AS r ON r.id = n.request

@@ -59,7 +59,7 @@ WAITING = _waiting()
 
 
 def unsent(joined: str = "") -> str:
-    """Give the FROM and WHERE of a job's (:job) requests (r) that it wants put into a batch, in their order.
+    """Return the FROM and WHERE of a job's (:job) requests (r) that it wants put into a batch, in their order.
 
     A request that several rows ask comes several times. `joined` adds tables.
     """
@@ -74,7 +74,7 @@ UNSENT = unsent()
 
 
 def held(job: str = ":job", batch: str = ":batch") -> str:
-    """Give the FROM and WHERE of a job's requests (r) that a batch holds, by the runs near them.
+    """Return the FROM and WHERE of a job's requests (r) that a batch holds, by the runs near them.
 
     `job` and `batch` are what SQL calls their numbers.
     """

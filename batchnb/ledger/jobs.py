@@ -104,25 +104,25 @@ class Jobs:
     # Reading
 
     def get(self, job_id: str) -> JobRecord:
-        """Give a job, or raise JobNotFoundError."""
+        """Return a job, or raise JobNotFoundError."""
         found = self.find(job_id)
         if found is None:
             raise JobNotFoundError(f"There is no job {job_id!r} in this ledger. batchnb.jobs() lists those there are.")
         return found
 
     def find(self, job_id: str) -> JobRecord | None:
-        """Give a job, or None."""
+        """Return a job, or None."""
         return next(self._select("WHERE id = ?", job_id), None)
 
     def by_number(self, number: int) -> JobRecord:
-        """Give the job of that number, or raise JobNotFoundError."""
+        """Return the job of that number, or raise JobNotFoundError."""
         found = next(self._select("WHERE number = ?", number), None)
         if found is None:
             raise JobNotFoundError(f"Job number {number} is no longer in this ledger: it was deleted.")
         return found
 
     def all(self) -> list[JobRecord]:
-        """Give all jobs, newest first."""
+        """Return all jobs, newest first."""
         return list(self._select("ORDER BY number DESC"))
 
     def _select(self, clause: str, *values: object) -> Iterator[JobRecord]:
@@ -179,7 +179,7 @@ class Jobs:
         return not waits and not self._tallies.has_failed(number)
 
     def for_column(self, column: str, into: str, most: int = 10) -> list[JobRecord]:
-        """Give the newest jobs about a column that gave the same new column, newest first."""
+        """Return the newest jobs about a column that gave the same new column, newest first."""
         clause = (
             "WHERE json_extract(recipe, '$.column') = ? AND json_extract(recipe, '$.into') = ?"
             " ORDER BY number DESC LIMIT ?"

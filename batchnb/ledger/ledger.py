@@ -112,11 +112,11 @@ class Ledger:
         return self._store.consistently()
 
     def foreign_revision(self) -> int:
-        """Give a value that differs whenever another process has written since."""
+        """Return a value that differs whenever another process has written since."""
         return self._store.foreign_revision()
 
     def revision(self) -> tuple[int, int]:
-        """Give a value that differs whenever what became of rows may have changed since."""
+        """Return a value that differs whenever what became of rows may have changed since."""
         return self._store.revision()
 
     def ready_to_claim(self) -> None:

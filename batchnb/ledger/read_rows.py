@@ -34,7 +34,7 @@ class RowReader:
     # What earlier answers tell, and what a job has spent
 
     def recipes(self, column: str, model: str, most: int = 100) -> list[tuple[int, dict[str, Any]]]:
-        """Give the numbers and recipes of the newest jobs that ask a model about a column of that name."""
+        """Return the numbers and recipes of the newest jobs that ask a model about a column of that name."""
         query = """
             SELECT number, recipe FROM jobs WHERE json_extract(recipe, '$.column') = ?
             AND json_extract(recipe, '$.shared.model') = ? ORDER BY number DESC LIMIT ?
@@ -57,7 +57,7 @@ class RowReader:
         return lines, sum(row[-1] for row in found)
 
     def bought(self, number: int) -> list[int]:
-        """Give the batches that a job has bought itself; answers that were there before it cost it nothing.
+        """Return the batches that a job has bought itself; answers that were there before it cost it nothing.
 
         What another job buys of the same questions meanwhile counts for both: so neither spends more than it may.
         """
@@ -232,7 +232,7 @@ class RowReader:
                 yield digest, head + content + tail
 
     def _samples(self, number: int) -> int:
-        """Give a job's samples of each row; 1 where it was deleted."""
+        """Return a job's samples of each row; 1 where it was deleted."""
         query = "SELECT COALESCE(json_extract(recipe, '$.samples'), 1) FROM jobs WHERE number = ?"
         with self._store.read() as db:
             return int((db.execute(query, (number,)).fetchone() or (1,))[0])

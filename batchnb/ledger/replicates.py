@@ -28,7 +28,7 @@ class Askings:
         self._store = store
 
     def newest(self, digests: Iterable[bytes | None]) -> Iterator[bytes | None]:
-        """Give for each question, by the digest of its first asking, the digest of its newest one.
+        """Yield for each question, by the digest of its first asking, the digest of its newest one.
 
         One that no batch holds, or that failed, does not stand in for an earlier one: so nothing is sent because of it.
         """
@@ -63,7 +63,7 @@ class Askings:
         return count
 
     def fresh_tag(self, asking: bytes) -> str:
-        """Give the tag under which ``fresh=True`` asks now: the last one until all it asked is answered, then another.
+        """Return the tag under which ``fresh=True`` asks: the last one until all it asked is answered, then a new one.
 
         Parameters
         ----------

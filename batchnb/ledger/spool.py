@@ -33,7 +33,7 @@ class Spool:
         return self._folder.exists()
 
     def path(self, sha256: str) -> Path | None:
-        """Give where the bytes of a file are, or None."""
+        """Return where the bytes of a file are, or None."""
         path = self._folder / sha256
         return path if path.exists() else None
 

@@ -274,13 +274,13 @@ class Store:
                     db.execute("COMMIT")
 
     def foreign_revision(self) -> int:
-        """Give a value that differs whenever another process has written since."""
+        """Return a value that differs whenever another process has written since."""
         with self.read() as db:
             # The version is one of the connection, so that those of two cannot be compared.
             return (self._connection.number << 32) + int(db.execute("PRAGMA data_version").fetchone()[0])
 
     def revision(self) -> tuple[int, int]:
-        """Give a value that differs whenever what became of rows may have changed since."""
+        """Return a value that differs whenever what became of rows may have changed since."""
         return self._changes, self.foreign_revision()
 
     def give_back(self) -> None:

@@ -58,7 +58,7 @@ def write_answers(
 def _any(
     db: sqlite3.Connection, batch: int, answers: Iterable[Answer], requests: Mapping[bytes, int]
 ) -> Iterator[tuple[object, ...]]:
-    """Give the values of ``_ANY``."""
+    """Yield the values of ``_ANY``."""
     origins: dict[tuple[str, str | None], int | None] = {}
     for answer in answers:
         if answer.digest not in requests:
@@ -80,7 +80,7 @@ def asked(db: sqlite3.Connection, batch: int, digests: Sequence[bytes]) -> dict[
 
 
 def _origin(db: sqlite3.Connection, model: str, geo: str | None) -> int | None:
-    """Give the number of a model and where it answered; None where no model did."""
+    """Return the number of a model and where it answered; None where no model did."""
     if not model:
         return None
     db.execute("INSERT OR IGNORE INTO origins (model, geo) VALUES (?, ?)", (model, geo))

@@ -141,7 +141,7 @@ def _write_new(
 
 
 def _at(places: Sequence[int], values: Sequence[_T]) -> Sequence[_T]:
-    """Give the values at places that ascend."""
+    """Return the values at places that ascend."""
     return values if len(places) == len(values) else [values[place] for place in places]
 
 
@@ -178,7 +178,7 @@ def _known(store: Store, digests: Sequence[bytes]) -> dict[bytes | None, int]:
 
 
 def following(db: sqlite3.Connection, digests: Sequence[bytes]) -> range:
-    """Give the numbers of the first questions of these: as many as the ledger has one after the other in this order.
+    """Return the numbers of the first questions of these: as many as the ledger has one after the other in this order.
 
     So it has those of a frame that was asked before; then none but the first needs to be searched for.
     """

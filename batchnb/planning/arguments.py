@@ -147,7 +147,7 @@ def recipe_of(
 
 
 def _stem(column: Hashable, reply: Reply) -> str:
-    """Give the default stem: a schema's fields have names of their own."""
+    """Return the default stem: a schema's fields have names of their own."""
     name = name_of(column)
     return f"{name}_{reply.suffix}" if reply.suffix else name
 
@@ -165,7 +165,7 @@ def _opened(
 
 
 def _files_in(turns: Sequence[Message], reader: MediaReader | None) -> list[Medium]:
-    """Give the files that messages before the rows' own name: those of examples."""
+    """Return the files that messages before the rows' own name: those of examples."""
     if reader is None:
         return []
     found = [reader.medium(sha256) for sha256 in shas_in(content_of(list(turns)).sent)]
@@ -173,7 +173,7 @@ def _files_in(turns: Sequence[Message], reader: MediaReader | None) -> list[Medi
 
 
 def _tag_of(fresh: Any) -> str:
-    """Give the tag ``fresh=`` names: none for False and, since the ledger counts those, for True.
+    """Return the tag ``fresh=`` names: none for False and, since the ledger counts those, for True.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def _tag_of(fresh: Any) -> str:
 
 
 def _checked_samples(samples: Any) -> int:
-    """Give `samples` as an int, or raise InputError unless it is a whole number of times that a row can be asked."""
+    """Return `samples` as an int, or raise InputError unless it is a whole number of times that a row can be asked."""
     number = whole(samples)
     if number is None or not 1 <= number <= MOST_SAMPLES:
         raise InputError(f"samples is a whole number from 1 to {MOST_SAMPLES}, not {samples!r}. {NOT_SENT}")

@@ -75,7 +75,7 @@ class Reader:
         self._told = False
 
     def read(self, value: Any, kind: str, *, anywhere: bool = False) -> list[Attachment]:
-        """Give what a cell holds: one image or document, a list of them, or nothing.
+        """Return what a cell holds: one image or document, a list of them, or nothing.
 
         Parameters
         ----------
@@ -155,7 +155,7 @@ class Reader:
         )
 
     def bytes_of(self, sha256: str) -> bytes:
-        """Give the bytes of a file that was read before.
+        """Return the bytes of a file that was read before.
 
         Raises
         ------
@@ -169,7 +169,7 @@ class Reader:
         return data
 
     def medium(self, sha256: str) -> Medium | None:
-        """Give what is known of a file, if it was read before."""
+        """Return what is known of a file, if it was read before."""
         known = self._sources.get(sha256)
         return None if known is None else known[1]
 
@@ -268,7 +268,7 @@ def _status(path: Path, value: Any) -> os.stat_result:
 
 
 def _bytes_of(value: Any) -> bytes:
-    """Give the bytes of a path, of bytes, or of a PIL image, which becomes a PNG."""
+    """Return the bytes of a path, of bytes, or of a PIL image, which becomes a PNG."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if isinstance(value, str | os.PathLike):
@@ -322,7 +322,7 @@ def _listed(counts: Counter[str], most: int = 5) -> str:
 def for_check(
     reader: MediaReader | None, params: Mapping[str, Any], most: int = CHECKED_BYTES
 ) -> tuple[dict[str, Any], list[Medium]]:
-    """Give params as the free endpoints may be asked about them, and the files that are too large for that.
+    """Return params as the free endpoints may be asked about them, and the files that are too large for that.
 
     Nothing is uploaded for a question that costs nothing: small files, of `most` bytes together, stand in the request
     itself, and the blocks of others are left out.

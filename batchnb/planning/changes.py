@@ -99,7 +99,7 @@ class _Narrow(NamedTuple):
 
 
 def _with_all_digits(frame: pd.DataFrame) -> _Narrow | None:
-    """Give the rows with all digits of floats of 16 and 32 bits, as text had them once; None where there are none."""
+    """Return the rows with all digits of floats of 16 and 32 bits, as text had them once; None where there are none."""
     places = [place for place in range(frame.shape[1]) if has_narrow_floats(frame.iloc[:, place])]
     if not places:
         return None
@@ -172,7 +172,7 @@ def _turns(spec: Mapping[str, Any]) -> list[Any]:
 
 
 def _params(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the params all requests share, without what labels or a schema stand for: format and instructions.
+    """Return the params all requests share, without what labels or a schema stand for: format and instructions.
 
     Those within ``output_config``, such as the effort, have names of their own.
     """
@@ -184,7 +184,7 @@ def _params(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_reply(spec: Mapping[str, Any], name: str) -> Any:
-    """Give the labels, the schema as it is sent, or what else is asked of a reply of labels."""
+    """Return the labels, the schema as it is sent, or what else is asked of a reply of labels."""
     reply = spec["reply"]
     return reply.get("sent" if name == "schema" else name, _ABSENT)
 

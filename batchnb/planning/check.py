@@ -118,7 +118,7 @@ def warn_of_change(
 
 
 def stacklevel_of_user() -> int:
-    """Give the stacklevel by which a warning of the caller points to the first line that is not batchnb's."""
+    """Return the stacklevel by which a warning of the caller points to the first line that is not batchnb's."""
     level, frame = 0, inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "batchnb":
         level, frame = level + 1, frame.f_back
@@ -213,7 +213,7 @@ def check_model(
 
 
 def _differing(rows: Iterable[Row]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give the different params of the rows that have their own, as far as they concern a model: of a few models."""
+    """Yield the different params of the rows that have their own, as far as they concern a model: of a few models."""
     found, models = set(), set()
     for row in rows:
         if row.content is None or row.envelope != PARAMS:

@@ -128,7 +128,7 @@ def plan_of(
 
 
 def _marked(sent: bytes) -> str:
-    """Give the longest lifetime of the marks in JSON; nothing where there are none. Text in it can be no mark."""
+    """Return the longest lifetime of the marks in JSON; nothing where there are none. Text in it can be no mark."""
     if b'"cache_control":{' not in sent:
         return ""
     return "1h" if b'"ttl":"1h"' in sent else "5m"
@@ -210,7 +210,7 @@ def count(
 def _params(
     frame: pd.DataFrame, recipe: Recipe, plan: Plan, wanted: Sequence[int], rows: Sequence[Row] | None
 ) -> dict[int, dict[str, Any]]:
-    """Give the requests at these places of what is to be sent."""
+    """Return the requests at these places of what is to be sent."""
     places = {plan.unsent[place]: place for place in wanted}
     envelopes, found = recipe.envelopes(), {}
     # A later asking has a digest other than its row's own: so they are matched by the order in which they come first.
@@ -274,5 +274,5 @@ def _begun(pool: Executor, work: Callable[[], int]) -> Future[int]:
 
 
 def check_sample(n: Any, seed: Any) -> tuple[int | None, int]:
-    """Give what chooses a sample as whole numbers, or raise InputError."""
+    """Return what chooses a sample as whole numbers, or raise InputError."""
     return None if n is None else check_whole("n", n, 1), check_whole("seed", seed)

@@ -82,7 +82,7 @@ def estimate_of(
 
 
 def _outputs(plan: Plan, output: float, before: Earlier | None) -> dict[str, Any]:
-    """Give the output tokens to expect of all replies; from earlier ones with how far their mean may be off."""
+    """Return the output tokens to expect of all replies; from earlier ones with how far their mean may be off."""
     number = len(plan.unsent)
     if not number:
         return {"output_tokens": None}
@@ -97,7 +97,7 @@ def _outputs(plan: Plan, output: float, before: Earlier | None) -> dict[str, Any
 def _priced(
     workspace: Workspace, recipe: Recipe, plan: Plan, fit: Fit | None, output: float, cache: str | None
 ) -> dict[str, Any]:
-    """Give the dollars of an estimate, by the names it has for them."""
+    """Return the dollars of an estimate, by the names it has for them."""
     names = ("cost", "worst", "without_batching", "saved_duplicates", "saved_reused")
     prices, asks = workspace.prices, plan.to_send
     if fit is None:

@@ -50,7 +50,7 @@ class Earlier:
 
 
 def recipe_key(spec: Mapping[str, Any]) -> bytes:
-    """Give a digest of what a recipe, described by its ``spec()``, asks of any row."""
+    """Return a digest of what a recipe, described by its ``spec()``, asks of any row."""
     asked = {name: value for name, value in spec.items() if name not in _NO_MATTER}
     return hashlib.blake2b(msgspec.json.encode(asked, order="sorted"), digest_size=16).digest()
 

@@ -64,13 +64,13 @@ def limit_of(max_cost: Any, if_over: Any) -> Limit | None:
 
 
 def unlimited(delivery: Delivery) -> Delivery:
-    """Give a delivery without a limit of what the job may cost."""
+    """Return a delivery without a limit of what the job may cost."""
     delivery = msgspec.structs.replace(delivery, max_cost=None)
     return _priced(delivery, Delivery())
 
 
 def _priced(delivery: Delivery, most: Priced | Delivery) -> Delivery:
-    """Give a delivery with what a request can cost at most, from where that is told."""
+    """Return a delivery with what a request can cost at most, from where that is told."""
     parts = {name: str(getattr(most, name)) for name in ("each", "per_character", "per_extra", "most")}
     return msgspec.structs.replace(delivery, **parts)
 
@@ -79,7 +79,7 @@ def limited(
     api: Api, ledger: Ledger, prices: PriceTable, frame: pd.DataFrame, recipe: Recipe, limit: Limit, delivery: Delivery,
     *, rows: Sequence[Row] | None, job: JobRecord | None,
 ) -> Delivery:  # fmt: skip
-    """Give a job's delivery with what its requests can cost at most, or refuse the job.
+    """Return a job's delivery with what its requests can cost at most, or refuse the job.
 
     Touches the network where something is unsent: count_tokens is asked for a sample. Blocks.
 

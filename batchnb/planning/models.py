@@ -154,7 +154,7 @@ def _on(moment: datetime | None) -> str:
 
 
 def nearest(model: str, names: Iterable[str]) -> str:
-    """Give a hint at the name that is most like a model's; empty where none is.
+    """Return a hint at the name that is most like a model's; empty where none is.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ SHARE, BYTES, BESIDE = 0.25, 3, 4
 
 
 def expected_output(recipe: Recipe, before: Earlier | None) -> tuple[float, str]:
-    """Give the output tokens to expect of a reply, and where they are from, in words.
+    """Return the output tokens to expect of a reply, and where they are from, in words.
 
     Parameters
     ----------
@@ -46,6 +46,6 @@ def _assumed_output(recipe: Recipe) -> tuple[float, str]:
 
 
 def _labels(spec: dict[str, Any]) -> list[Any]:
-    """Give the labels of a reply that is one of them and nothing else."""
+    """Return the labels of a reply that is one of them and nothing else."""
     plain = spec.get("kind") == "labels" and not spec.get("multiple") and not spec.get("explain")
     return list(spec.get("labels", ())) if plain else []

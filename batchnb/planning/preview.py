@@ -104,7 +104,7 @@ def _rows(
 
 
 def _preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, filled: tuple[PreviewRow, ...]) -> Preview:
-    """Give a preview of which nobody has counted yet what would be sent."""
+    """Return a preview of which nobody has counted yet what would be sent."""
     system = recipe.shared.get("system")
     return Preview(
         rows=filled,
@@ -121,7 +121,7 @@ def _preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, filled: 
 
 
 def first_rows(frame: pd.DataFrame, n: Any) -> range:
-    """Give the positions of the first `n` rows, or raise InputError."""
+    """Return the positions of the first `n` rows, or raise InputError."""
     return range(min(check_whole("n", n, 1), len(frame)))
 
 
@@ -157,7 +157,7 @@ def _row(
 def _pieces(
     part: pd.DataFrame, recipe: Recipe, question: Question, place: int, named: dict[str, Any]
 ) -> list[tuple[str, bool]]:
-    """Give what a row itself says, and which parts of it its columns filled in; `named` is its request."""
+    """Return what a row itself says, and which parts of it its columns filled in; `named` is its request."""
     if callable(recipe.template):
         assert question.content is not None  # noqa: S101  # skipped rows never come here
         sent = named["messages"][-1]["content"] if question.envelope in WITHIN else json.loads(question.content.sent)
@@ -168,7 +168,7 @@ def _pieces(
 
 
 def _named(recipe: Recipe, sha256: str, media_type: str) -> str:
-    """Give what stands for a file where people see its request."""
+    """Return what stands for a file where people see its request."""
     medium = recipe.reader.medium(sha256) if recipe.reader else None
     if medium is None:
         return f"[a file of type {media_type}]"
@@ -186,7 +186,7 @@ def _media_pieces(recipe: Recipe, request: dict[str, Any]) -> list[tuple[str, bo
 
 
 def _before(recipe: Recipe, question: Question, *, first: bool) -> list[tuple[str, bool]]:
-    """Give the messages before a row's own, for the first row shown: they are the same for all.
+    """Return the messages before a row's own, for the first row shown: they are the same for all.
 
     Long ones are cut, and of many the last are left out, so that the row itself is seen; its request has them all.
     """

@@ -87,7 +87,7 @@ class _Asked:
         return self.digests.index(next(iter(self.unsent))) // self.recipe.samples if self.unsent else None
 
     def again(self, *, whole: bool = False) -> Iterator[Rows]:
-        """Give the rows as they are to be recorded, under the digests that were chosen for them.
+        """Yield the rows as they are to be recorded, under the digests that were chosen for them.
 
         What the ledger knows may come without its content, unless they are wanted `whole`.
         """

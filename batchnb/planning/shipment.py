@@ -46,7 +46,7 @@ class Shipment:
 
     @classmethod
     def of(cls, ledger: Ledger, recipe: Recipe) -> Shipment | None:
-        """Give the shipment of a recipe; None where it has no files."""
+        """Return the shipment of a recipe; None where it has no files."""
         return None if recipe.reader is None else cls(ledger, recipe, recipe.reader)
 
     def noted(self, rows: Iterable[Row]) -> Iterator[Row]:
@@ -104,7 +104,7 @@ class Shipment:
                 spool.put(sha256, self._reader.bytes_of(sha256))
 
     def delivered(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Give the rows, read for the second time, with the files in them that travel within their requests.
+        """Yield the rows, read for the second time, with the files in them that travel within their requests.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class Shipment:
             yield row._replace(content=content, files=uploaded)
 
     def envelopes(self) -> tuple[Envelope, ...]:
-        """Give the recipe's envelopes, with the files in them that travel within the requests."""
+        """Return the recipe's envelopes, with the files in them that travel within the requests."""
         return tuple(
             dataclasses.replace(one, head=substituted(one.head, self._source)) for one in self._recipe.envelopes()
         )

@@ -109,13 +109,13 @@ class Turns:
     # When
 
     def due(self, batches: Iterable[BatchRecord]) -> Iterable[BatchRecord]:
-        """Give those of the batches whose turn it is, each just before it is taken."""
+        """Yield those of the batches whose turn it is, each just before it is taken."""
         for batch in batches:
             if batch.state in LIVE and self._due.setdefault(batch.id, _Due()).at <= self._clock.elapsed():
                 yield batch
 
     def times(self, batches: Iterable[int]) -> list[float]:
-        """Give when the turns of these batches are, in seconds by the clock that is never set."""
+        """Return when the turns of these batches are, in seconds by the clock that is never set."""
         return [self._due[batch].at for batch in batches if batch in self._due]
 
     def hurry(self, batches: Iterable[int]) -> None:

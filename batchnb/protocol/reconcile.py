@@ -383,7 +383,7 @@ def decision_on(batch: BatchRecord) -> str:
 
 
 def times_of(info: BatchInfo) -> dict[str, float | None]:
-    """Give a batch's times in seconds since the epoch."""
+    """Return a batch's times in seconds since the epoch."""
 
     def seconds(moment: datetime | None) -> float | None:
         return None if moment is None else moment.timestamp()

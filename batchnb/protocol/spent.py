@@ -14,7 +14,7 @@ __all__ = ["allowance_of"]
 
 
 def allowance_of(ledger: Ledger, job: JobRecord, prices: PriceTable) -> Allowance | None:
-    """Give what a job with a ``max_cost`` may still spend; None where it is not known what it has spent.
+    """Return what a job with a ``max_cost`` may still spend; None where it is not known what it has spent.
 
     Parameters
     ----------

@@ -233,7 +233,7 @@ class Submission:
         return self._ledger.warming.claim(job, now, claim) if patient and job.delivery.fills else claim()
 
     def _fits(self, job: JobRecord) -> Fits | None:
-        """Give what tells, within the claim, how many requests a job may still pay for; None where it has no limit."""
+        """Return what tells, within the claim, how many requests a job can still pay for; None without a limit."""
         if job.delivery.max_cost is None:
             return None
         # Asked for within the claim's transaction, so that two kernels cannot both spend what is left.
@@ -339,7 +339,7 @@ def waiting_helps(error: ApiError) -> bool:
 
 
 def state_of(info: BatchInfo) -> str:
-    """Give a batch's state; one that is not documented counts as in progress."""
+    """Return a batch's state; one that is not documented counts as in progress."""
     return info.processing_status if info.processing_status in ("canceling", "ended") else "in_progress"
 
 

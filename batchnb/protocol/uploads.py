@@ -51,7 +51,7 @@ class Uploads:
         return self._clock() if now is None else now
 
     def next(self, job: int, requests: int) -> FileRecord | None:
-        """Give the first file that the next `requests` unsent requests of a job need, and the server does not have."""
+        """Return the first file that the next `requests` unsent requests of a job need and the server does not have."""
         files = self._ledger.files
         return files.next_absent(job, self._now(), requests) if files.are_named() else None
 
@@ -99,12 +99,12 @@ class Uploads:
             files.forget(gone)
 
     def missing(self, batch: int) -> FileRecord | None:
-        """Give a file that the requests of a claimed batch name, and the server does not have."""
+        """Return a file that the requests of a claimed batch name, and the server does not have."""
         files = self._ledger.files
         return files.missing_in(batch, self._now()) if files.are_named() else None
 
     def resolved(self, batch: int, items: Iterable[Item]) -> Iterable[Item]:
-        """Give the requests of a claimed batch as they are sent, with the server's ids of the files that they name.
+        """Return the requests of a claimed batch as they are sent, with the server's ids of the files that they name.
 
         Costs one look at the ledger where no request names a file.
 

@@ -126,7 +126,7 @@ def _opened(head: bytes, tail: bytes) -> tuple[dict[str, Any], str]:
 
 
 def _places(params: dict[str, Any], gap: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Give where shared blocks stand, in the order in which the API reads a prompt: holders, each with a name in it."""
+    """Yield where shared blocks stand, in the order in which the API reads a prompt: a holder and a name in it."""
     yield from ((params, name) for name in ("tools", "system") if _is_content(params.get(name)))
     if params["messages"] == gap:
         return

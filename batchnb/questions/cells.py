@@ -274,7 +274,7 @@ def _json_text(value: Any, column: Hashable) -> str:
 
 
 def _json_value(value: Any, column: Hashable) -> Any:
-    """Give what the JSON encoder does not know as something nearer to what it knows."""
+    """Return what the JSON encoder does not know as something nearer to what it knows."""
     if _is_bytes(value):
         _refuse_bytes(value, column)
     if is_missing(value):
@@ -309,7 +309,7 @@ def _written(value: Any, column: Hashable) -> str:
 
 
 def _key(key: Any, column: Hashable) -> str:
-    """Give the text of a dict's key: that which the JSON encoder gives, where it knows the key."""
+    """Return the text of a dict's key: that which the JSON encoder gives, where it knows the key."""
     if isinstance(key, str):
         return key
     if key is None or isinstance(key, int | float):

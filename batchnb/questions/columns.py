@@ -40,7 +40,7 @@ OWN_MARKS = "batchnb"
 
 
 def bare(frame: pd.DataFrame) -> pd.DataFrame:
-    """Give the same rows and columns, to be read: a plain frame, without the user's attrs.
+    """Return the same rows and columns, to be read: a plain frame, without the user's attrs.
 
     Every step that pandas takes of a frame, down to each slice of it, copies its attrs to their depth.
     """
@@ -92,7 +92,7 @@ def check_column(frame: pd.DataFrame, column: Hashable, argument: str = "column"
 
 
 def the_column(frame: pd.DataFrame, column: Hashable) -> pd.Series[Any]:
-    """Give the column of exactly that label."""
+    """Return the column of exactly that label."""
     return bare(frame).iloc[:, places_of(frame.columns, column)[0]]
 
 
@@ -107,7 +107,7 @@ def label_named(frame: pd.DataFrame, name: str) -> Hashable:
 
 
 def column_values(frame: pd.DataFrame, column: Hashable) -> list[Any]:
-    """Give a column's cells as Python objects, the same however the column stores them."""
+    """Return a column's cells as Python objects, the same however the column stores them."""
     return _cells(the_column(frame, column))
 
 
@@ -128,7 +128,7 @@ def has_narrow_floats(column: pd.Series[Any]) -> bool:
 
 
 def _shortening(dtype: Any) -> Callable[[Any], Any] | None:
-    """Give what makes, of a value as a dtype gives it, the one of the fewest digits; None where all digits are its own.
+    """Return what writes a value of a dtype with the fewest digits; None where all its digits are its own.
 
     A float of 32 bits comes as one of 64, with digits that nobody has written.
     """
@@ -182,7 +182,7 @@ def missing_places(cells: Sequence[Any]) -> list[int]:
 
 
 def unique_keys(frame: pd.DataFrame, key: Hashable) -> list[str]:
-    """Give the rows' names as text, after checking that each row has one of its own."""
+    """Return the rows' names as text, after checking that each row has one of its own."""
     values = column_values(frame, key)
     missing = missing_places(values)
     if missing:
@@ -214,7 +214,7 @@ def row_name(frame: pd.DataFrame, position: int) -> str:
 
 
 def rows_of(frame: pd.DataFrame) -> Iterator[pd.Series[Any]]:
-    """Give each row as functions of a row get it: whole numbers of one column stay whole beside floats of another."""
+    """Yield each row as functions of a row get it: whole numbers of one column stay whole beside floats of another."""
     frame = bare(frame)
     rows = zip(*(_cells(frame.iloc[:, place]) for place in range(frame.shape[1])), strict=True)
     for label, values in zip(frame.index, rows, strict=True):
@@ -222,7 +222,7 @@ def rows_of(frame: pd.DataFrame) -> Iterator[pd.Series[Any]]:
 
 
 def name_of(label: Hashable) -> str:
-    """Give a column's label as text; one of several levels, of which only the first says something, as that."""
+    """Return a column's label as text; one of several levels, of which only the first says something, as that."""
     return str(label[0]) if isinstance(label, tuple) and label and all(map(is_blank, label[1:])) else str(label)
 
 

@@ -49,7 +49,7 @@ BODY_START, BODY_END = b'{"requests":[', b"]}"
 
 
 def _plain(value: Any) -> Any:
-    """Give what JSON has no own form for as what it stands for: NumPy's text and numbers."""
+    """Return what JSON has no own form for as what it stands for: NumPy's text and numbers."""
     if isinstance(value, str):
         return str.__str__(value)
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
@@ -88,7 +88,7 @@ def canonical(value: Any) -> Any:
 
 
 def _file_in(source: Mapping[str, Any]) -> tuple[Any, str] | None:
-    """Give the media type and the SHA-256 of the file in a content block's source, where that tells them."""
+    """Return the media type and the SHA-256 of the file in a content block's source, where that tells them."""
     kind, data = source.get("type"), source.get("data")
     if kind == "base64" and isinstance(data, str):
         return source.get("media_type"), _sha256_of_base64(data)
@@ -190,11 +190,11 @@ class Envelope:
         return cls(head, tail, asked_head, asked_tail + suffix)
 
     def digest(self, content: Content) -> bytes:
-        """Give the digest (16 bytes) of a row's question."""
+        """Return the digest (16 bytes) of a row's question."""
         return self.hasher()(content.asked)
 
     def hasher(self) -> Callable[[bytes], bytes]:
-        """Give what makes the digest of a row's part as it is digested: for many rows, faster than `digest`."""
+        """Return what makes the digest of a row's part as it is digested: for many rows, faster than `digest`."""
         start = hashlib.blake2b(self.asked_head, digest_size=DIGEST_BYTES, person=b"batchnb/1").copy
         tail = self.asked_tail
 
@@ -207,7 +207,7 @@ class Envelope:
         return digest_of
 
     def params(self, content: Content) -> dict[str, Any]:
-        """Give the params of one row's request, as they are sent."""
+        """Return the params of one row's request, as they are sent."""
         params: dict[str, Any] = msgspec.json.decode(self.head + content.sent + self.tail)
         return params
 

@@ -30,7 +30,7 @@ FORM = (
 
 
 def example_turns(examples: Any, recipe: Recipe, frame: pd.DataFrame) -> tuple[dict[str, Any], ...]:
-    """Give examples as messages: what the row would say, and the reply that is wanted.
+    """Return examples as messages: what the row would say, and the reply that is wanted.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def example_turns(examples: Any, recipe: Recipe, frame: pd.DataFrame) -> tuple[d
 
 
 def _asked(asking: Recipe, row: pd.DataFrame) -> list[dict[str, Any]]:
-    """Give the messages that a row of one example asks; images and documents are its own to have, or not."""
+    """Return the messages that a row of one example asks; images and documents are its own to have, or not."""
     documents, images = (
         tuple(one for one in columns if places_of(row.columns, one)) for columns in (asking.documents, asking.images)
     )
@@ -123,7 +123,7 @@ def _pair(one: Any, name: str) -> tuple[Any, Any]:
 def _cells(
     asked: Any, recipe: Recipe, reads: Sequence[Hashable] | None, name: str, media: Sequence[Hashable]
 ) -> dict[Hashable, Any]:
-    """Give the cells of an example's row: of the columns that the template reads, or all that a function may.
+    """Return the cells of an example's row: of the columns that the template reads, or all that a function may.
 
     Those of `media` may be left out.
     """
@@ -168,12 +168,12 @@ def _of_frame(examples: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame) -> It
 
 
 def _distinct(labels: Sequence[Hashable]) -> tuple[Hashable, ...]:
-    """Give each label once, by what it reads: as a template names it."""
+    """Return each label once, by what it reads: as a template names it."""
     return tuple({str(label): label for label in labels}.values())
 
 
 def _labels(labels: list[Hashable], frame: pd.DataFrame) -> pd.Index[Any]:
-    """Give labels of a frame's columns as columns of another frame: each as it is, of several levels or one."""
+    """Return labels of a frame's columns as columns of another frame: each as it is, of several levels or one."""
     tuples = [label for label in labels if isinstance(label, tuple)]
     if isinstance(frame.columns, pd.MultiIndex) and len(tuples) == len(labels):
         return pd.MultiIndex.from_tuples(tuples)
@@ -204,7 +204,7 @@ def _answers(examples: pd.DataFrame, recipe: Recipe, taken: Sequence[Hashable]) 
 
 
 def _paths(reply: Reply) -> dict[str, tuple[str, ...]]:
-    """Give where the fields of an answer stand in it, by the names that they have as columns."""
+    """Return where the fields of an answer stand in it, by the names that they have as columns."""
     if isinstance(reply, SchemaReply):
         return {one.name: one.path for one in reply.fields}
     return {name: (name,) for name in _properties(reply)}
@@ -316,7 +316,7 @@ def _resolved(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Give what Pydantic, dataclasses, pandas and NumPy made of an answer as JSON has it; None for what is missing."""
+    """Return what Pydantic, dataclasses, pandas or NumPy made of an answer as JSON has it; missing is None."""
     if isinstance(value, enum.Enum):
         return _plain(value.value)
     if hasattr(value, "model_dump"):

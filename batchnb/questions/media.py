@@ -128,7 +128,7 @@ class Attachment:
 
 
 def url_block(kind: str, url: str) -> dict[str, Any]:
-    """Give the content block of an image or a PDF that the server itself fetches."""
+    """Return the content block of an image or a PDF that the server itself fetches."""
     return {"type": kind, "source": {"type": "url", "url": url}}
 
 
@@ -358,19 +358,19 @@ def base64_size(size: int) -> int:
 
 
 def inline_source(data: bytes, media_type: str) -> dict[str, str]:
-    """Give the source of a content block that holds the file itself."""
+    """Return the source of a content block that holds the file itself."""
     if media_type == TEXT:
         return {"type": "text", "media_type": TEXT, "data": data.decode()}
     return {"type": "base64", "media_type": media_type, "data": base64.b64encode(data).decode()}
 
 
 def file_source(file_id: str) -> dict[str, str]:
-    """Give the source of a content block that names a file on the server."""
+    """Return the source of a content block that names a file on the server."""
     return {"type": "file", "file_id": file_id}
 
 
 def named_by(source: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Give the media type and the SHA-256 of the file that a source names by its content; None for any other."""
+    """Return the media type and the SHA-256 of the file that a source names by its content; None for any other."""
     file_id = source.get("file_id")
     found = _FILE_ID.fullmatch(file_id) if isinstance(file_id, str) else None
     return None if found is None else (found[1], found[2])
@@ -421,7 +421,7 @@ def with_sources(params: Any, source_of: Callable[[str, str], Mapping[str, Any] 
 
 
 def _named_in(block: Any) -> tuple[str, str] | None:
-    """Give the media type and the SHA-256 of the file that a content block names by its content."""
+    """Return the media type and the SHA-256 of the file that a content block names by its content."""
     source = block.get("source") if isinstance(block, Mapping) else None
     return named_by(source) if isinstance(source, Mapping) and source.get("type") == "file" else None
 

@@ -88,7 +88,7 @@ def check_names(params: Mapping[str, Any], allowed: frozenset[str], where: str) 
 
 
 def unsent(error: InputError) -> str:
-    """Give what an error says as a sentence, followed by the good news, once."""
+    """Return what an error says as a sentence, followed by the good news, once."""
     return f"{str(error).removesuffix(NOT_SENT).rstrip(' .')}. {NOT_SENT}"
 
 
@@ -222,7 +222,7 @@ def with_instructions(system: Any, instructions: str) -> Any:
 
 
 def without_instructions(system: Any, instructions: str | None) -> Any:
-    """Give the user's own system prompt back; None where there was none.
+    """Return the user's own system prompt back; None where there was none.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def without_instructions(system: Any, instructions: str | None) -> Any:
 
 
 def tools_of(params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Give the tools of params; none where there are none.
+    """Return the tools of params; none where there are none.
 
     Raises
     ------
@@ -259,7 +259,7 @@ def tools_of(params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def checked_row(given: Any, allowed: frozenset[str]) -> Mapping[str, Any]:
-    """Give what a params function returned for a row, once it is known to be params; nothing for None.
+    """Return what a params function returned for a row, once it is known to be params; nothing for None.
 
     Raises
     ------

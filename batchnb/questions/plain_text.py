@@ -38,7 +38,7 @@ class _Part(NamedTuple):
 
 
 def text_digests(recipe: Recipe, frame: pd.DataFrame, template: Template) -> Iterator[bytes | None]:
-    """Give the digest of what each sample of each row asks; None where a row asks nothing."""
+    """Yield the digest of what each sample of each row asks; None where a row asks nothing."""
     samples = [envelope.hasher() for envelope, _ in recipe.sampled()]
     for part in _parts(recipe, frame, template):
         if len(samples) == 1 and None not in part.texts:  # as mostly
@@ -50,7 +50,7 @@ def text_digests(recipe: Recipe, frame: pd.DataFrame, template: Template) -> Ite
 def text_rows(
     recipe: Recipe, frame: pd.DataFrame, template: Template, digests: Sequence[bytes | None], new: Collection[bytes]
 ) -> Iterator[Rows]:
-    """Give the rows as the ledger takes them; of those that ask nothing of what is `new`, without what they ask."""
+    """Yield the rows as the ledger takes them; of those that ask nothing of what is `new`, without what they ask."""
     samples = recipe.sampled()
     count = len(samples)
     firsts = [None if first is asking else first.hasher() for asking, first in samples]
@@ -76,7 +76,7 @@ def text_rows(
 
 
 def _each(values: Sequence[_T], times: int) -> Sequence[_T]:
-    """Give every value so many times."""
+    """Return every value so many times."""
     return values if times == 1 else [value for value in values for _ in range(times)]
 
 

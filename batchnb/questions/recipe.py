@@ -42,13 +42,13 @@ class MediaReader(Protocol):
     """Reads what a cell of a column of images or documents holds: see :class:`batchnb.planning.attachments.Reader`."""
 
     def read(self, value: Any, kind: str) -> list[Attachment]:
-        """Give the images or documents in a cell."""
+        """Return the images or documents in a cell."""
 
     def medium(self, sha256: str) -> Medium | None:
-        """Give what is known of a file that was read."""
+        """Return what is known of a file that was read."""
 
     def bytes_of(self, sha256: str) -> bytes:
-        """Give the bytes of a file that was read."""
+        """Return the bytes of a file that was read."""
 
     def tell(self, say: Callable[[str], object]) -> None:
         """Have said, once, how many files leave this machine, and from where."""
@@ -227,11 +227,11 @@ class Recipe:
         return bool(self.blocks or self.documents or self.images)
 
     def envelopes(self) -> tuple[Envelope, ...]:
-        """Give the JSON around a row's part, one for each of ``SLOTS`` that this recipe can need."""
+        """Return the JSON around a row's part, one for each of ``SLOTS`` that this recipe can need."""
         return self._envelopes(self.replicate)
 
     def recorded(self, envelopes: Iterable[Envelope]) -> tuple[tuple[Envelope, tuple[str, ...], dict[str, Any]], ...]:
-        """Give envelopes as a job is recorded with them: each with the beta headers, and with the reply asked for."""
+        """Return envelopes as a job is recorded with them: each with the beta headers, and with the reply asked for."""
         return tuple((envelope, self.betas, self.reply.spec()) for envelope in envelopes)
 
     def _envelopes(self, replicate: str) -> tuple[Envelope, ...]:
@@ -245,7 +245,7 @@ class Recipe:
         )
 
     def asking(self) -> bytes:
-        """Give a digest of what is asked of a row, whichever time it is asked: ``fresh=True`` counts by it."""
+        """Return a digest of what is asked of a row, whichever time it is asked: ``fresh=True`` counts by it."""
         spec = self.spec()
         asked = ("column", "template", "callable", "reply", "turns", "blocks", "varies", "documents", "images")
         named = {name: spec[name] for name in asked if name in spec}
@@ -263,7 +263,7 @@ class Recipe:
         return compile_conversation(self.template, list(frame.columns))
 
     def questions(self, frame: pd.DataFrame) -> Iterator[Question]:
-        """Give what each row of `frame` asks, in its order.
+        """Return what each row of `frame` asks, in its order.
 
         Raises
         ------
@@ -315,7 +315,7 @@ class Recipe:
                 raise InputError(f"{row_name(frame, position)}: the template function: {unsent(error)}") from error
 
     def _differing(self, frame: pd.DataFrame, notes: Sequence[str | None]) -> Iterator[Mapping[str, Any]]:
-        """Give the params in which each row differs from the shared ones; none for rows that are skipped."""
+        """Yield the params in which each row differs from the shared ones; none for rows that are skipped."""
         if self.vary is None:
             yield from itertools.repeat({}, len(notes))
             return
@@ -327,7 +327,7 @@ class Recipe:
                 raise InputError(f"{row_name(frame, position)}: {unsent(error)}") from error
 
     def _attached(self, frame: pd.DataFrame) -> Callable[[int], list[Attachment]]:
-        """Give what reads the documents and images of a row, by its position."""
+        """Return what reads the documents and images of a row, by its position."""
         columns = [
             (kind, column_values(frame, column))
             for kind, labels in (("document", self.documents), ("image", self.images))
@@ -422,7 +422,7 @@ class Recipe:
         return notes
 
     def digests(self, frame: pd.DataFrame) -> Iterator[bytes | None]:
-        """Give the digest of what each sample of each row of `frame` asks; None where a row asks nothing.
+        """Return the digest of what each sample of each row of `frame` asks; None where a row asks nothing.
 
         Raises
         ------
@@ -437,7 +437,7 @@ class Recipe:
     def parts(
         self, frame: pd.DataFrame, digests: Sequence[bytes | None], new: Collection[bytes] = frozenset()
     ) -> Iterator[Rows]:
-        """Give the rows of `frame` as the ledger takes them, some at a time.
+        """Return the rows of `frame` as the ledger takes them, some at a time.
 
         Parameters
         ----------
@@ -454,14 +454,14 @@ class Recipe:
         return text_rows(self, frame, template, digests, new)
 
     def _plain(self, frame: pd.DataFrame) -> Template | None:
-        """Give the template that makes the rows' texts, where they ask nothing but text."""
+        """Return the template that makes the rows' texts, where they ask nothing but text."""
         if self.vary is not None or self._carries or callable(self.template):
             return None
         template = self.compiled(frame)
         return template if isinstance(template, Template) and template.columns else None
 
     def sampled(self) -> list[tuple[Envelope, Envelope]]:
-        """Give the envelope around the text of each sample of a row: as it is asked, and as it was for the first time.
+        """Return the envelope around the text of each sample of a row: as it is asked now, and as it first was.
 
         The same one twice where this is the first time.
         """
@@ -474,7 +474,7 @@ class Recipe:
         return list(zip(askings, firsts, strict=True))
 
     def rows(self, frame: pd.DataFrame) -> Iterator[Row]:
-        """Give the rows of `frame` one by one: each of them once for every sample."""
+        """Yield the rows of `frame` one by one: each of them once for every sample."""
         samples = self._samples()
         keys = None if self.key is None else unique_keys(frame, self.key)
         for position, question in enumerate(self.questions(frame)):
@@ -512,7 +512,7 @@ def _beside(blocks: Sequence[dict[str, Any]], said: str | list[dict[str, Any]]) 
 
 
 def _kept(template: Any) -> str | tuple[Message, ...] | None:
-    """Give a template as the ledger keeps it as one of a recipe: JSON has no tuples."""
+    """Return a template as the ledger keeps it as one of a recipe: JSON has no tuples."""
     return tuple(template) if isinstance(template, list | tuple) else template
 
 

@@ -38,7 +38,7 @@ class Row(NamedTuple):
     files: tuple[Medium, ...] = ()
 
     def under(self, digest: bytes | None) -> Row:
-        """Give the row as it asks under the digest that was chosen for it: its own, or that of a later asking."""
+        """Return the row as it asks under the digest that was chosen for it: its own, or that of a later asking."""
         return self if digest == self.digest else self._replace(digest=digest, question=self.digest)
 
 
@@ -65,7 +65,7 @@ class Rows(NamedTuple):
         return cls(digests, [content and content.sent for content in contents], *others)
 
     def under(self, digests: Sequence[bytes | None]) -> Rows:
-        """Give the rows under the digests that were chosen for them: their own, or those of later askings."""
+        """Return the rows under the digests that were chosen for them: their own, or those of later askings."""
         each = zip(self.digests, digests, self.questions, strict=True)
         return self._replace(
             digests=digests, questions=[asked if own == chosen else own for own, chosen, asked in each]
@@ -78,7 +78,7 @@ def in_parts(rows: Iterable[Row], size: int) -> Iterator[Rows]:
 
 
 def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
-    """Give the items in lists of at most `size`."""
+    """Yield the items in lists of at most `size`."""
     items = iter(items)
     while chunk := list(itertools.islice(items, size)):
         yield chunk

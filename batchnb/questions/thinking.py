@@ -25,7 +25,7 @@ ADAPTIVE_ROOM = 4096
 
 
 def thinking_of(value: Any) -> dict[str, Any]:
-    """Give ``thinking=`` as the API takes it.
+    """Return ``thinking=`` as the API takes it.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def thinking_of(value: Any) -> dict[str, Any]:
 
 
 def checked_effort(value: Any) -> str:
-    """Give ``effort=``, once it is known to be one.
+    """Return ``effort=``, once it is known to be one.
 
     Raises
     ------

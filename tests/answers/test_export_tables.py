@@ -26,7 +26,7 @@ SECONDS = 30
 
 @pytest.fixture
 def job_of(workspace: Workspace) -> Callable[..., Job]:
-    """Give the finished job of a frame."""
+    """Return the finished job of a frame."""
 
     def ask(frame: pd.DataFrame, **options: Any) -> Job:
         options = {"column": "text", "template": "Echo: {text}", "into": "echo", **options}

@@ -69,7 +69,7 @@ def submit(frame: pd.DataFrame, workspace: Workspace, **options: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Give a cell as JSON has it."""
+    """Return a cell as JSON has it."""
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
         return None
     return value.item() if hasattr(value, "item") else value

@@ -48,7 +48,7 @@ def envelope(slot: str = "content", *, turns: Any = (), blocks: Any = (), **shar
 
 
 def sent(around: Envelope, row: Any = "the row", lifetime: str = "1h") -> dict[str, Any]:
-    """Give the params of a row as they are sent with a cache."""
+    """Return the params of a row as they are sent with a cache."""
     head, tail = marked(around.head, around.tail, lifetime)
     content = blocks_of(row) if isinstance(row, list) else content_of(row)
     return json.loads(head + content.sent + tail)

@@ -46,7 +46,7 @@ class Slow(fake_job.FakeJob):
 
 
 def becomes(widget: Any, trait: str, value: object) -> threading.Event:
-    """Give an event that is set when a trait has that value."""
+    """Return an event that is set when a trait has that value."""
     event = threading.Event()
     widget.observe(lambda change: change["new"] == value and event.set(), trait)
     return event

@@ -36,7 +36,7 @@ class Terminal:
         self.screen.resize(rows, columns)
 
     def lines(self) -> list[str]:
-        """Give the lines on the screen that are not empty."""
+        """Return the lines on the screen that are not empty."""
         self.file.flush()
         while select.select([self._master], [], [], 0)[0]:
             self._stream.feed(os.read(self._master, 65_536))

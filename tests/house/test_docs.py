@@ -36,7 +36,7 @@ FUNCTIONS = [thing for thing in (getattr(batchnb, name) for name in batchnb.__al
 
 
 def members(cls: type) -> Iterator[tuple[str, Any]]:
-    """Give the public methods and properties a class of ours defines or inherits from one of ours."""
+    """Yield the public methods and properties a class of ours defines or inherits from one of ours."""
     for owner in cls.__mro__:
         if owner.__module__.startswith("batchnb"):
             for name, member in vars(owner).items():
@@ -68,13 +68,13 @@ def unwrapped(thing: Any) -> Any:
 
 
 def described(thing: Any) -> set[str]:
-    """Give the parameters a docstring describes, each with at least one line of words."""
+    """Return the parameters a docstring describes, each with at least one line of words."""
     found = re.findall(r"^(\*{0,2}\w[\w, *]*)(?: : .+)?\n {4}\S", sections(thing).get("Parameters", ""), re.MULTILINE)
     return {name.strip() for names in found for name in names.split(",")}
 
 
 def taken(thing: Any) -> set[str]:
-    """Give the parameters a thing takes, as its docstring should name them."""
+    """Return the parameters a thing takes, as its docstring should name them."""
     function = thing.__init__ if inspect.isclass(thing) else unwrapped(thing)
     marks = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     parameters = inspect.signature(function).parameters.values()

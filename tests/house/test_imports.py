@@ -65,7 +65,7 @@ def tree(module: str) -> ast.Module:
 
 
 def nodes(module: str) -> Iterator[ast.AST]:
-    """Give the nodes of a module, without what only a type checker reads."""
+    """Yield the nodes of a module, without what only a type checker reads."""
     waiting: list[ast.AST] = [tree(module)]
     while waiting:
         node = waiting.pop()
@@ -77,7 +77,7 @@ def nodes(module: str) -> Iterator[ast.AST]:
 
 
 def imports(module: str) -> set[str]:
-    """Give the full names of all that a module imports."""
+    """Return the full names of all that a module imports."""
     found: set[str] = set()
     for node in nodes(module):
         if isinstance(node, ast.Import):
@@ -89,7 +89,7 @@ def imports(module: str) -> set[str]:
 
 
 def strings(module: str) -> Iterator[str]:
-    """Give the texts in a module's code, docstrings aside."""
+    """Yield the texts in a module's code, docstrings aside."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = {
         id(node.body[0].value)

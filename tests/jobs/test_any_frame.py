@@ -32,7 +32,7 @@ NEW = ["echo", "echo_status", "echo_error"]
 
 
 def said(params: dict[str, Any]) -> str:
-    """Give a request's own text back."""
+    """Return a request's own text back."""
     return str(params["messages"][-1]["content"])
 
 

@@ -35,7 +35,7 @@ def guides(tmp_path_factory: pytest.TempPathFactory) -> dict[str, nbformat.Noteb
 
 
 def shown(cell: nbformat.NotebookNode) -> str:
-    """Give what a cell shows, as text; a warning would be there too."""
+    """Return what a cell shows, as text; a warning would be there too."""
     return "\n".join(output.get("data", {}).get("text/plain", output.get("text", "")) for output in cell.outputs)
 
 

@@ -34,7 +34,7 @@ orders = st.randoms(use_true_random=False)
 
 
 def said(params: dict[str, Any]) -> str:
-    """Give a request's own text back, so that a reply on another row shows."""
+    """Return a request's own text back, so that a reply on another row shows."""
     return json.dumps(params["messages"], ensure_ascii=False, sort_keys=True)
 
 

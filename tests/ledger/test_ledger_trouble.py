@@ -203,7 +203,7 @@ class OwnCell:
         self.home = folder / "home"
 
     def run(self, count: int, **given: Any) -> dict[str, Any]:
-        """Give what it says at its end: the statuses of so many rows, or its error."""
+        """Return what it says at its end: the statuses of so many rows, or its error."""
         name = str(len(self._nursery.said))
         given = {"home": str(self.home), "url": self._server.url, "texts": texts(count), "nobody": NOBODY, **given}
         self._nursery.start(name, **given)

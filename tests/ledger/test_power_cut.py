@@ -278,14 +278,14 @@ class Recording(NamedTuple):
     moments: list[int]
 
     def cuts(self) -> Iterator[tuple[int, int]]:
-        """Give every moment at which the power may be cut, with the number of batches bought until then."""
+        """Yield every moment at which the power may be cut, with the number of batches bought until then."""
         for at in range(power.events(self.log) + 1):
             yield at, sum(moment < at for moment in self.moments)
             if at in self.moments:
                 yield at, sum(moment <= at for moment in self.moments)
 
     def purchases(self) -> Iterator[tuple[int, int]]:
-        """Give the cuts just after a batch was accepted, before anything more was logged."""
+        """Yield the cuts just after a batch was accepted, before anything more was logged."""
         yield from ((moment, number) for number, moment in enumerate(self.moments, 1))
 
 

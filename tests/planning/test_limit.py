@@ -71,7 +71,7 @@ def worst(frame: pd.DataFrame, workspace: Workspace) -> float:
 
 
 def sent(simulator: Simulator) -> list[str]:
-    """Give a digest of each request that was sent, as often as it was."""
+    """Return a digest of each request that was sent, as often as it was."""
     return [one.digest for one in simulator.record()]
 
 

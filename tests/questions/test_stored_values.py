@@ -127,7 +127,7 @@ columns_of_numbers = st.lists(st.none() | typed, min_size=1, max_size=6)
 
 
 def written(number: Decimal | None) -> str | None:
-    """Give a number as a person types it: without zeros at its end."""
+    """Return a number as a person types it: without zeros at its end."""
     if number is None:
         return SKIPPED
     text = f"{number:f}"

@@ -185,7 +185,7 @@ class Server:
         raise RuntimeError("the simulator does not come to rest")
 
     def asked(self) -> list[Asked]:
-        """Give the simulator's record, with what each request asks and when its batch ended."""
+        """Return the simulator's record, with what each request asks and when its batch ended."""
         store = self.simulator._running.batches._store
         texts = {}
         for _, _, _, _, params in store.record():

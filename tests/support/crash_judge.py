@@ -90,7 +90,7 @@ class Evidence:
 
 
 def judge(evidence: Evidence) -> list[str]:
-    """Give what is wrong, in words; nothing for a schedule that came through."""
+    """Return what is wrong, in words; nothing for a schedule that came through."""
     return [*_Judge(evidence).complaints()]
 
 
@@ -170,7 +170,7 @@ class _Judge:
         return self.lacking[one.batch, one.custom_id] > 0 or (one.batch, one.custom_id) in self.deformed
 
     def _told(self, text: str, after: float, before: float) -> list[Event]:
-        """Give where somebody had a question asked again in that time."""
+        """Return where somebody had a question asked again in that time."""
         events = self._events("retry", "resolve")
         return [event for event in events if text in event.texts and after < event.time < before]
 
@@ -253,7 +253,7 @@ class _Judge:
         return any(one.clear for one in self.schedule.steps[: step + 1])
 
     def _expected(self, text: str | None, now: float, ended: Ended) -> set[str]:
-        """Give the statuses a row may have at the end of its job."""
+        """Return the statuses a row may have at the end of its job."""
         if text is None or not _asks(text):
             return {"skipped"}
         asks = [one for one in self.asked[text] if one.created_at <= now]

@@ -90,7 +90,7 @@ class Manner:
     listed: Listed = field(default_factory=Listed)
 
     def encode(self, body: bytes) -> tuple[bytes, dict[str, str]]:
-        """Give a body as it is sent, with the headers that say so."""
+        """Return a body as it is sent, with the headers that say so."""
         headers = {}
         if self.gzip:
             body, headers["content-encoding"] = gzip.compress(body), "gzip"

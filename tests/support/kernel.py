@@ -75,7 +75,7 @@ class Kernel:
         return self.end_of(self.send(code))
 
     def value(self, expression: str) -> str:
-        """Give the repr of an expression, as the kernel sees it now."""
+        """Return the repr of an expression, as the kernel sees it now."""
         cell = self.run(f"print(repr({expression}))")
         assert cell.reply["status"] == "ok", cell
         return cell.text.strip()
@@ -120,7 +120,7 @@ class Kernel:
         self.until(lambda: text in Cell({}, self._shown_by(cell)).text)
 
     def widget(self, **traits: object) -> str:
-        """Give the id of the widget that has those traits, as soon as there is one."""
+        """Return the id of the widget that has those traits, as soon as there is one."""
         return self.until(lambda: next((widget for widget, state in self.widgets.items() if _has(state, traits)), ""))
 
     def until_widget(self, widget: str, **traits: object) -> None:

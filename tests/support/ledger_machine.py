@@ -92,7 +92,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
     # Processes
 
     def process(self, who: int) -> Process:
-        """Give a process, started anew if it has ended."""
+        """Return a process, started anew if it has ended."""
         found = self.processes[who]
         if found is None or not found.alive:
             found = self.processes[who] = Process(self.home, self.server, self.clock, self.keys[who])

@@ -156,7 +156,7 @@ class Checks:
         return bool(self._all("SELECT 1 FROM batches WHERE state = 'uncertain'"))
 
     def last_claim(self) -> dict[str, str]:
-        """Give the custom_ids and texts of the newest batch that still has its requests."""
+        """Return the custom_ids and texts of the newest batch that still has its requests."""
         found = self._all(
             "SELECT digest, content FROM requests JOIN contents ON request = id"
             " WHERE batch = (SELECT MAX(batch) FROM requests) ORDER BY id"

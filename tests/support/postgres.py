@@ -21,7 +21,7 @@ USER = "batchnb"
 
 
 def find_binaries() -> Path | None:
-    """Give the folder of Debian's newest initdb and postgres, or of those on the PATH."""
+    """Return the folder of Debian's newest initdb and postgres, or of those on the PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     named = shutil.which("initdb")
     return found[-1].parent if found else Path(named).parent if named else None

@@ -247,7 +247,7 @@ class _Disk:
             now.do(record)
 
     def after_cut(self, chance: random.Random | None) -> Iterator[tuple[Path, bytes | str | None]]:
-        """Give every name with what it stands for after the cut: the content of a file, a folder, nothing."""
+        """Yield every name with what it stands for after the cut: the content of a file, a folder, nothing."""
         for path, stands_for in self.names.items():
             found = chance.choice(stands_for) if chance else stands_for[0]
             yield path, found.after_cut(chance) if isinstance(found, _File) else found

@@ -22,7 +22,7 @@ def recipe(column: Any = "x", template: Any = None, **fields: Any) -> Recipe:
 
 
 def prompts(frame: pd.DataFrame, column: Any = "x", template: Any = None, **fields: Any) -> list[str | None]:
-    """Give what each row asks; the quick way of reading plain text must agree with the general one."""
+    """Return what each row asks; the quick way of reading plain text must agree with the general one."""
     one = recipe(column, template, **fields)
     rows = list(one.rows(frame))
     assert list(one.digests(frame)) == [row.digest for row in rows]

@@ -144,7 +144,7 @@ FLAT = [*list(DTYPES)[:12], "address.city", "address.code", *list(DTYPES)[13:]]
 
 
 def review(number: int, **changed: Any) -> dict[str, Any]:
-    """Give a reply that fits, another one for each number."""
+    """Return a reply that fits, another one for each number."""
     return {
         "summary": f"Review {number}: 한국어 “quoted”, \\ and \n newline",
         "stars": number % 5 + 1,

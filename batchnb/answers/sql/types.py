@@ -66,13 +66,13 @@ def type_of(values: pd.Series[Any], *, key: bool = False) -> types.TypeEngine[An
 
 
 def plain_values(values: pd.Series[Any], kind: types.TypeEngine[Any]) -> list[Any]:
-    """Give a column's values as a driver takes them for a column of that type; missing ones as None."""
+    """Return a column's values as a driver takes them for a column of that type; missing ones as None."""
     missing = values.isna().tolist()
     return [None if gone else _plain(value, kind) for value, gone in zip(values.tolist(), missing, strict=True)]
 
 
 def as_key(value: Any, kind: types.TypeEngine[Any], key: str) -> Any:
-    """Give a key as the table's column has it: a job attached later knows its keys as text only.
+    """Return a key as the table's column has it: a job attached later knows its keys as text only.
 
     Raises
     ------
@@ -109,14 +109,14 @@ def _plain(value: Any, kind: types.TypeEngine[Any]) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Give a value as text, with U+FFFD for the characters that databases or their encodings refuse."""
+    """Return a value as text, with U+FFFD for the characters that databases or their encodings refuse."""
     if _is_container(value):
         value = json.dumps(_json(value), ensure_ascii=False)
     return _UNWRITABLE.sub("\ufffd", str.__str__(value) if isinstance(value, str) else str(value))
 
 
 def _moment(value: dt.datetime, *, zoned: bool) -> dt.datetime:
-    """Give a time in UTC; one without a zone is taken as it is, and as UTC where the column has zones."""
+    """Return a time in UTC; one without a zone is taken as it is, and as UTC where the column has zones."""
     if isinstance(value, pd.Timestamp):
         value = value.floor("us").to_pydatetime()
     if value.tzinfo is None:
@@ -126,7 +126,7 @@ def _moment(value: dt.datetime, *, zoned: bool) -> dt.datetime:
 
 
 def _json(value: Any) -> Any:
-    """Give a value as JSON has it: what is missing or not finite becomes null."""
+    """Return a value as JSON has it: what is missing or not finite becomes null."""
     if isinstance(value, dict):
         return {_text(name): _json(inner) for name, inner in value.items()}
     if isinstance(value, set | frozenset):

@@ -124,7 +124,7 @@ def _column(frame: pd.DataFrame, label: Hashable) -> pd.Series[Any]:
 
 
 def _name(label: Hashable) -> str:
-    """Give the name a table has for a column; labels of several levels are joined."""
+    """Return the name a table has for a column; labels of several levels are joined."""
     return "_".join(str(part) for part in label if not is_blank(part)) if isinstance(label, tuple) else str(label)
 
 
@@ -207,7 +207,7 @@ def write(
 
 @contextmanager
 def _transaction(con: Engine | Connection | URL | str) -> Iterator[Connection]:
-    """Give a connection in a transaction of ours; or, where the caller's own is given, in a savepoint of it."""
+    """Yield a connection in a transaction of ours; or, where the caller's own is given, in a savepoint of it."""
     with ExitStack() as stack:
         if isinstance(con, str | URL):
             con = _engine(con)
@@ -277,7 +277,7 @@ def _quoted(name: str) -> quoted_name:
 
 
 def _table(con: Connection, name: str, schema: str | None, rows: pd.DataFrame) -> Table:
-    """Give the table that is there, after checking it, or make it."""
+    """Return the table that is there, after checking it, or make it."""
     key = str(rows.columns[0])
     if con.dialect.name == "postgresql":
         # One writer at a time: two cannot make the table, or fill it with simulated and real answers, at once.
@@ -318,7 +318,7 @@ def _existing_table(con: Connection, name: str, schema: str | None, rows: pd.Dat
 
 
 def _unique_columns(con: Connection, name: str, schema: str | None) -> Iterator[list[str | None]]:
-    """Give the columns of each key that holds for all rows; indexes of some rows only, or of expressions, do not."""
+    """Yield the columns of each key that holds for all rows; indexes of some rows only, or of expressions, do not."""
     inspector = inspect(con)
     yield list(inspector.get_pk_constraint(name, schema)["constrained_columns"])
     for constraint in inspector.get_unique_constraints(name, schema):

@@ -46,7 +46,7 @@ class Draft:
     series: bool = False
 
     def options(self) -> dict[str, Any]:
-        """Give the keyword arguments of ``submit`` that are not its defaults."""
+        """Return the keyword arguments of ``submit`` that are not its defaults."""
         labels = None if self.labels is None else list(self.labels)
         options = {"labels": labels, "into": self.into, "system": self.system, "model": self.model,
                    "max_tokens": self.max_tokens}  # fmt: skip
@@ -138,7 +138,7 @@ def _text(text: str) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Give the text's ``repr``, in double quotes where that costs no escapes."""
+    """Return the text's ``repr``, in double quotes where that costs no escapes."""
     # A single quote in it makes Python choose double ones; it comes off again.
     return repr(text) if '"' in text else '"' + repr("'" + text)[2:]
 

@@ -124,7 +124,7 @@ class Fields:
             self._append(text, columns)
 
     def draft(self) -> Draft:
-        """Give what the controls are filled in with; a blank one leaves the default."""
+        """Return what the controls are filled in with; a blank one leaves the default."""
         first = self._first
         number = self.max_tokens.value.strip().replace(",", "")
         return Draft(
@@ -139,7 +139,7 @@ class Fields:
         )
 
     def into_of(self, draft: Draft) -> str:
-        """Give the new column's name."""
+        """Return the new column's name."""
         return draft.into or self._defaults[draft.labels is not None][0]
 
     @property

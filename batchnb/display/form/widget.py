@@ -86,7 +86,7 @@ class Backend(Protocol):
         """Ask those rows as a job of their own; and give what is to be said of it."""
 
     def answers(self, job: Job, column: Hashable, into: str) -> Sequence[tuple[str, str, str]]:
-        """Give the rows of a job that has ended: label, text, answer."""
+        """Return the rows of a job that has ended: label, text, answer."""
 
     def submit(self, draft: Draft) -> tuple[Job, Sequence[str]]:
         """Ask all rows; and give what is to be said of it."""
@@ -268,7 +268,7 @@ class ComposeView:
         return str(html.code_html(code, problem, hint, title=title))
 
     def written(self) -> tuple[str | None, str]:
-        """Give the call as code; or None, and why it cannot be written."""
+        """Return the call as code; or None, and why it cannot be written."""
         try:
             return self._backend.code(self.draft), ""
         except BatchnbError as error:

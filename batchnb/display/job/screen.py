@@ -53,7 +53,7 @@ def show(job: Job, *, progress: bool = True) -> JobView | TextProgress | None:
 
 
 def embed(job: Job, *places: Any) -> Any:
-    """Give a job's live widget, to stand inside another: it stays there, with its buttons, when the job has ended.
+    """Return a job's live widget, to stand inside another: it stays there, with its buttons, when the job has ended.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class Screen:
             self._follow(job)
 
     def embed(self, job: Job, *places: Any) -> Any:
-        """Give the widget, and have it follow `job`."""
+        """Return the widget, and have it follow `job`."""
         with self._lock:
             self._unsubscribe()
             self._job = job
@@ -134,7 +134,7 @@ class Screen:
         self._shown_in = here
 
     def _bundle(self, snapshot: Snapshot) -> dict[str, Any]:
-        """Give what is displayed: the widget, and a summary for pages without widgets; at the end only that."""
+        """Return what is displayed: the widget, and a summary for pages without widgets; at the end only that."""
         if snapshot.status == "ended":
             return static(snapshot)
         return {**self._widget_view(snapshot).widget._repr_mimebundle_(), **static(snapshot)}
@@ -224,7 +224,7 @@ class Screen:
 
 
 def static(snapshot: Snapshot) -> dict[str, str]:
-    """Give a job as it is kept in a saved notebook, for pages with HTML and for those without."""
+    """Return a job as it is kept in a saved notebook, for pages with HTML and for those without."""
     return {"text/html": str(summary_html(snapshot)), "text/plain": summary_text(snapshot)}
 
 

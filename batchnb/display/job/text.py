@@ -200,7 +200,7 @@ class TextProgress:
 
 
 def _bar_words(snapshot: Snapshot, columns: int) -> tuple[str, str]:
-    """Give what stands before and behind a job's bar in a terminal of that width: what matters least goes first."""
+    """Return what stands before and behind a job's bar in a terminal of that width: what matters least goes first."""
     done, total = words.finished(snapshot)
     badge = units.badge(snapshot)
     lead = f"[{badge}] " if badge else ""

@@ -93,7 +93,7 @@ class Estimate:
         return str(facts_table("Estimate: nothing was sent", self.model, _facts(self), self.notes, units.badge(self)))
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the numbers as a frame of one row. Touches no network.
+        """Return the numbers as a frame of one row. Touches no network.
 
         A range gives three columns: ``cost_low``, ``cost_expected``, ``cost_high``. Tokens, and dollars.
         """

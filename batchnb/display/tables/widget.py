@@ -34,13 +34,13 @@ class Source(Protocol):
     on_request: bool
 
     def read(self) -> Table:
-        """Give the lines, as far as they are known. Touches no network."""
+        """Return the lines, as far as they are known. Touches no network."""
 
     def refresh(self) -> None:
         """Ask again for what is only known by asking."""
 
     def open(self, id: str) -> Job:
-        """Give the job behind a line, and have it go on."""
+        """Return the job behind a line, and have it go on."""
 
     def cancel(self, id: str) -> object:
         """Cancel what is under way."""

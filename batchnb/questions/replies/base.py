@@ -64,10 +64,10 @@ class Reply(Protocol):
         """The part of an answer that several samples of one row are compared by, as `Field.path` says it."""
 
     def output_format(self) -> dict[str, Any] | None:
-        """Give what goes into ``output_config.format``; None for free text."""
+        """Return what goes into ``output_config.format``; None for free text."""
 
     def instructions(self) -> str | None:
-        """Give what the system prompt has to say about the reply, for all rows alike; None for nothing."""
+        """Return what the system prompt has to say about the reply, for all rows alike; None for nothing."""
 
     def read(self, text: str) -> Any:
         """Turn the reply's text into the row's answer, or raise MisfitError."""
@@ -76,7 +76,7 @@ class Reply(Protocol):
         """Turn a reply that calls tools, and the text beside them, into the row's answer, or raise MisfitError."""
 
     def partial(self, text: str | None) -> Any:
-        """Give the answer of a reply that was cut or refused, as far as it goes; None where a part is none."""
+        """Return the answer of a reply that was cut or refused, as far as it goes; None where a part is none."""
 
     def spec(self) -> dict[str, Any]:
         """Describe this reply so that `reply_from_spec` can rebuild it."""
@@ -101,15 +101,15 @@ class TextReply:
         return None
 
     def read(self, text: str) -> str:
-        """Give the text as it is."""
+        """Return the text as it is."""
         return text
 
     def read_calls(self, text: str | None, calls: Sequence[ToolCall]) -> str:
-        """Give the text; where there is none, the calls as JSON: ``{"tool": input}``."""
+        """Return the text; where there is none, the calls as JSON: ``{"tool": input}``."""
         return text or json.dumps(_by_tool(calls), ensure_ascii=False)
 
     def partial(self, text: str | None) -> str | None:
-        """Give the text as far as it goes: what there is of it is what was paid for."""
+        """Return the text as far as it goes: what there is of it is what was paid for."""
         return text
 
     def spec(self) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class ToolReply:
         return None
 
     def read(self, text: str) -> dict[str, Any]:
-        """Give a reply that calls nothing."""
+        """Return a reply that calls nothing."""
         return {"text": text, "calls": {}}
 
     def read_calls(self, text: str | None, calls: Sequence[ToolCall]) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class ToolReply:
         return {"text": text, "calls": _by_tool(calls)}
 
     def partial(self, text: str | None) -> dict[str, Any] | None:
-        """Give the text as far as it goes, without the calls: one that was cut may lack a field."""
+        """Return the text as far as it goes, without the calls: one that was cut may lack a field."""
         return None if text is None else {"text": text, "calls": {}}
 
     def spec(self) -> dict[str, Any]:

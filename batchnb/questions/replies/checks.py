@@ -285,7 +285,7 @@ def _array(schema: Mapping[str, Any]) -> list[Check]:
 
 
 def _twice(items: Sequence[Any]) -> Any:
-    """Give an item that a list has twice; None where each is there once."""
+    """Return an item that a list has twice; None where each is there once."""
     seen = set()
     for item in items:
         name = json.dumps(item, sort_keys=True)

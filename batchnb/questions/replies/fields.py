@@ -34,7 +34,7 @@ class Field:
 
 
 def pick(answer: Any, path: tuple[str, ...]) -> Any:
-    """Give what stands at `path` in an answer; None where there is nothing."""
+    """Return what stands at `path` in an answer; None where there is nothing."""
     for step in path:
         if answer is None:
             return None

@@ -208,7 +208,7 @@ class LabelReply:
 
 
 def _listed(labels: Any) -> tuple[list[Any], tuple[str | None, ...]]:
-    """Give labels as a list, and what each of them means."""
+    """Return labels as a list, and what each of them means."""
     if isinstance(labels, Mapping):
         for label, meaning in labels.items():
             if meaning is not None and not (isinstance(meaning, str) and meaning.strip()):
@@ -225,7 +225,7 @@ def _listed(labels: Any) -> tuple[list[Any], tuple[str | None, ...]]:
 
 
 def _plain_label(label: Any, argument: str = "labels=") -> Label:
-    """Give a label as plain text or a plain number, whatever NumPy or an Enum made of it."""
+    """Return a label as plain text or a plain number, whatever NumPy or an Enum made of it."""
     if isinstance(label, str) and label:
         return str.__str__(label)
     if isinstance(label, Integral) and not isinstance(label, bool):

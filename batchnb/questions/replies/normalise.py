@@ -52,7 +52,7 @@ _DEFINED = re.compile(r"#/\$defs/[^/~%]+")
 
 
 def resolved(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a schema with every reference, ``allOf`` and list of types written out, to check replies by.
+    """Return a schema with every reference, ``allOf`` and list of types written out, to check replies by.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def resolved(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sendable(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a schema, that `resolved` takes, as the SDK's ``transform_schema`` takes it and loses nothing of it.
+    """Return a schema, that `resolved` takes, as the SDK's ``transform_schema`` takes it and loses nothing of it.
 
     References to ``$defs`` stay, since every request pays for what is written out; but one with a description of its
     own, which the transform would drop, does not.
@@ -86,7 +86,7 @@ def sendable(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settled(sent: Any) -> Any:
-    """Give a transformed schema as every version of the SDK would: a choice says its type by its values.
+    """Return a transformed schema as every version of the SDK would: a choice says its type by its values.
 
     What is sent is the question, and the ledger finds answers by it: it must not change when the SDK does.
     """
@@ -278,7 +278,7 @@ def _target(root: Mapping[str, Any], reference: str, place: str) -> dict[str, An
 
 
 def branches(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Give the alternatives a resolved schema leaves, other than null; itself where there are none."""
+    """Yield the alternatives a resolved schema leaves, other than null; itself where there are none."""
     chosen = [*node.get("anyOf", ()), *node.get("oneOf", ())]
     if not chosen:
         if node.get("type") != "null":

@@ -26,7 +26,7 @@ def beyond(value: Any) -> str | None:
 
 
 def shown(value: Any) -> str:
-    """Give a JSON value as a reason names it: as JSON, and not too long."""
+    """Return a JSON value as a reason names it: as JSON, and not too long."""
     # Python refuses to write numbers of more than 4,300 digits.
     text = "a number" if isinstance(value, int) and value.bit_length() > 4000 else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -160,7 +160,7 @@ def _fields(node: Mapping[str, Any], above: tuple[str, ...], flatten: bool) -> I
 
 
 def _only_object(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Give the object that a field holds when it holds anything."""
+    """Return the object that a field holds when it holds anything."""
     found = list(branches(node))
     return found[0] if len(found) == 1 and found[0].get("type") == "object" else None
 

@@ -23,7 +23,7 @@ TAKES = "schema= takes a Pydantic model, a dataclass, a TypedDict or a JSON sche
 
 
 def json_schema_of(schema: Any) -> dict[str, Any]:
-    """Give a JSON schema, as plain JSON has it and in the order given.
+    """Return a JSON schema, as plain JSON has it and in the order given.
 
     Of a Pydantic model, what its JSON schema says is kept, by which replies are checked; validators and whatever else
     of it is Python code are not, since the ledger keeps no code.
@@ -59,7 +59,7 @@ def _from_type(given: Any) -> dict[str, Any]:
 
 
 def _with_known_typed_dicts(given: Any) -> Any:
-    """Give the same type with every ``typing.TypedDict`` in it as one of ``typing_extensions``.
+    """Return the same type with every ``typing.TypedDict`` in it as one of ``typing_extensions``.
 
     Before Python 3.12, Pydantic takes only those. Inside models and dataclasses they stay, and Pydantic says so.
     """

@@ -126,7 +126,7 @@ def write_table(
     """
     _check_depth(frame)
     if form.kind == ".parquet":
-        _write_parquet(path, for_parquet(frame, names))
+        _write_parquet(path, frame, names)
         return
     out = for_csv(frame, names)
     if safe:
@@ -155,18 +155,19 @@ def _check_depth(frame: pd.DataFrame) -> None:
         )
 
 
-def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
+def _write_parquet(path: Path, frame: pd.DataFrame, names: Collection[str]) -> None:
     try:
         import pyarrow as pa
     except ImportError as error:
         raise BatchnbError("Parquet needs pyarrow: pip install pyarrow. Nothing was written.") from error
+    out = for_parquet(frame, names)
     with replacing(path) as (file,):
         try:
-            frame.to_parquet(file, engine="pyarrow")
+            out.to_parquet(file, engine="pyarrow")
         except OSError:
             raise
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            unfit = ", ".join(unfit_for_parquet(frame)) or "a column"
+            unfit = ", ".join(unfit_for_parquet(out)) or "a column"
             raise InputError(
                 f"{path.name} cannot be written: Parquet holds no column like {unfit} ({error}). Give them names of "
                 "their own and one kind of value each, such as frame[column].astype(str) before the job is submitted; "
@@ -216,7 +217,7 @@ def _check_beside(requests: Path, recipe: Path) -> None:
     try:
         if msgspec.json.decode(recipe.read_bytes(), type=_Exported).files["requests"] == requests.name:
             return
-    except (OSError, KeyError, ValueError, RecursionError):  # what msgspec raises is a ValueError
+    except (OSError, KeyError, ValueError, msgspec.MsgspecError, RecursionError):
         pass
     raise InputError(
         f"{there[0]} is there already, and is not of an earlier export; it would be replaced. Rename it, or name "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import gzip
+import importlib.util
 import sys
 import unicodedata
 import warnings
@@ -18,10 +19,15 @@ import pytest
 
 from batchnb import Job, Workspace
 from batchnb.answers.flat_files import FORMULA, for_spreadsheets
-from batchnb.errors import InputError
+from batchnb.errors import BatchnbError, InputError
 from batchnb.jobs import export
 
 SECONDS = 30
+needs_pyarrow = pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="Parquet needs pyarrow")
+
+
+def parquet(*names: str) -> list[Any]:
+    return [pytest.param(name, marks=needs_pyarrow) for name in names]
 
 
 @pytest.fixture
@@ -67,9 +73,17 @@ def test_a_file_may_be_separated_by_tabs(job: Job, tmp_path: Path):
     assert gzip.decompress((tmp_path / "o.tsv.gz").read_bytes()) == (tmp_path / "o.tsv").read_bytes()
 
 
-@pytest.mark.parametrize("ending", [".parquet", ".PARQUET", ".pq", ".snappy.parquet"])
+@pytest.mark.parametrize("ending", parquet(".parquet", ".PARQUET", ".pq", ".snappy.parquet"))
 def test_parquet_goes_by_its_endings(job: Job, tmp_path: Path, ending: str):
     assert pd.read_parquet(job.export(tmp_path / f"o{ending}"))["echo"].tolist() == ["one", "two"]
+
+
+def test_parquet_without_pyarrow_says_what_to_install(job: Job, tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "o.parquet").write_bytes(b"good")
+    with pytest.raises(BatchnbError, match="pip install pyarrow"):
+        job.export(tmp_path / "o.parquet")
+    assert (tmp_path / "o.parquet").read_bytes() == b"good"
 
 
 def test_raw_results_go_into_the_users_own_folder_by_its_short_name(job: Job, tmp_path: Path, monkeypatch):
@@ -103,7 +117,7 @@ class Odd:
         raise self._error("in the middle")
 
 
-@pytest.mark.parametrize("name", ["o.csv", "o.tsv.gz", "o.parquet"])
+@pytest.mark.parametrize("name", ["o.csv", "o.tsv.gz", *parquet("o.parquet")])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_an_export_that_fails_half_way_leaves_the_good_file_of_before(
     job_of: Callable[..., Job], tmp_path: Path, name: str, error: type[BaseException]
@@ -141,6 +155,7 @@ def test_raw_results_that_fail_half_way_leave_all_three_files_of_before(job: Job
 # Any frame
 
 
+@needs_pyarrow
 @pytest.mark.parametrize(
     "attrs",
     [
@@ -150,7 +165,6 @@ def test_raw_results_that_fail_half_way_leave_all_three_files_of_before(job: Job
     ],
 )
 def test_attrs_of_any_kind_go_into_parquet(job_of: Callable[..., Job], tmp_path: Path, attrs: dict[Any, Any]):
-    pytest.importorskip("pyarrow")
     frame = pd.DataFrame({"text": ["one"]})
     frame.attrs = dict(attrs)
     job = job_of(frame)
@@ -180,7 +194,7 @@ def test_attrs_of_any_kind_go_into_parquet(job_of: Callable[..., Job], tmp_path:
     ],
     ids=["int", "date", "categories", "tuple", "bytes", "levels"],
 )
-@pytest.mark.parametrize("name", ["o.parquet", "o.csv"])
+@pytest.mark.parametrize("name", [*parquet("o.parquet"), "o.csv"])
 def test_labels_that_are_no_texts_are_written_as_texts(job_of, tmp_path: Path, labels: Any, name: str):
     columns = pd.Index(labels, tupleize_cols=False) if isinstance(labels, list) else labels
     frame = pd.DataFrame([["one", 2]])
@@ -195,6 +209,7 @@ def test_labels_that_are_no_texts_are_written_as_texts(job_of, tmp_path: Path, l
     assert len(read(tmp_path / name).columns) == 6
 
 
+@needs_pyarrow
 @pytest.mark.parametrize(
     ("column", "what"),
     [
@@ -213,6 +228,7 @@ def test_a_column_that_parquet_cannot_hold_is_named_with_the_way_out(job_of, tmp
     assert len(pd.read_csv(job.export(tmp_path / "o.csv"))) == 2
 
 
+@needs_pyarrow
 def test_an_index_that_parquet_cannot_hold_is_named(job_of, tmp_path: Path):
     job = job_of(pd.DataFrame({"text": ["one", "two"]}, index=[1, "a"]))
     with pytest.raises(InputError, match="the index"):
@@ -249,7 +265,7 @@ def test_characters_that_are_not_seen_before_a_formula_hide_none():
     )
 
 
-@pytest.mark.parametrize("name", ["o.parquet", "o.pq", "o.jsonl"])
+@pytest.mark.parametrize("name", [*parquet("o.parquet", "o.pq"), "o.jsonl"])
 def test_what_is_for_no_spreadsheet_takes_no_safe(job_of, tmp_path: Path, name: str):
     job = job_of(pd.DataFrame({"text": ["=1"]}))
     with pytest.raises(InputError, match=r"safe=True is for \.csv and \.tsv.*Nothing was written"):
@@ -258,7 +274,7 @@ def test_what_is_for_no_spreadsheet_takes_no_safe(job_of, tmp_path: Path, name: 
     job.export(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["o.parquet", "o.csv", "o.tsv.gz"])
+@pytest.mark.parametrize("name", [*parquet("o.parquet"), "o.csv", "o.tsv.gz"])
 @pytest.mark.parametrize("kind", ["list", "dict", "array", "deep"])
 def test_a_cell_that_holds_itself_is_named_with_its_row_and_nothing_is_written(
     job_of, tmp_path: Path, name: str, kind: str

@@ -115,10 +115,6 @@ class Kernel:
         """What a page has shown of the kernel, as far as its messages were heard: busy or idle, the newest last."""
         return [m["content"]["execution_state"] for m in self.messages if m["msg_type"] == "status"]
 
-    def until_said(self, cell: str, text: str) -> None:
-        """Wait until a cell has printed that."""
-        self.until(lambda: text in Cell({}, self._shown_by(cell)).text)
-
     def widget(self, **traits: object) -> str:
         """Return the id of the widget that has those traits, as soon as there is one."""
         return self.until(lambda: next((widget for widget, state in self.widgets.items() if _has(state, traits)), ""))

@@ -48,12 +48,20 @@ class ModelInfo(msgspec.Struct, frozen=True):
     max_input_tokens: int | None = None
     capabilities: dict[str, Any] | None = None
 
-    def lacks(self, *path: str) -> bool:
-        """Tell whether the server says that the model lacks something: ``lacks("thinking", "types", "enabled")``."""
+    def tells(self, *path: str) -> bool | None:
+        """Return whether the server says that the model has something: ``tells("thinking", "types", "enabled")``.
+
+        None where it does not say.
+        """
         found: Any = self.capabilities
         for name in path:
             found = found.get(name) if isinstance(found, Mapping) else None
-        return isinstance(found, Mapping) and found.get("supported") is False
+        said = found.get("supported") if isinstance(found, Mapping) else None
+        return said if isinstance(said, bool) else None
+
+    def lacks(self, *path: str) -> bool:
+        """Tell whether the server says that the model lacks something."""
+        return self.tells(*path) is False
 
 
 class BatchInfo(msgspec.Struct, frozen=True):

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from batchnb.costs.delivery import LIFETIMES
-from batchnb.costs.prices import Price, undated
+from batchnb.costs.prices import Price
+from batchnb.model_table import facts_of
 
 __all__ = [
     "ASSUMED",
     "FEW",
     "FIRST_REASON",
     "LIFETIME_WORDS",
-    "MINIMUM",
     "MOST_FIRST",
     "PATIENCE",
     "RECENT",
@@ -31,15 +31,6 @@ __all__ = [
     "readiness",
     "relative_cost",
 ]
-
-#: The fewest tokens that a model caches (platform.claude.com documentation, November 2026); below it, it caches nothing
-#: and says nothing of it. Of other models it is not known.
-MINIMUM = {
-    "claude-opus-5": 512, "claude-fable-5": 512, "claude-mythos-5": 512,
-    "claude-opus-4-8": 1024, "claude-sonnet-5": 1024, "claude-sonnet-4-6": 1024, "claude-sonnet-4-5": 1024,
-    "claude-opus-4-7": 2048,
-    "claude-opus-4-6": 4096, "claude-opus-4-5": 4096, "claude-haiku-4-5": 4096,
-}  # fmt: skip
 
 #: The share of requests that are taken to read the cache, until this ledger has seen better: the middle of what is
 #: documented. That is said of a cache of an hour; one of five minutes lapses in a batch that takes longer, so of that
@@ -97,8 +88,12 @@ class Choice:
 
 
 def minimum(model: str) -> int | None:
-    """Return the fewest tokens that a model caches, of a dated id those of its undated one; None where not known."""
-    return MINIMUM.get(undated(model))
+    """Return the fewest tokens that a model caches; None where that is not known.
+
+    Below it, it caches nothing and says nothing of it.
+    """
+    facts = facts_of(model)
+    return None if facts is None else facts.cache_minimum
 
 
 def is_worth_counting(asked: str, model: str, text_bytes: int | None) -> bool:

@@ -6,7 +6,6 @@ hundred thousand rows is exact. What is not known (a model, a region) is None, n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -18,6 +17,7 @@ from typing import Any
 import msgspec
 
 from batchnb.errors import InputError
+from batchnb.model_table import undated
 
 __all__ = [
     "LARGE_PROMPT",
@@ -27,7 +27,6 @@ __all__ = [
     "Usage",
     "cost_of",
     "load_prices",
-    "undated",
 ]
 
 #: The prompt size, in tokens, at which the tiers of every price begin: answers on the same side are priced alike.
@@ -39,7 +38,6 @@ _MILLION = 1_000_000
 MOST_TOKENS = 1_000_000_000
 
 _ONE = Decimal(1)
-_DATED = re.compile(r"(?<=.)-20\d{6}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,11 +276,6 @@ class PriceTable:
             **{name: _amount(name, value) for name, value in multipliers.items() if value is not None},
         )
         return PriceTable(MappingProxyType({**self.prices, model: price}), self.default)
-
-
-def undated(model: str) -> str:
-    """Return a model's id without the date that it may end in."""
-    return _DATED.sub("", model)
 
 
 def cost_of(

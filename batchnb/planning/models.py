@@ -1,7 +1,8 @@
-"""What a model can do, as the models endpoint tells it, and what a request needs of it. Pure.
+"""What a model can do, and what a request needs of it. Pure.
 
 Batches validate params only after they were accepted, so that a model that cannot do what is asked would fail every
-row: it is found before anything is sent. What the endpoint does not tell is no reason to stop.
+row: it is found before anything is sent. What the models endpoint tells comes first; of the rest, the table of models
+(``batchnb.model_table``) says what is documented. What neither tells is no reason to stop.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from batchnb.api.shapes import ModelInfo
+from batchnb.model_table import ModelFacts, facts_of
 from batchnb.questions.params import LONG_OUTPUT, LONGEST_OUTPUT
 
 __all__ = ["nearest", "needs_of", "notice", "problem"]
@@ -38,23 +40,21 @@ def problem(
 
 def _problems(model: ModelInfo, params: Mapping[str, Any], betas: Sequence[str], needs: Iterable[str]) -> Iterator[str]:
     name = params.get("model", model.id)
-    if model.lifecycle == "retired":
-        yield f"The model {name!r} was retired{_on(model.retires_at)}, and answers no more: choose another, model=..."
+    facts = facts_of(name) or facts_of(model.id) or UNKNOWN
+    if (model.lifecycle or facts.lifecycle) == "retired":
+        yield (
+            f"The model {name!r} was retired{_on(model.retires_at, facts.retires)}, and answers no more: choose "
+            f"another, {_successor(facts)}."
+        )
     if model.lacks("batch"):
         yield f"The model {name!r} does not answer in batches: choose another, model=..."
     for need in sorted({*needs, *_wanted(params)}):
         if model.lacks(need):
             yield f"The model {name!r} {CANNOT.get(need, f'lacks {need}')}: choose another, model=..."
-    yield from _of_thinking(model, params, name)
+    yield from _of_thinking(model, facts, params, name)
     yield from _of_effort(model, params, name)
-    most = params.get("max_tokens")
-    if isinstance(most, int) and model.max_tokens and most > model.max_tokens and LONG_OUTPUT not in betas:
-        longer = (
-            f'. With params={{"betas": ["{LONG_OUTPUT}"]}}, batches take up to {LONGEST_OUTPUT:,} where a model can'
-            if most <= LONGEST_OUTPUT
-            else ""
-        )
-        yield f"max_tokens is {most:,}, and {name!r} answers with at most {model.max_tokens:,}: lower it{longer}."
+    yield from _of_tools(facts, params, name)
+    yield from _of_length(model, facts, params, betas, name)
 
 
 #: What is said of a model that lacks a capability.
@@ -75,20 +75,69 @@ def _wanted(params: Mapping[str, Any]) -> Iterator[str]:
         yield "structured_outputs"
 
 
-def _of_thinking(model: ModelInfo, params: Mapping[str, Any], name: str) -> Iterator[str]:
+#: Of a model that the table does not have.
+UNKNOWN = ModelFacts(source="", date="")
+
+#: How kinds of thinking are written.
+_KINDS = {
+    "adaptive": '"adaptive"', "between_tools": '"between_tools"', "disabled": '"disabled"',
+    "enabled": "a number of tokens",
+}  # fmt: skip
+
+
+def _of_thinking(model: ModelInfo, facts: ModelFacts, params: Mapping[str, Any], name: str) -> Iterator[str]:
     thinking = params.get("thinking")
     kind = thinking.get("type") if isinstance(thinking, Mapping) else None
     if kind is None:
         return
     if kind in ("adaptive", "enabled") and model.lacks("thinking"):
         yield f"The model {name!r} does not think: leave thinking= out, or choose another."
-    if not model.lacks("thinking", "types", str(kind)):
+    if not _takes(model, facts, str(kind)):
+        others = [form for other, form in _KINDS.items() if _is_known_to_take(model, facts, other)]
+        hint = f"it takes {' or '.join(others)}" if others else "leave it out"
+        yield f"The model {name!r} does not take thinking={_KINDS.get(str(kind), repr(kind))}: {hint}."
+
+
+def _takes(model: ModelInfo, facts: ModelFacts, kind: str) -> bool:
+    """Tell whether a model may take a kind of thinking: as the server tells, else as documented, else it may."""
+    told = model.tells("thinking", "types", kind)
+    return (facts.thinking is None or kind in facts.thinking) if told is None else told
+
+
+def _is_known_to_take(model: ModelInfo, facts: ModelFacts, kind: str) -> bool:
+    told = model.tells("thinking", "types", kind)
+    return kind in (facts.thinking or ()) if told is None else told
+
+
+def _of_tools(facts: ModelFacts, params: Mapping[str, Any], name: str) -> Iterator[str]:
+    choice = params.get("tool_choice")
+    kind = choice.get("type") if isinstance(choice, Mapping) else None
+    if kind in ("any", "tool") and facts.forced_tool is False:
+        yield (
+            f"The model {name!r} cannot be made to use a tool (tool_choice of type {kind!r}): leave tool_choice out, "
+            "or ask for the fields with schema=."
+        )
+
+
+def _of_length(
+    model: ModelInfo, facts: ModelFacts, params: Mapping[str, Any], betas: Sequence[str], name: str
+) -> Iterator[str]:
+    most, limit = params.get("max_tokens"), model.max_tokens or facts.output
+    if not isinstance(most, int) or not limit or most <= limit:
         return
-    forms = {"adaptive": '"adaptive"', "disabled": '"disabled"', "enabled": "a number of tokens"}
-    types = (model.capabilities or {})["thinking"]["types"]
-    others = [form for other, form in forms.items() if other in types and not model.lacks("thinking", "types", other)]
-    hint = f"it takes {' or '.join(others)}" if others else "leave it out"
-    yield f"The model {name!r} does not take thinking={forms.get(str(kind), repr(kind))}: {hint}."
+    if LONG_OUTPUT not in betas:
+        can = most <= LONGEST_OUTPUT and facts.long_output is not False
+        longer = (
+            f'. With params={{"betas": ["{LONG_OUTPUT}"]}}, batches take up to {LONGEST_OUTPUT:,} where a model can'
+            if can
+            else ""
+        )
+        yield f"max_tokens is {most:,}, and {name!r} answers with at most {limit:,}: lower it{longer}."
+    elif facts.long_output is False:
+        yield (
+            f"max_tokens is {most:,}, and {name!r} answers with at most {limit:,}, also with the beta {LONG_OUTPUT}: "
+            "lower it, or choose another model."
+        )
 
 
 def _of_effort(model: ModelInfo, params: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -100,6 +149,9 @@ def _of_effort(model: ModelInfo, params: Mapping[str, Any], name: str) -> Iterat
         yield f"The model {name!r} takes no effort=: leave it out, or choose another."
     elif model.lacks("effort", str(effort)):
         yield f"The model {name!r} does not take effort={effort!r}: choose another effort."
+    thinking = params.get("thinking")
+    if effort in ("xhigh", "max") and isinstance(thinking, Mapping) and thinking.get("type") == "disabled":
+        yield f'With thinking="disabled", effort is at most "high", not {effort!r}: lower it, or let the model think.'
 
 
 def needs_of(messages: Any) -> frozenset[str]:
@@ -135,22 +187,31 @@ def notice(model: ModelInfo, name: str) -> str | None:
     name : str
         As the user calls it.
     """
-    if model.lifecycle != "deprecated" and (model.lifecycle == "retired" or model.retires_at is None):
+    facts = facts_of(name) or facts_of(model.id) or UNKNOWN
+    lifecycle = model.lifecycle or facts.lifecycle
+    retires = f"{model.retires_at:%Y-%m-%d}" if model.retires_at else facts.retires
+    if lifecycle == "retired" or (lifecycle != "deprecated" and retires is None):
         return None
-    ends = f", and to be retired on {model.retires_at:%Y-%m-%d}" if model.retires_at else ""
-    state = f"deprecated{_since(model.deprecated_at)}" if model.lifecycle == "deprecated" else "in use still"
+    state = f"deprecated{_since(model.deprecated_at)}" if lifecycle == "deprecated" else "in use still"
+    ends = "" if retires is None else f", and to be retired on {retires}"
     return (
-        f"The model {name!r} is {state}{ends}: once it is, requests that name it fail. Choose another, model=..., for "
-        "what is to run for longer; answers that are there already stay, but another model is asked every row anew."
+        f"The model {name!r} is {state}{ends}: once it is, requests that name it fail. Choose another, "
+        f"{_successor(facts)}, for what is to run for longer; answers that are there already stay, but another model "
+        "is asked every row anew."
     )
+
+
+def _successor(facts: ModelFacts) -> str:
+    return f"model={facts.successor!r}" if facts.successor else "model=..."
 
 
 def _since(moment: datetime | None) -> str:
     return f" since {moment:%Y-%m-%d}" if moment else ""
 
 
-def _on(moment: datetime | None) -> str:
-    return f" on {moment:%Y-%m-%d}" if moment else ""
+def _on(moment: datetime | None, day: str | None) -> str:
+    day = f"{moment:%Y-%m-%d}" if moment else day
+    return f" on {day}" if day else ""
 
 
 def nearest(model: str, names: Iterable[str]) -> str:

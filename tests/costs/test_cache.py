@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from batchnb.costs.cache import (
     ASSUMED,
     FEW,
-    MINIMUM,
     MOST_FIRST,
     PATIENCE,
     Choice,
@@ -323,8 +322,8 @@ def test_what_is_not_known_is_said_and_only_an_explicit_wish_is_marked_all_the_s
 
 
 def test_a_dated_model_has_the_minimum_of_its_undated_one():
-    assert minimum("claude-haiku-4-5-20251001") == MINIMUM["claude-haiku-4-5"] == 4096
-    assert minimum("claude-opus-5-5") is None
+    assert minimum("claude-haiku-4-5-20251001") == minimum("claude-haiku-4-5") == 4096
+    assert minimum("claude-unheard-of") is None
 
 
 def test_what_is_assumed_lies_in_the_documented_range():

@@ -12,11 +12,11 @@ from batchnb import InputError
 from batchnb.costs import price_list
 from batchnb.demo import sample
 
-DOCS, THIRD, OLD = "platform.claude.com documentation", "third party", "2025 guides"
+DOCS, OLD = "platform.claude.com documentation", "2025 guides"
 
 #: model: input, output, share of a cache read, factor of the US region, source. In dollars per million tokens.
 FACTS = {
-    "claude-haiku-5-5": (0.10, 0.50, 0.1, 1.1, THIRD),
+    "claude-haiku-5-5": (0.10, 0.50, 0.1, 1.1, DOCS),
     "claude-haiku-4-5": (1, 5, 0.1, 1, DOCS),
     "claude-sonnet-5-5": (2, 10, 0.05, 1.1, DOCS),
     "claude-sonnet-5": (2, 10, 0.1, 1.1, DOCS),
@@ -28,8 +28,8 @@ FACTS = {
     "claude-opus-4-7": (5, 25, 0.1, 1.1, DOCS),
     "claude-opus-4-6": (5, 25, 0.1, 1.1, DOCS),
     "claude-opus-4-5": (5, 25, 0.1, 1, DOCS),
-    "claude-fable-5-2": (8, 40, 0.025, 1.1, THIRD),
-    "claude-mythos-5-2": (8, 40, 0.025, 1.1, THIRD),
+    "claude-fable-5-2": (8, 40, 0.025, 1.1, DOCS),
+    "claude-mythos-5-2": (8, 40, 0.025, 1.1, DOCS),
     "claude-fable-5-1": (10, 50, 0.025, 1.1, DOCS),
     "claude-mythos-5-1": (10, 50, 0.025, 1.1, DOCS),
     "claude-fable-5": (10, 50, 0.1, 1.1, DOCS),

@@ -54,7 +54,7 @@ def test_every_price_and_multiplier_carries_its_source_and_date():
     for entry in [*file["models"].values(), *file["multipliers"].values()]:
         assert entry["source"]
         assert entry["date"].startswith("202")
-    assert PRICES.price("claude-haiku-5-5").source == "third party"
+    assert PRICES.price("claude-haiku-5-5").source == "platform.claude.com documentation"
     assert PRICES.price("claude-opus-4-1").date == "2025"
 
 

@@ -91,6 +91,7 @@ def simulate(
     delay: tuple[float, float] = (1.0, 5.0),
     speed: float = 1.0,
     seed: int | None = None,
+    noise: float = 1.0,
 ) -> Simulator:
     """Work on the built-in simulator from here on: no key, no cost, answers made up from word evidence.
 
@@ -119,7 +120,10 @@ def simulate(
     speed : float
         Divides the delay.
     seed : int, optional
-        Decides everything random about answers and delays.
+        Decides everything random about answers and delays: with the same seed, a class gets the same answers.
+    noise : float
+        How much answers vary by model, prompt and sample, most where a text says little: 1 as a model's do, 0 not at
+        all.
 
     Returns
     -------
@@ -137,7 +141,7 @@ def simulate(
     """
     global _simulation, _not_started  # noqa: PLW0603  # there is one default, whoever asks
     settings: dict[str, Any] = {"state": state, "name": name, "responder": responder, "delay": delay, "speed": speed,
-                                "seed": seed}  # fmt: skip
+                                "seed": seed, "noise": noise}  # fmt: skip
     with _guard:
         if _simulation is not None:
             if _are_equal(_simulation.settings, settings):

@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=float, default=1.0, help="divides the delay (default: 1)")
     parser.add_argument("--seed", type=int, help="decides everything random about answers and delays")
     parser.add_argument(
+        "--noise", type=float, default=1.0, help="how much answers vary: 1 as a model's do, 0 not at all (default: 1)"
+    )
+    parser.add_argument(
         "--sdk-tests", action="store_true", help="answer unknown ids as if they existed, for the SDK's own tests"
     )
 
@@ -53,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
             delay=tuple(args.delay),
             speed=args.speed,
             seed=args.seed,
+            noise=args.noise,
             sdk_tests=args.sdk_tests,
             own_key=True,
         ).start()

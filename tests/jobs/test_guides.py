@@ -41,7 +41,10 @@ def shown(cell: nbformat.NotebookNode) -> str:
 
 EXAMPLES = {
     "Classification with a system prompt": [r"60 rows: 60 succeeded", r"negative\s+succeeded"],
-    "Sentiment, keywords and a rating, as JSON": [r"60 rows: 60 succeeded", r"\[boring, quality, evening\]\s+1\b"],
+    "Sentiment, keywords and a rating, as JSON": [
+        r"60 rows: 60 succeeded",
+        r"\[(?:boring|pieces), quality, evening\]\s+1\b",
+    ],
     "Product descriptions from several columns": [r"3 rows: 3 succeeded", r"Kettle.+steel, for 35\.50"],
     "A long document, cached": [r"60 rows: 60 succeeded", r"lifetime='1h'", r"hits=[3-5]\d", r"saved=0\.[1-9]"],
     "A PDF, uploaded once and asked many times": [r"60 rows: 60 succeeded", r"contract\.pdf", r"application/pdf"],

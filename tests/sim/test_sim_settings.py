@@ -40,6 +40,7 @@ WRONG: list[tuple[str, Any, str]] = [
     *(("speed", value, "speed is a positive factor") for value in (
         0, -1, "2", None, float("nan"), float("inf"), [1], 1j, _Odd())),
     *(("seed", value, "seed is a whole number") for value in ("x", 1.5, b"1", [1], True)),
+    *(("noise", value, "noise is a number from 0") for value in (-1, "1", None, float("nan"), 11, True)),
     *(("responder", value, "responder is a function") for value in (5, "x", {})),
 ]  # fmt: skip
 

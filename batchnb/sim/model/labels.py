@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
@@ -10,7 +11,7 @@ from batchnb.sim.model.label_words import LABEL_ROLES, LANGUAGE_NAMES, NOISE_WOR
 from batchnb.sim.model.prompts import Question
 from batchnb.sim.model.sentiment import Evidence
 
-__all__ = ["choose", "choose_all", "script_language", "shared_words"]
+__all__ = ["FITS", "choose", "choose_all", "script_language", "shared_words"]
 
 #: Less difference than this between good and bad words is no evidence for either.
 _UNDECIDED = 0.75
@@ -33,6 +34,9 @@ _ESCAPE = re.compile(
 #: What stands between a label and its description on a line of its own. From where its space begins: it is looked for
 #: at each character, and a line may be all space.
 _DESCRIBES = re.compile(r"(?<!\s)(?:\s*[:：=]\s*|\s+[-–—]+\s+)")
+#: How well a label fits that is for what fits no other; and how well one does at least that fits at all: one shared
+#: word is 1, before noise.
+_ESCAPES, FITS = -9.0, 0.4
 #: Of several labels, those count that fit at least this well beside the best.
 _ALSO_FITS = 0.34
 _ASKS_FOR_GOOD = re.compile(
@@ -53,7 +57,8 @@ def choose(options: Sequence[str], question: Question, described: Mapping[str, s
 
     Labels that read like sentiment are weighed by the lexicon, scales (``1`` to ``5``) too; ``yes`` and ``no`` by what
     the instruction asks; names of languages by script; all others by the words they share with the text, with
-    their description as further words. Without any evidence: ``other`` or its like, else the first.
+    their description as further words. All but languages with the question's noise, which decides where the words
+    decide little. Without any evidence: ``other`` or its like, else a guess (without noise: the first).
 
     Parameters
     ----------
@@ -78,9 +83,9 @@ def choose(options: Sequence[str], question: Question, described: Mapping[str, s
             if LANGUAGE_NAMES.get(name) == language:
                 return position
     scores = _scores(plain, question, described or {})
-    if max(scores) > 0:
-        return scores.index(max(scores))
-    return next((position for position, score in enumerate(scores) if score < 0), 0)
+    escape = next((position for position, score in enumerate(scores) if score == _ESCAPES), None)
+    best = max(scores)
+    return escape if escape is not None and best < FITS else scores.index(best)
 
 
 def choose_all(options: Sequence[str], question: Question, described: Mapping[str, str] | None = None) -> list[int]:
@@ -99,9 +104,9 @@ def choose_all(options: Sequence[str], question: Question, described: Mapping[st
     if roles and abs(question.evidence.positive - question.evidence.negative) > _UNDECIDED:
         scores[_by_sentiment(roles, question.evidence)] += 3.0
     best = max(scores)
-    if best <= 0:
-        return [position for position, score in enumerate(scores) if score < 0][:1]
-    return [position for position, score in enumerate(scores) if score >= max(best * _ALSO_FITS, 1)]
+    if best < FITS:
+        return [position for position, score in enumerate(scores) if score == _ESCAPES][:1]
+    return [position for position, score in enumerate(scores) if score >= max(best * _ALSO_FITS, FITS)]
 
 
 def shared_words(one: str, other: str) -> int:
@@ -189,23 +194,25 @@ def _by_answer(plain: Sequence[str], question: Question) -> int:
         yes = difference > 0
     else:
         asked = _content_words(question.instruction)
-        yes = len(asked & _content_words(question.passage)) > 0
+        yes = question.noise.fit(len(asked & _content_words(question.passage)), 0) >= FITS
     wanted = _YES if yes else _NO
     return next(position for position, name in enumerate(plain) if name in wanted)
 
 
 def _scores(plain: Sequence[str], question: Question, described: Mapping[str, str]) -> list[float]:
-    """Return how well each label fits; -1 for one that is for what fits no other."""
+    """Return how well each label fits, noise included; `_ESCAPES` for one that is for what fits no other."""
     passage = question.passage.casefold()
     words = _content_words(passage)
     more = {_plain(option): said for option, said in described.items()}
     scores = []
-    for name in plain:
+    first = zlib.crc32("\n".join(plain).encode("utf-8", "surrogatepass"))  # other labels draw otherwise
+    for place, name in enumerate(plain, first):
         said = f"{_descriptions(question.instruction).get(name, '')} {more.get(name, '')}"
         if name in _NOTHING or _ESCAPE.search(name) or _ESCAPE.search(said):
-            scores.append(-1.0)
+            scores.append(_ESCAPES)
         else:
-            scores.append(_overlap(name, words, passage) + len(_known_words(said) & words))
+            score = _overlap(name, words, passage) + len(_known_words(said) & words)
+            scores.append(question.noise.fit(score, place))
     return scores
 
 

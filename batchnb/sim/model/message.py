@@ -33,11 +33,14 @@ class Answerer:
         None means the built-in one.
     seed
         With the request's own name (its custom_id) it decides everything random about an answer.
+    noise
+        How much the built-in responder's answers vary: 1 as a model's do, 0 not at all.
     """
 
-    def __init__(self, responder: Responder | None, seed: int) -> None:
+    def __init__(self, responder: Responder | None, seed: int, noise: float = 1.0) -> None:
         self._responder = responder
         self._seed = seed
+        self._noise = noise
 
     def reply(self, params: Mapping[str, Any], read: Mapping[str, Any], name: str) -> Reply:
         """Return the responder's reply to a request, whatever form the responder gave it.
@@ -57,7 +60,8 @@ class Answerer:
             Whatever a user's responder raises; TypeError when it returns something else than it may.
         """
         if self._responder is None:
-            return respond(read, random.Random(zlib.crc32(f"{self._seed}:{name}".encode())))  # noqa: S311 - answers
+            rng = random.Random(zlib.crc32(f"{self._seed}:{name}".encode()))  # noqa: S311 - answers
+            return respond(read, rng, seed=self._seed, noise=self._noise)
         try:
             given = self._responder(params)
         except RecursionError as problem:  # the user's own: any other comes from a request that nests too deeply

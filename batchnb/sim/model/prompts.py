@@ -8,13 +8,14 @@ first; the rules here are guesses from the forms in which people write prompts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from batchnb.sim.model.noise import NONE, Noise
 from batchnb.sim.model.sentiment import Evidence, weigh
 
-__all__ = ["Question", "enumerated_labels", "read_question", "texts_of"]
+__all__ = ["ASKING", "Question", "enumerated_labels", "is_request", "last_user_text", "read_question", "texts_of"]
 
 #: More of a text than this adds no evidence, only time.
 _JUDGED_CHARS = 20_000
@@ -34,10 +35,11 @@ _VERB_WORDS = _words(
     "classify label rate judge decide determine summarize summarise translate extract analyze analyse categorize"
     " categorise annotate tag assess evaluate identify detect score predict describe list tell give answer reply"
     " respond return choose pick select output write read say assign find state"
+    " explain rewrite paraphrase rephrase draft compose"
 )
 _NOUNS, _VERBS = "|".join(_NOUN_WORDS), "|".join(_VERB_WORDS)
 #: A clause that holds one of these, before a colon, introduces the data.
-_ASKING = frozenset([*_NOUN_WORDS, *(f"{noun}s" for noun in _NOUN_WORDS), *_VERB_WORDS, "sentiment"])
+ASKING = frozenset([*_NOUN_WORDS, *(f"{noun}s" for noun in _NOUN_WORDS), *_VERB_WORDS, "sentiment"])
 _CJK_ASKING = re.compile(
     r"리뷰|후기|문장|텍스트|댓글|다음|분류|감정|판단|요약|번역"
     r"|评论|文本|句子|内容|留言|下面|以下|评价|分类|判断|情感|总结|翻译"
@@ -92,12 +94,18 @@ class Question:
     instruction : str
         What stands before the passage in the last user message, after the system prompt.
     evidence : Evidence
-        Sentiment words found in `passage`.
+        Sentiment words found in `passage`, as they are read this time.
+    noise : Noise
+        What else is read differently each time.
+    alone : bool
+        Whether the last user message is the passage and nothing else.
     """
 
     passage: str
     instruction: str
     evidence: Evidence
+    noise: Noise = NONE
+    alone: bool = False
 
 
 def texts_of(content: object) -> Iterator[str]:
@@ -118,6 +126,10 @@ def texts_of(content: object) -> Iterator[str]:
                     yield from texts_of(source.get("data", source.get("content")))
 
 
+def _no_noise(_passage: str, _instruction: str) -> Noise:
+    return NONE
+
+
 def last_user_text(params: Mapping[str, Any]) -> str:
     """Return the text of the last user message (empty where it has none)."""
     messages = params.get("messages")
@@ -128,14 +140,34 @@ def last_user_text(params: Mapping[str, Any]) -> str:
     return ""
 
 
-def read_question(params: Mapping[str, Any]) -> Question:
-    """Find the text to be judged in a request, and the instruction about it."""
+def read_question(params: Mapping[str, Any], noise_about: Callable[[str, str], Noise] = _no_noise) -> Question:
+    """Find the text to be judged in a request, and the instruction about it.
+
+    Parameters
+    ----------
+    params
+        The request.
+    noise_about
+        Gives the noise with which the text is read, by the text and its instruction. By default there is none.
+    """
     prompt = last_user_text(params)[:_JUDGED_CHARS]
     start, end = _passage_span(prompt)
     passage = prompt[start:end].strip()
     system = "\n".join(texts_of(params.get("system")))[:_JUDGED_CHARS]
     around = prompt[:start] + " " + prompt[end:] if end < len(prompt) else prompt[:start]
-    return Question(passage, f"{system}\n{around}" if system else around, weigh(passage))
+    instruction = f"{system}\n{around}" if system else around
+    noise = noise_about(passage, instruction)
+    return Question(passage, instruction, noise.evidence(weigh(passage), len(passage)), noise, not around.strip())
+
+
+def is_request(question: Question) -> bool:
+    """Whether the text is itself what is asked ("Write a poem.", "Where is it?"), and none that it is asked of."""
+    if question.passage.endswith(("?", "？")):
+        return True
+    if not question.alone:
+        return False
+    last = max((match.end() for match in _FIRST_SENTENCE.finditer(question.passage)), default=0)
+    return any(_STARTS_ASKING.match(question.passage, start) for start in (0, last))
 
 
 def _passage_span(prompt: str) -> tuple[int, int]:
@@ -209,7 +241,7 @@ def _after_colon(prompt: str, end: int) -> int | None:
 
 
 def _asks(clause: str) -> bool:
-    if not _ASKING.isdisjoint(_WORD.findall(clause.lower())):
+    if not ASKING.isdisjoint(_WORD.findall(clause.lower())):
         return True
     return not clause.isascii() and _CJK_ASKING.search(clause) is not None
 

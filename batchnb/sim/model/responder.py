@@ -9,16 +9,18 @@ import json
 import random
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from batchnb.sim.model.free_text import answer_in_words
 from batchnb.sim.model.labels import choose, shared_words
+from batchnb.sim.model.noise import Noise, noise_of
 from batchnb.sim.model.prompts import Question, enumerated_labels, last_user_text, read_question, texts_of
-from batchnb.sim.model.schema_values import build, extract
+from batchnb.sim.model.schema_values import build
 from batchnb.sim.rules import media
 from batchnb.sim.rules.media import TOKENS
 
@@ -67,25 +69,31 @@ class Reply:
     stop_sequence: str | None = None
 
 
-def respond(params: Mapping[str, Any], rng: random.Random) -> Reply:
+def respond(params: Mapping[str, Any], rng: random.Random, *, seed: int = 0, noise: float = 1.0) -> Reply:
     """Answer a Messages API request.
 
     A request with a JSON schema gets a value that fits it, a tool that is forced or that the words call for a fitting
     input, ``Echo: ...`` exactly the text that follows, everything else a short text that says it is simulated. Labels
     are chosen by simple word evidence: good enough to teach and to test with, and wrong often enough that accuracy is a
-    figure worth printing.
+    figure worth printing. Where a text says little, models, prompts and requests come to different answers, as they do
+    with real models; where it is plain, to the same.
 
     Parameters
     ----------
     params : mapping
         The request. Fields that are missing or malformed are taken as absent; validation is not done here.
     rng : random.Random
-        Decides what a real model leaves open: whether it thinks first, and ids.
+        The request's own. Decides what a real model leaves open: whether it thinks first, ids, and how this request is
+        read otherwise than another one like it.
+    seed : int
+        Decides how a text, a model and a prompt are read, whatever the request.
+    noise : float
+        How much answers vary: 1 as a model's do, 0 not at all.
 
     Returns
     -------
     Reply
-        The same for the same `params` and an equally seeded `rng`.
+        The same for the same `params` and `seed` and an equally seeded `rng`.
     """
     budget = _budget(params)
     thinking = _thinking(params, rng)
@@ -97,11 +105,15 @@ def respond(params: Mapping[str, Any], rng: random.Random) -> Reply:
         content.append({"type": "thinking", "thinking": thought, "signature": _SIGNATURE})
         if spent >= budget:
             return Reply(content, "max_tokens", count_tokens(params), spent)
+
+    def noise_about(passage: str, instruction: str) -> Noise:
+        return noise_of(params, passage, instruction, seed=seed, rng=rng, amount=noise)
+
     tool = _chosen_tool(params)
     if tool is not None:
-        block, stop_reason, used = _tool_use(tool, read_question(params), budget - spent, rng)
+        block, stop_reason, used = _tool_use(tool, read_question(params, noise_about), budget - spent, rng)
         return Reply([*content, block], stop_reason, count_tokens(params), spent + used)
-    text, stop_reason, stopped_by = _ended(_text(params), budget - spent, params.get("stop_sequences"))
+    text, stop_reason, stopped_by = _ended(_text(params, noise_about), budget - spent, params.get("stop_sequences"))
     content.append({"type": "text", "text": text})
     return Reply(content, stop_reason, count_tokens(params), max(1, spent + text_tokens(text)), stopped_by)
 
@@ -264,20 +276,20 @@ def _output_schema(params: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-def _text(params: Mapping[str, Any]) -> str:
+def _text(params: Mapping[str, Any], noise_about: Callable[[str, str], Noise]) -> str:
     schema = _output_schema(params)
     if schema is not None:
-        return _json(build(schema, read_question(params)))
+        return _json(build(schema, read_question(params, noise_about)))
     prompt = last_user_text(params)
     if prompt.startswith(_ECHO):
         return prompt[len(_ECHO) :]
-    question = read_question(params)
+    question = read_question(params, noise_about)
     labels = enumerated_labels(question.instruction)
     if not labels and _ABOUT_SENTIMENT.search(question.instruction):
         labels = ("positive", "negative", "neutral")
     if labels:
         return _MARK + labels[choose(labels, question)]
-    return _MARK + (extract(question.passage) or "There is no text to answer.")
+    return _MARK + answer_in_words(question)
 
 
 def _ended(text: str, budget: int, sequences: object) -> tuple[str, str, str | None]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from batchnb.sim.model.field_values import asks_for_a_part, find_amount, find_part
-from batchnb.sim.model.labels import choose, choose_all, script_language
+from batchnb.sim.model.free_text import field_text, keywords
+from batchnb.sim.model.labels import FITS, choose, choose_all, script_language
 from batchnb.sim.model.prompts import Question
 from batchnb.sim.model.schema_bounds import bounds, clamped, fit_length, multiples
 from batchnb.sim.model.schema_notes import matching, noted
@@ -26,10 +28,7 @@ _MOST_STEPS = 20_000
 #: No reply has more: what a description notes may be any number.
 _MOST_ITEMS = 1_000
 _NAME_CHARS = 1_000  # of a field's name and description that are looked at
-_EXTRACT_CHARS = 120
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
-_WORD = re.compile(r"[^\W\d_][\w'’-]*")
 # With more digits it is an id, and may be more than a float holds.
 _NUMBER = re.compile(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?![\w.])")
 _BOUND = r"(-?\d{1,15}(?:\.\d{1,15})?)"
@@ -230,10 +229,8 @@ class _Builder:
         return first + rest
 
     def keywords(self, schema: Mapping[str, Any], most: int, fewest: int) -> list[str]:
-        """Return the longest words of the passage, in its order: short, and recognisably from it."""
-        seen = dict.fromkeys(word.casefold() for word in _WORD.findall(self.question.passage[:600]))
-        longest = set(sorted(seen, key=len, reverse=True)[: max(most, 0)])
-        words = [word for word in seen if word in longest]
+        """Return words of the passage; counted items where it has too few."""
+        words = keywords(self.question, most)
         words += [f"item {number}" for number in range(len(words), fewest)]
         return [fit_length(word, schema) for word in words]
 
@@ -264,7 +261,7 @@ class _Builder:
         elif words in ("language", "lang"):
             text = script_language(passage)
         else:
-            text = find_part(name, passage) or extract(passage)
+            text = field_text(name, self.question)
         if isinstance(wanted := schema.get("pattern"), str):
             text = matching(wanted, passage) or text
         return fit_length(text, schema)
@@ -305,8 +302,9 @@ class _Builder:
             return difference < 0
         if _GOOD.search(about):
             return difference > 0
-        passage = self.question.passage.casefold()
-        return any(word in passage for word in re.split(r"[_\W]+", name.casefold()) if len(word) > 3)
+        passage, named = self.question.passage.casefold(), name.casefold()
+        found = sum(word in passage for word in re.split(r"[_\W]+", named) if len(word) > 3)
+        return self.question.noise.fit(found, zlib.crc32(named.encode("utf-8", "surrogatepass"))) >= FITS
 
     def null(self, _schema: Mapping[str, Any], _name: str, _depth: int) -> None:
         return None
@@ -338,15 +336,6 @@ def _about(name: str, schema: Mapping[str, Any]) -> str:
 
 def _names(options: Sequence[Any]) -> list[str]:
     return [option if isinstance(option, str) else str(option) for option in options]
-
-
-def extract(text: str) -> str:
-    """Return the first sentence of a text, cut at a word to about 120 characters."""
-    head = " ".join(_SENTENCE_END.split(text[:600].strip(), maxsplit=1)[0].split())
-    if len(head) <= _EXTRACT_CHARS:
-        return head
-    cut = head.rfind(" ", 0, _EXTRACT_CHARS)
-    return head[: cut if cut > _EXTRACT_CHARS // 2 else _EXTRACT_CHARS] + "…"
 
 
 def _both(key: str, first: Any, second: Any) -> Any:

@@ -80,6 +80,9 @@ class Simulator:
         The share of a batch's requests that read a marked prefix from the prompt cache once it is there, from 0 to 1.
         The first request with a prefix always writes it. Entries last five minutes or an hour after their last use,
         divided by `speed`; they are lost when the simulator stops.
+    noise : float
+        How much the built-in answers vary: 1 as a model's do (by text, model, prompt and request, most where a text
+        says little; see `batchnb.sim.model.noise`), 0 not at all: then all models and prompts read what the words say.
     own_key : bool
         Answer only calls that bring the state folder's own `key`, so that no other user of this machine can read it.
         By default any key will do that is not empty, which is enough for tests. Of no effect with `sdk_tests`.
@@ -110,6 +113,7 @@ class Simulator:
         clock: Clock | None = None,
         models: Iterable[Model] = (),
         cache_hits: float = 0.8,
+        noise: float = 1.0,
         own_key: bool = False,
     ) -> None:
         self.calls: list[Call] = []
@@ -129,6 +133,7 @@ class Simulator:
         self._clock = Clock() if clock is None else clock
         self._catalogue = Catalogue(settings.all_of("models", models, Model, "a list of Model"))
         self._cache_hits = settings.number("cache_hits", cache_hits, "a share from 0 to 1", most=1)
+        self._noise = settings.number("noise", noise, "a number from 0, for none, to 10", most=10)
         self._running: _Running | None = None
 
     @property
@@ -224,7 +229,7 @@ class Simulator:
         key = store.remember("key", _KEY_START + secrets.token_hex(16)) if self._own_key else None
         seed = self._seed if self._seed is not None else int(store.remember("seed", str(secrets.randbits(32))))
         cache = Cache(self._clock, speed=self._speed, hits=self._cache_hits)
-        answerer = Answerer(self._responder, seed)
+        answerer = Answerer(self._responder, seed, self._noise)
         files = Files(store, folder, clock=self._clock, limits=self._limits)
         validator = Validator(self._catalogue, files.content, self._limits.image_bytes)
         batches = Batches(

@@ -9,23 +9,40 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pandas as pd
 
+from batchnb.answers.judge import category_of, respelled_text
 from batchnb.costs.prices import PriceTable, cost_of
 
 if TYPE_CHECKING:
     from batchnb.answers.records import Origin
+    from batchnb.questions.replies.base import Reply
 
 __all__ = ["DETAILS", "Details", "detail_names", "dollars", "parts_of"]
 
 #: What the columns tell, in their order; each is called ``<into>_<name>``.
 DETAILS = (
-    "model", "message_id", "batch_id", "request", "stop_reason", "input_tokens", "output_tokens",
-    "cache_read_tokens", "cache_write_tokens", "cost", "answered_at",
+    "model", "message_id", "batch_id", "request", "stop_reason", "refusal", "spelled", "input_tokens", "output_tokens",
+    "thinking_tokens", "cache_read_tokens", "cache_write_tokens", "cost", "answered_at",
 )  # fmt: skip
+
+
+class _ThoughtTokens(msgspec.Struct):
+    thinking_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    output_tokens_details: _ThoughtTokens | None = None
 
 
 class _Message(msgspec.Struct):
     id: str | None = None
     stop_reason: str | None = None
+    usage: _Usage | None = None
+
+    @property
+    def thinking_tokens(self) -> int | None:
+        """The tokens that were thought; None where the server does not tell."""
+        details = None if self.usage is None else self.usage.output_tokens_details
+        return None if details is None else details.thinking_tokens
 
 
 class _Result(msgspec.Struct):
@@ -71,17 +88,21 @@ class Details:
         Where the answers are from, by the digests of their requests.
     prices : PriceTable
         What they are priced by.
+    reply : Reply
+        What was asked for.
     known : bool
         Whether what was asked is known: a batch made elsewhere has requests without a digest.
     """
 
     def __init__(
-        self, into: str, samples: int, origins: Mapping[bytes, Origin], prices: PriceTable, *, known: bool = True
-    ) -> None:
+        self, into: str, samples: int, origins: Mapping[bytes, Origin], prices: PriceTable, reply: Reply, *,
+        known: bool = True,
+    ) -> None:  # fmt: skip
         self._into = into
         self._samples = samples
         self._origins = origins
         self._prices = prices
+        self._reply = reply
         self._known = known
         self._digests: list[bytes | None] = []
 
@@ -107,15 +128,17 @@ class Details:
 
     def _told(self, digest: bytes, origin: Origin) -> tuple[Any, ...]:
         message = _message_in(origin.result)
-        tokens: tuple[int | None, ...] = (None,) * 4
+        tokens: tuple[int | None, ...] = (None,) * 5
         if origin.model:
             usage = origin.usage
             written = usage.cache_write_5m + usage.cache_write_1h
-            tokens = (usage.input_tokens, usage.output_tokens, usage.cache_read, written)
+            tokens = (usage.input_tokens, usage.output_tokens, message.thinking_tokens, usage.cache_read, written)
+        refusal = None if origin.result is None else category_of(origin.result)
+        spelled = None if origin.result is None else respelled_text(origin.result, self._reply)
         ended_at = None if origin.result is None or origin.ended_at is None else round(origin.ended_at * 1e6)
         request = digest.hex() if self._known else None
         return (
-            origin.model or None, message.id, origin.batch_id, request, message.stop_reason, *tokens,
+            origin.model or None, message.id, origin.batch_id, request, message.stop_reason, refusal, spelled, *tokens,
             dollars(origin, self._prices), ended_at,
         )  # fmt: skip
 

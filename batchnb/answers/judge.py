@@ -39,6 +39,7 @@ __all__ = [
     "UNPAID",
     "Alike",
     "Answer",
+    "category_of",
     "error_of",
     "lines",
     "parse_line",
@@ -46,6 +47,7 @@ __all__ = [
     "read_result",
     "read_values",
     "refused_result",
+    "respelled_text",
 ]
 
 #: Every row has exactly one of these.
@@ -201,7 +203,10 @@ def answer_of(digest: bytes, raw: bytes, reply: Reply) -> Answer:
     message = result.message
     if message is None:
         return Answer(digest, outcome, error, "", None, 0, 0, 0, 0, 0, raw)
-    return Answer(digest, outcome, error, message.model, *_used(message.usage), raw)
+    used = _used(message.usage)
+    if message.is_free:
+        used = (used[0], 0, 0, 0, 0, 0)
+    return Answer(digest, outcome, error, message.model, *used, raw)
 
 
 def _used(usage: Any) -> tuple[str | None, int, int, int, int, int]:
@@ -262,6 +267,18 @@ def error_of(raw: bytes, reply: Reply) -> str | None:
     return _judge(raw, said_in(raw), reply)[1]
 
 
+def category_of(raw: bytes) -> str | None:
+    """Return why a kept result is a refusal, in the API's word; None of any other, and where the API says none."""
+    message = said_in(raw).message
+    return None if message is None else message.category
+
+
+def respelled_text(raw: bytes, reply: Reply) -> str | None:
+    """Return the reply's text where it was taken for what was asked, though it is spelled otherwise; None of others."""
+    outcome, _, _, text = read_result(raw, reply)
+    return text if outcome == "succeeded" and text is not None and reply.is_respelled(text) else None
+
+
 def _judge(raw: bytes, result: Said, reply: Reply) -> tuple[str, str | None, Any, str | None]:
     """Return outcome, kind of failure, value, and the failure in words."""
     message = result.message
@@ -297,7 +314,8 @@ def _judge_message(raw: bytes, message: SaidMessage, reply: Reply) -> tuple[str,
     text = _text_of(message)
     unfinished = UNFINISHED.get(message.stop_reason or "")
     if unfinished:
-        return "invalid", message.stop_reason, reply.partial(text), unfinished
+        why = f"{unfinished} ({message.category})" if message.category else unfinished
+        return "invalid", message.stop_reason, reply.partial(text), why
     try:
         if text is None or message.stop_reason == "tool_use":
             calls = _calls_of(raw)

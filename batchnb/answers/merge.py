@@ -10,7 +10,7 @@ import msgspec
 import pandas as pd
 
 from batchnb.answers.details import Details
-from batchnb.answers.judge import error_of, read_result
+from batchnb.answers.judge import category_of, error_of, read_result
 from batchnb.answers.layout import with_columns
 from batchnb.answers.new_columns import (
     Columns,
@@ -176,26 +176,28 @@ def failed(rows: Iterable[RowAnswer], recipe: dict[str, Any], labels: pd.Index[A
         if not failures or any(map(_is_waited_for, samples)):
             continue
         # One whose batch is lost is pending, and so is its row.
-        outcome, kind, message, _, text = min(failures, key=lambda failure: failure[0] != "pending")
+        outcome, kind, message, _, text, category = min(failures, key=lambda failure: failure[0] != "pending")
         retryable = askable and any(failure[3] for failure in failures)
-        found.append((_name(row) if labels is None else labels[row.position], outcome, kind, message, retryable, text))
-    return pd.DataFrame(found, columns=["row", "outcome", "type", "message", "retryable", "reply"])
+        name = _name(row) if labels is None else labels[row.position]
+        found.append((name, outcome, kind, message, retryable, text, category))
+    return pd.DataFrame(found, columns=["row", "outcome", "type", "message", "retryable", "reply", "category"])
 
 
 def _is_waited_for(row: RowAnswer) -> bool:
     return row.digest is not None and row.result is None and row.batch_state != "lost"
 
 
-def _failure(row: RowAnswer, reply: Reply) -> tuple[str, str | None, str | None, bool, str | None] | None:
+def _failure(row: RowAnswer, reply: Reply) -> tuple[str, str | None, str | None, bool, str | None, str | None] | None:
     if row.digest is None:
         return None
     if row.result is None:
-        return ("pending", "lost", row.batch_note, False, None) if row.batch_state == "lost" else None
+        return ("pending", "lost", row.batch_note, False, None, None) if row.batch_state == "lost" else None
     outcome, _, message, text = read_result(row.result, reply)
     if outcome == "succeeded":
         return None
     kind = error_of(row.result, reply)
-    return outcome, kind, message, outcome != "invalid" and kind != "invalid_request_error", text
+    retryable = outcome != "invalid" and kind != "invalid_request_error"
+    return outcome, kind, message, retryable, text, category_of(row.result)
 
 
 def result_lines(rows: Iterable[RowAnswer], recipe: dict[str, Any], *, simulated: bool) -> Iterator[bytes]:

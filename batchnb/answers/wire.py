@@ -75,6 +75,21 @@ class SaidMessage(msgspec.Struct, gc=False):
     content: list[Block] = []
     model: str = ""
     stop_reason: str | None = None
+    stop_details: Any = None
+
+    @property
+    def category(self) -> str | None:
+        """Of a refusal: why, in the API's word for it; None where it says none."""
+        told = self.stop_details.get("category") if isinstance(self.stop_details, dict) else None
+        return told if isinstance(told, str) else None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it was refused before anything was written, which is not billed, whatever tokens it tells.
+
+        (platform.claude.com documentation, "Handling stop reasons".)
+        """
+        return self.stop_reason == "refusal" and not self.content
 
 
 class Message(SaidMessage, gc=False):

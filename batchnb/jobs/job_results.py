@@ -14,6 +14,7 @@ from batchnb.jobs.export import form_of, write_raw, write_table
 from batchnb.planning.attachments import Reader
 from batchnb.planning.folders import Folders
 from batchnb.questions.recipe import Recipe
+from batchnb.questions.replies.reply import reply_from_spec
 from batchnb.questions.scalars import check_texts
 from batchnb.system.replacing import as_path
 
@@ -60,9 +61,13 @@ class Answered:
         details : bool, optional
             Tell where each answer is from, in columns of their own: ``<into>_model`` (that answered), ``_message_id``,
             ``_batch_id`` (NA for what `pilot` asked), ``_request`` (the digest of what was asked, in hex),
-            ``_stop_reason``, ``_input_tokens``, ``_output_tokens``, ``_cache_read_tokens``, ``_cache_write_tokens``
-            (Int64), ``_cost`` (Float64: dollars, at the rate it was asked at) and ``_answered_at`` (UTC: when its batch
-            ended, or the pilot's answer came). NA where there is nothing to tell. Of several samples they tell of the
+            ``_stop_reason``, ``_refusal`` (why the model refused, in the API's word), ``_spelled`` (the reply as it
+            was, where a label or choice in it was written otherwise than asked, such as "positive" for "Positive"),
+            ``_input_tokens``, ``_output_tokens``, ``_thinking_tokens`` (those of the output that were thought),
+            ``_cache_read_tokens``, ``_cache_write_tokens`` (Int64), ``_cost`` (Float64: dollars, at the rate it was
+            asked at) and ``_answered_at`` (UTC: when its batch ended, or the pilot's answer came). NA where there is
+            nothing to tell; refused before anything was written, an answer is not billed, and has no tokens. Of
+            several samples they tell of the
             first. Rows that share an answer show the same: summing counts it more than once, ``job.cost`` does not.
             Default: as `submit` was told.
 
@@ -86,7 +91,10 @@ class Answered:
         origins = dict(ledger.rows.origins(self._number))
         # Nobody here knows what a batch made elsewhere asked.
         known = not recipe.get("attached")
-        return Details(recipe["into"], recipe.get("samples", 1), origins, self._workspace.prices, known=known)
+        return Details(
+            recipe["into"], recipe.get("samples", 1), origins, self._workspace.prices,
+            reply_from_spec(recipe["reply"]), known=known,
+        )  # fmt: skip
 
     def merge(
         self,
@@ -141,10 +149,12 @@ class Answered:
         return self._marked(merged)
 
     def errors(self) -> pd.DataFrame:
-        """Return the rows that have no good answer: row, outcome, type, message, retryable, reply. Touches no network.
+        """Return the rows that have no good answer: row, outcome, type, message, retryable, reply, category.
 
         ``row`` is the frame's index label, or the key or position where the job has no frame; ``reply`` is the text of
-        a paid reply that does not fit; ``retryable`` tells whether ``retry()`` would ask the row again.
+        a paid reply that does not fit; ``retryable`` tells whether ``retry()`` would ask the row again; ``category``
+        says why the model refused, where the API says so: cyber, bio, frontier_llm, reasoning_extraction or
+        general_harms (anthropic 2.14). Touches no network.
         """
         labels = None if self._frame is None else self._frame.index
         return self._marked(merge.failed(self._answers(), self._record.recipe, labels))

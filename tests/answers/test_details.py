@@ -13,6 +13,7 @@ from batchnb import InputError, Workspace
 from batchnb.answers.details import DETAILS, detail_names
 from batchnb.answers.records import Origin
 from batchnb.costs.prices import Usage, load_prices
+from batchnb.questions.replies.base import TextReply
 from batchnb.sim import Fault
 
 SECONDS = 30
@@ -50,7 +51,9 @@ def test_each_answer_tells_where_it_is_from(submit, workspace):
     assert told.loc[2, NAMES].isna().all()
     dtypes = {name: str(told[f"echo_{name}"].dtype) for name in DETAILS}
     assert dtypes == {
-        **dict.fromkeys(("model", "message_id", "batch_id", "request", "stop_reason"), "string"),
+        **dict.fromkeys(
+            ("model", "message_id", "batch_id", "request", "stop_reason", "refusal", "spelled"), "string"
+        ),
         **{name: "Int64" for name in DETAILS if name.endswith("_tokens")},
         "cost": "Float64", "answered_at": "datetime64[us, UTC]",
     }  # fmt: skip
@@ -168,7 +171,7 @@ def test_an_unknown_price_is_na():
     from batchnb.answers.details import Details
 
     origin = Origin("b", 1.5, False, "a-model-of-tomorrow", None, Usage(1, 2, 0, 0, 0, 1), b'{"type":"succeeded"}')
-    told = Details("x", 1, {b"d" * 16: origin}, load_prices())
+    told = Details("x", 1, {b"d" * 16: origin}, load_prices(), TextReply())
     told.add(b"d" * 16)
     told.add(None)
     arrays = told.arrays()

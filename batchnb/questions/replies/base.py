@@ -72,6 +72,9 @@ class Reply(Protocol):
     def read(self, text: str) -> Any:
         """Turn the reply's text into the row's answer, or raise MisfitError."""
 
+    def is_respelled(self, text: str) -> bool:
+        """Tell whether a text that `read` takes spells a label, or a choice, otherwise than it was asked for."""
+
     def read_calls(self, text: str | None, calls: Sequence[ToolCall]) -> Any:
         """Turn a reply that calls tools, and the text beside them, into the row's answer, or raise MisfitError."""
 
@@ -103,6 +106,10 @@ class TextReply:
     def read(self, text: str) -> str:
         """Return the text as it is."""
         return text
+
+    def is_respelled(self, text: str) -> bool:  # noqa: ARG002  # as all replies take it
+        """Tell that it does not: any text is as it was asked for."""
+        return False
 
     def read_calls(self, text: str | None, calls: Sequence[ToolCall]) -> str:
         """Return the text; where there is none, the calls as JSON: ``{"tool": input}``."""
@@ -161,6 +168,10 @@ class ToolReply:
     def read(self, text: str) -> dict[str, Any]:
         """Return a reply that calls nothing."""
         return {"text": text, "calls": {}}
+
+    def is_respelled(self, text: str) -> bool:  # noqa: ARG002  # as all replies take it
+        """Tell that it does not: any text is as it was asked for."""
+        return False
 
     def read_calls(self, text: str | None, calls: Sequence[ToolCall]) -> dict[str, Any]:
         """Sort the calls by tool."""

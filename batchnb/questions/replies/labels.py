@@ -17,6 +17,7 @@ import msgspec
 from batchnb.errors import InputError
 from batchnb.questions.replies.base import MisfitError, ToolCall, no_answer
 from batchnb.questions.replies.fields import Field
+from batchnb.questions.replies.spelling import chosen
 
 __all__ = ["LabelReply"]
 
@@ -179,6 +180,11 @@ class LabelReply:
             raise MisfitError("the reply gives no rationale")
         return {"rationale": value["rationale"], self._name: label}
 
+    def is_respelled(self, text: str) -> bool:
+        """Tell whether a label in it is written otherwise than in the list of labels."""
+        said = msgspec.json.decode(text)[self._name]
+        return any(label not in self.labels for label in (said if self.multiple else [said]))
+
     def _several(self, found: Any) -> list[Label]:
         """Put the labels into their own order, each of them once: as given they may be in any."""
         if not isinstance(found, list):
@@ -188,6 +194,8 @@ class LabelReply:
 
     def _known(self, label: Any) -> Label:
         if isinstance(label, bool) or label not in self.labels:
+            if (spelled := chosen(label, self.labels)) is not None:
+                return spelled
             raise MisfitError("the reply is none of the labels" if not self.multiple else "one is none of the labels")
         # JSON knows no difference between 1 and 1.0.
         return self.labels[self.labels.index(label)] if isinstance(label, float) else label

@@ -15,6 +15,7 @@ from batchnb.questions.replies.checks import Check, check_of
 from batchnb.questions.replies.fields import Field, Kind
 from batchnb.questions.replies.normalise import branches, resolved, sendable, settled
 from batchnb.questions.replies.sources import json_schema_of
+from batchnb.questions.replies.spelling import respelled
 
 __all__ = ["SchemaReply", "Transform"]
 
@@ -105,10 +106,16 @@ class SchemaReply:
             raise MisfitError(f"the reply is not JSON: {error}") from error
         plan = _plan(self.schema, self.flatten)
         if (misfit := plan.check(value)) is not None:
-            raise MisfitError(str(misfit))
+            value = respelled(value, plan.top)
+            if plan.check(value) is not None:
+                raise MisfitError(str(misfit))
         for name, default in plan.defaults:
             value.setdefault(name, default)
         return value
+
+    def is_respelled(self, text: str) -> bool:
+        """Tell whether a choice in it is written otherwise than in the schema."""
+        return _plan(self.schema, self.flatten).check(msgspec.json.decode(text)) is not None
 
     def read_calls(self, text: str | None, calls: Sequence[ToolCall]) -> Any:  # noqa: ARG002  # as all replies take it
         """Refuse a reply that calls tools, whatever text is beside them: it goes on after their results."""
@@ -132,6 +139,7 @@ class SchemaReply:
 class _Plan:
     """What a schema was made into, to read many replies by."""
 
+    top: Mapping[str, Any]
     check: Check
     fields: tuple[Field, ...]
     defaults: tuple[tuple[str, Any], ...]
@@ -145,7 +153,7 @@ def _plan(schema: str, flatten: bool) -> _Plan:
     defaults = tuple(
         (name, one["default"]) for name, one in named if "default" in one and check_of(one)(one["default"]) is None
     )
-    return _Plan(check_of(top), tuple(_fields(top, (), flatten)), defaults)
+    return _Plan(top, check_of(top), tuple(_fields(top, (), flatten)), defaults)
 
 
 def _fields(node: Mapping[str, Any], above: tuple[str, ...], flatten: bool) -> Iterator[Field]:

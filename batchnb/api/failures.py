@@ -28,7 +28,7 @@ from batchnb.errors import (
 if TYPE_CHECKING:
     import anthropic
 
-__all__ = ["failure_of", "from_status", "said", "seconds_in"]
+__all__ = ["failure_of", "from_status", "is_of_account", "said", "seconds_in"]
 
 #: Statuses of refusals after which it is open all the same whether a create was acted on: the server waited no longer,
 #: asks to be called again, or (some proxies) was called no longer. Every other 4xx, and 529, made nothing
@@ -37,6 +37,19 @@ OPEN = frozenset({408, 425, 499})
 
 #: Seconds that a server may ask to wait at most; more is looked at again after that.
 MOST_SECONDS = 3600.0
+
+#: Codes in an error's details that concern the account or its key, and nothing that was asked (types of anthropic
+#: 2.14): most come as a 400. All pass, once somebody has seen to them.
+OF_ACCOUNT = frozenset(
+    {"claude_code_key_creator_not_member", "cmek_context_unavailable", "cmek_key_disabled", "cmek_key_network_blocked",
+     "cmek_key_unreachable", "linked_organization_billing_unavailable", "organization_on_hold",
+     "workspace_human_review_disabled"}
+)  # fmt: skip
+
+#: A limit that an organization or workspace has set itself: a 400 without a code (platform.claude.com documentation,
+#: "Errors"); and what it is called here.
+_OWN_LIMIT = re.compile(r"you have reached your specified .{0,60}usage limits", re.IGNORECASE)
+OWN_LIMIT = "usage_limits_reached"
 
 #: Characters of what a server calls an error that are kept.
 MOST_NAMED = 100
@@ -97,12 +110,19 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, redactor: 
     details = told.get("details")
     code = str(details.get("error_code")) if isinstance(details, dict) else ""
     # So does a full store come as an invalid_request_error, though nothing about the request is wrong.
-    telling = code.endswith("spend_limit_reached") or code == "storage_quota_exceeded"
+    telling = code.endswith("spend_limit_reached") or code == "storage_quota_exceeded" or code in OF_ACCOUNT
     found = code if telling else told.get("type")
+    if status == 400 and not code and _OWN_LIMIT.match(message):
+        found = OWN_LIMIT
     if status == 407:  # said by what stands before the server, to which nothing was passed on
         found, message = "proxy", f"A proxy asks for a user name and a password (407). {_credentials_of_a_proxy()}"
     named = said(found, redactor, MOST_NAMED) if isinstance(found, str) else None
     return kind(said(message, redactor), status=status, type=named, retry_after=retry_after)
+
+
+def is_of_account(error: ApiError) -> bool:
+    """Tell whether a refusal concerns the account or its key, and nothing that was asked: it may pass."""
+    return error.type == OWN_LIMIT or error.type in OF_ACCOUNT
 
 
 def _error_in(body: object) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from batchnb.api.client import Api
+from batchnb.api.failures import is_of_account
 from batchnb.costs.prices import PriceTable
 from batchnb.display.kernel.shell import has_front_end
 from batchnb.errors import NOT_SENT, ApiError, CredentialsError, InputError, NotFoundError, RecipeChangedWarning
@@ -248,6 +249,8 @@ def raise_refusal(error: ApiError, model: str, api: Api, prices: PriceTable) -> 
         raise CredentialsError(f"The API key may not do this ({error}). Nothing was sent.") from error
     if isinstance(error, NotFoundError) and (model in str(error) or "model" in str(error)):
         raise InputError(_unknown(error, model, api, prices)) from error
+    if is_of_account(error):
+        raise CredentialsError(f"The server does nothing for this account or key now ({error}). {NOT_SENT}") from error
     if error.status == 400:
         raise InputError(f"The server refuses this request: {error}. Nothing was sent.") from error
     if error.type in ("simulated", "tls", "proxy"):  # settings, which do not mend themselves

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from batchnb.answers import judge
 from batchnb.api.client import Api
+from batchnb.api.failures import is_of_account
 from batchnb.api.shapes import BatchInfo
 from batchnb.costs.allowance import Allowance, held_back
 from batchnb.costs.cache import FIRST_REASON
@@ -332,10 +333,14 @@ class Submission:
 
 
 def waiting_helps(error: ApiError) -> bool:
-    """Tell whether the same call may succeed later: rate and queue limits, overload, no connection, conflicts."""
+    """Tell whether the same call may succeed later.
+
+    After rate and queue limits, overload, no connection, conflicts; and once somebody has seen to an account that is
+    held up, whose rows are as good as they were.
+    """
     if (error.type or "").endswith("spend_limit_reached"):  # a 429 that does not pass by itself
         return False
-    return error.status in (409, 429, 529) or error.type in UNREACHED
+    return error.status in (409, 429, 529) or error.type in UNREACHED or is_of_account(error)
 
 
 def state_of(info: BatchInfo) -> str:
@@ -353,6 +358,8 @@ def _waiting_reason(error: RefusedError) -> str:
     if error.status == 429:
         said = "The server limits how much may be queued or asked at once; sending goes on as room comes"
         return f"{said} ({error}).{asked}"
+    if is_of_account(error):
+        return f"The account is held up, and so is sending, which goes on when that has passed: {error}{asked}"
     return f"Sending waits: {error}{asked}"
 
 

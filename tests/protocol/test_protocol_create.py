@@ -298,6 +298,37 @@ def test_a_spend_limit_is_no_reason_to_wait(bench: Bench):
     assert_echoed(bench.submit(texts(5)))
 
 
+ACCOUNT = [
+    Status(400, details={"error_code": "organization_on_hold"}, message="Your organization is on hold."),
+    Status(400, details={"error_code": "workspace_human_review_disabled"}, message="Human Review is off."),
+    Status(400, details={"error_code": "cmek_key_disabled"}, message="The key is disabled."),
+    Status(400, details={"error_code": "claude_code_key_creator_not_member"}, message="Its creator is no member."),
+    Status(400, message="You have reached your specified workspace API usage limits. Access returns on 2026-12-01."),
+]
+
+
+@pytest.mark.parametrize("held", ACCOUNT, ids=["on hold", "no review", "key", "creator", "own limit"])
+def test_an_account_that_is_held_up_marks_no_row_and_the_job_goes_on_when_it_passes(bench: Bench, held):
+    bench.server.always["create"] = held
+    job = bench.submit(texts(5))
+    bench.server.wait_for(lambda: held.message in (job.snapshot().note or ""))
+    assert "account is held up" in job.snapshot().note
+    assert job.counts == {"pending": 5}
+    assert job.status == "submitting"
+    del bench.server.always["create"]
+    assert_echoed(job)
+    assert bench.server.bought_once()
+
+
+@pytest.mark.parametrize("held", ACCOUNT, ids=["on hold", "no review", "key", "creator", "own limit"])
+def test_an_account_that_is_held_up_from_the_first_call_on_is_told_in_the_cell(bench: Bench, held):
+    bench.server.always["count_tokens"] = held
+    with pytest.raises(CredentialsError, match=held.message):
+        bench.submit(texts(5))
+    assert not bench.server.batches
+    assert len(bench.workspace.jobs()) == 0
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_redirects_are_not_followed(bench: Bench, status):
     with Server() as elsewhere:

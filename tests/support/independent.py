@@ -49,6 +49,7 @@ class Status:
     accept: bool = False
     type: str | None = None
     details: dict[str, str] | None = None
+    message: str | None = None
 
 
 @dataclass
@@ -518,5 +519,6 @@ class Handler(BaseHTTPRequestHandler):
             self._json(status, "Moved", fault.headers if fault else None)
             return
         kind = (fault and fault.type) or TYPES.get(status, "api_error")
-        error = {"type": kind, "message": f"independent: {status}", "details": fault.details if fault else None}
+        said = (fault and fault.message) or f"independent: {status}"
+        error = {"type": kind, "message": said, "details": fault.details if fault else None}
         self._json(status, {"type": "error", "error": error, "request_id": "req_1"}, fault.headers if fault else None)

@@ -27,12 +27,12 @@ from batchnb.questions.columns import check_column, column_values
 from batchnb.questions.envelope import custom_id, label_of
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import Reply
-from batchnb.questions.replies.reply import reply_from_spec
+from batchnb.questions.spec import RecipeSpec
 
 __all__ = ["beside", "by_row", "columns", "custom_id_of", "failed", "merge", "merge_on", "names", "result_lines"]
 
 
-def columns(parts: Iterable[Results], recipe: dict[str, Any], details: Details | None = None) -> dict[str, Any]:
+def columns(parts: Iterable[Results], recipe: RecipeSpec, details: Details | None = None) -> dict[str, Any]:
     """Return a job's columns, in the order of its frame; with `details`, those too."""
     out = _columns(recipe)
     for part in parts:
@@ -43,7 +43,7 @@ def columns(parts: Iterable[Results], recipe: dict[str, Any], details: Details |
 
 
 def beside(
-    frame: pd.DataFrame, parts: Iterable[Results], recipe: dict[str, Any], details: Details | None = None, *,
+    frame: pd.DataFrame, parts: Iterable[Results], recipe: RecipeSpec, details: Details | None = None, *,
     overwrite: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """Return a job's frame plus its columns; `overwrite` is about those of details, the others were checked before.
@@ -53,11 +53,9 @@ def beside(
     InputError
         The frame has a column of its own where one of the details goes.
     """
-    into = recipe["into"]
+    into = recipe.into
     if details is not None:
-        taken = detail_in_the_way(
-            frame, into, overwrite=overwrite, samples=_samples(recipe), reply=reply_from_spec(recipe["reply"])
-        )
+        taken = detail_in_the_way(frame, into, overwrite=overwrite, samples=recipe.samples, reply=recipe.reply)
         if taken is not None:
             raise InputError(taken)
     return with_columns(without_details(frame, into), columns(parts, recipe, details))
@@ -67,9 +65,9 @@ def _arrays(out: Columns, details: Details | None) -> dict[str, Any]:
     return out.arrays() | ({} if details is None else details.arrays())
 
 
-def names(recipe: dict[str, Any]) -> tuple[str, ...]:
+def names(recipe: RecipeSpec) -> tuple[str, ...]:
     """Return the names of a job's columns."""
-    return names_of(reply_from_spec(recipe["reply"]), recipe["into"], _samples(recipe))
+    return names_of(recipe.reply, recipe.into, recipe.samples)
 
 
 def merge(
@@ -89,7 +87,7 @@ def merge(
 
 
 def merge_on(
-    frame: pd.DataFrame, on: Hashable | None, rows: Iterable[RowAnswer], recipe: dict[str, Any], *, overwrite: bool,
+    frame: pd.DataFrame, on: Hashable | None, rows: Iterable[RowAnswer], recipe: RecipeSpec, *, overwrite: bool,
     details: Details | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Return `frame` plus the columns of a batch made elsewhere, matched by the custom_ids in a column.
@@ -102,7 +100,7 @@ def merge_on(
     if on is None:
         raise InputError("This batch was made elsewhere: say which column of the frame holds its custom_ids, on=...")
     check_column(frame, on, "on")
-    _keep_free(frame, reply_from_spec(recipe["reply"]), recipe["into"], overwrite=overwrite, details=details)
+    _keep_free(frame, recipe.reply, recipe.into, overwrite=overwrite, details=details)
     named = {row.key: row for row in rows}
     out = _columns(recipe)
     for name in column_values(frame, on):
@@ -114,7 +112,7 @@ def merge_on(
             out.add(answer.result, _reason(answer), asked=True)
         if details is not None:
             details.add(answer and answer.digest)
-    return with_columns(without_details(frame, recipe["into"]), _arrays(out, details))
+    return with_columns(without_details(frame, recipe.into), _arrays(out, details))
 
 
 def _keep_free(
@@ -154,23 +152,23 @@ def _columns_for(
     return _arrays(out, details)
 
 
-def by_row(rows: Iterable[RowAnswer], recipe: dict[str, Any], details: Details | None = None) -> pd.DataFrame:
+def by_row(rows: Iterable[RowAnswer], recipe: RecipeSpec, details: Details | None = None) -> pd.DataFrame:
     """Return a job's columns as a frame of their own, by key, or by position where the job has no keys."""
     kept = list(rows)
     results = Results([row.digest for row in kept], [row.result for row in kept], [_reason(row) for row in kept])
-    index = pd.Index([_name(row) for row in kept[:: _samples(recipe)]], name=recipe["key"] or "position")
+    index = pd.Index([_name(row) for row in kept[:: recipe.samples]], name=recipe.key or "position")
     return with_columns(pd.DataFrame(index=index), columns([results], recipe, details))
 
 
-def failed(rows: Iterable[RowAnswer], recipe: dict[str, Any], labels: pd.Index[Any] | None) -> pd.DataFrame:
+def failed(rows: Iterable[RowAnswer], recipe: RecipeSpec, labels: pd.Index[Any] | None) -> pd.DataFrame:
     """List the rows that were asked and have no good answer, by their `labels`, or else by key or position.
 
     A row of several samples is there once, with the first that failed, as soon as none of them is waited for.
     """
-    reply = reply_from_spec(recipe["reply"])
+    reply = recipe.reply
     found = []
-    askable = not recipe.get("attached")
-    for samples in zip(*[iter(rows)] * _samples(recipe), strict=True):
+    askable = not recipe.attached
+    for samples in zip(*[iter(rows)] * recipe.samples, strict=True):
         row = samples[0]
         failures = [failure for failure in (_failure(one, reply) for one in samples) if failure is not None]
         if not failures or any(map(_is_waited_for, samples)):
@@ -200,7 +198,7 @@ def _failure(row: RowAnswer, reply: Reply) -> tuple[str, str | None, str | None,
     return outcome, kind, message, retryable, text, category_of(row.result)
 
 
-def result_lines(rows: Iterable[RowAnswer], recipe: dict[str, Any], *, simulated: bool) -> Iterator[bytes]:
+def result_lines(rows: Iterable[RowAnswer], recipe: RecipeSpec, *, simulated: bool) -> Iterator[bytes]:
     """Write one line per answered request, as the API does; simulated ones say so."""
     seen = set()
     mark = {"simulated": True} if simulated else {}
@@ -212,18 +210,14 @@ def result_lines(rows: Iterable[RowAnswer], recipe: dict[str, Any], *, simulated
         yield msgspec.json.encode(line | mark) + b"\n"
 
 
-def custom_id_of(row: RowAnswer, recipe: dict[str, Any]) -> str:
+def custom_id_of(row: RowAnswer, recipe: RecipeSpec) -> str:
     """Return the custom_id of a row that asks something: with its name in this job, whichever job has sent it."""
     assert row.digest is not None  # noqa: S101  # it asks something
-    return str(row.key) if recipe.get("attached") else custom_id(label_of(_name(row)), row.digest)
+    return str(row.key) if recipe.attached else custom_id(label_of(_name(row)), row.digest)
 
 
-def _columns(recipe: dict[str, Any]) -> Columns:
-    return Columns(reply_from_spec(recipe["reply"]), recipe["into"], _samples(recipe))
-
-
-def _samples(recipe: dict[str, Any]) -> int:
-    return int(recipe.get("samples", 1))
+def _columns(recipe: RecipeSpec) -> Columns:
+    return Columns(recipe.reply, recipe.into, recipe.samples)
 
 
 def _name(row: RowAnswer) -> int | str:

@@ -16,7 +16,7 @@ from batchnb.errors import NOT_SENT, InputError
 from batchnb.questions.columns import OWN_MARKS, bare, name_of
 from batchnb.questions.replies.base import Reply, TextReply
 from batchnb.questions.replies.fields import pick
-from batchnb.questions.replies.reply import reply_from_spec
+from batchnb.questions.spec import RecipeSpec
 
 if TYPE_CHECKING:
     from batchnb.ledger.jobs import JobRecord
@@ -297,9 +297,8 @@ def _made_before(frame: pd.DataFrame, into: str, earlier: Earlier) -> set[str]:
     return {name for run in runs if run and before[-len(run) :] == list(run) for name in run}
 
 
-def _answer_names(recipe: Mapping[str, Any]) -> tuple[str, ...]:
-    reply = reply_from_spec(recipe["reply"])
-    return names_of(reply, recipe["into"])[: len(reply.fields)]
+def _answer_names(recipe: RecipeSpec) -> tuple[str, ...]:
+    return names_of(recipe.reply, recipe.into)[: len(recipe.reply.fields)]
 
 
 def remembered(frame: pd.DataFrame) -> Mapping[str, Sequence[str]]:
@@ -309,11 +308,11 @@ def remembered(frame: pd.DataFrame) -> Mapping[str, Sequence[str]]:
     return columns if isinstance(columns, Mapping) else {}
 
 
-def marked(frame: pd.DataFrame, recipe: Mapping[str, Any], **marks: Any) -> pd.DataFrame:
+def marked(frame: pd.DataFrame, recipe: RecipeSpec, **marks: Any) -> pd.DataFrame:
     """Note in a frame's ``attrs`` which columns a job has given it, and `marks` of that job."""
     columns = remembered(frame)
     frame.attrs = {**frame.attrs, OWN_MARKS: {**marks, "columns": columns}}
-    return remembering(frame, recipe["into"], _answer_names(recipe))
+    return remembering(frame, recipe.into, _answer_names(recipe))
 
 
 def remembering(frame: pd.DataFrame, into: str, names: Iterable[str]) -> pd.DataFrame:

@@ -247,7 +247,7 @@ def _write_raw(
 def _rows(ledger: Ledger, record: JobRecord, names: dict[bytes, str]) -> Iterator[dict[str, Any]]:
     """Yield for each row of the job's frame the custom_ids of what it asks, or why it asks nothing; note the names."""
     answers = ledger.rows.answers(record.number)
-    for samples in zip(*[answers] * int(record.recipe.get("samples", 1)), strict=True):
+    for samples in zip(*[answers] * record.recipe.samples, strict=True):
         row = samples[0]
         asked = [names.setdefault(one.digest, custom_id_of(one, record.recipe)) for one in samples if one.digest]
         named = {"row": row.position} if row.key is None else {"row": row.position, "key": row.key}
@@ -267,7 +267,7 @@ def _request_lines(ledger: Ledger, number: int, names: Mapping[bytes, str], ids:
 
 def _described(ledger: Ledger, record: JobRecord, prices: PriceTable, *, simulated: bool) -> dict[str, Any]:
     facts = facts_of(ledger, record.number, prices)
-    models = {line.model for line in ledger.tallies.of_job(record.number).lines} or {record.recipe["shared"]["model"]}
+    models = {line.model for line in ledger.tallies.of_job(record.number).lines} or {record.recipe.model}
     return {
         "batchnb": {"format": 1},
         "simulated": simulated,
@@ -277,7 +277,7 @@ def _described(ledger: Ledger, record: JobRecord, prices: PriceTable, *, simulat
             "outcomes": dict(facts.outcomes), "created_at": _time(record.created_at),
             "ended_at": _time(record.ended_at), "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
         },
-        "recipe": record.recipe,
+        "recipe": msgspec.Raw(record.recipe.json.encode()),
         "delivery": msgspec.to_builtins(record.delivery),
         "usage": msgspec.to_builtins(facts.usage),
         "cost_in_dollars": facts.cost,

@@ -14,7 +14,6 @@ from batchnb.jobs.export import form_of, write_raw, write_table
 from batchnb.planning.attachments import Reader
 from batchnb.planning.folders import Folders
 from batchnb.questions.recipe import Recipe
-from batchnb.questions.replies.reply import reply_from_spec
 from batchnb.questions.scalars import check_texts
 from batchnb.system.replacing import as_path
 
@@ -90,11 +89,9 @@ class Answered:
         ledger, recipe = self._workspace.ledger, self._record.recipe
         origins = dict(ledger.rows.origins(self._number))
         # Nobody here knows what a batch made elsewhere asked.
-        known = not recipe.get("attached")
         return Details(
-            recipe["into"], recipe.get("samples", 1), origins, self._workspace.prices,
-            reply_from_spec(recipe["reply"]), known=known,
-        )  # fmt: skip
+            recipe.into, recipe.samples, origins, self._workspace.prices, recipe.reply, known=not recipe.attached
+        )
 
     def merge(
         self,
@@ -133,18 +130,18 @@ class Answered:
             params or the column of custom_ids are needed.
         """
         spec, extra = self._record.recipe, self._details(wanted=details)
-        if spec.get("attached"):
+        if spec.attached:
             merged = merge.merge_on(frame, on, self._answers(), spec, overwrite=overwrite, details=extra)
             return self._marked(merged)
         if on is not None:
             raise InputError("on= is for batches made elsewhere; the rows of this job are matched by their content.")
         # The names a function's params may have come from the SDK, which text has no need to load.
-        fields = self._workspace.fields(spec["betas"]) if template or params else frozenset()
-        reader = Reader(Folders(spec.get("files_from", ())), lenient=True)
+        fields = self._workspace.fields(spec.betas) if template or params else frozenset()
+        reader = Reader(Folders(spec.files_from), lenient=True)
         recipe = Recipe.from_spec(spec, frame, template, params=params, fields=fields, reader=reader)
         merged = merge.merge(
             frame, recipe, self._answers(), overwrite=overwrite, details=extra,
-            earlier=lambda: self._workspace.ledger.jobs.for_column(spec["column"], spec["into"]),
+            earlier=lambda: self._workspace.ledger.jobs.for_column(spec.column, spec.into),
         )  # fmt: skip
         return self._marked(merged)
 
@@ -261,8 +258,8 @@ class Answered:
         check_texts(note=NOT_WRITTEN, table=table, schema=schema, key=key, columns=list(columns))
         recipe = self._record.recipe
         answered = merge.by_row(self._answers(), recipe)
-        rows = results(self._frame, answered, recipe["key"], key, columns)
-        ready = (answered[f"{recipe['into']}_status"] != "pending").tolist()
+        rows = results(self._frame, answered, recipe.key, key, columns)
+        ready = (answered[f"{recipe.into}_status"] != "pending").tolist()
         return write(rows, table, con, schema=schema, ready=ready, job=self._id, simulated=self.simulated)
 
     def _answers(self) -> Iterator[RowAnswer]:

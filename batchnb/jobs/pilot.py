@@ -11,7 +11,6 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pandas as pd
 
 from batchnb.answers.details import parts_of
@@ -139,8 +138,8 @@ def _call(workspace: Workspace, claims: Sequence[int]) -> str | None:
 
 def _new_job(recipe: Recipe, digests: Sequence[bytes], envelopes: Sequence[Envelope]) -> NewJob:
     # One sample of each row; and marked, since what a pilot does not ask is not to be sent as a batch.
-    spec = dataclasses.replace(recipe, samples=1).spec() | {"pilot": True}
-    named = hashlib.blake2b(msgspec.json.encode(spec, order="sorted"), digest_size=8)
+    spec = dataclasses.replace(recipe, samples=1).spec(pilot=True)
+    named = hashlib.blake2b(spec.sorted_json(), digest_size=8)
     for digest in digests:
         named.update(digest)
     return NewJob(

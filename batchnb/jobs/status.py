@@ -21,7 +21,7 @@ from batchnb.ledger.batches import BatchRecord
 from batchnb.ledger.counts import Kind, Tally
 from batchnb.ledger.jobs import JobRecord
 from batchnb.ledger.ledger import Ledger
-from batchnb.planning.history import Earlier, earlier, recipe_key
+from batchnb.planning.history import Earlier, earlier
 from batchnb.protocol.timing import usual
 from batchnb.system.clock import Moment
 
@@ -108,7 +108,7 @@ def facts_of(ledger: Ledger, number: int, prices: PriceTable) -> Facts:
 def counted(ledger: Ledger, job: JobRecord) -> Tally:
     """Count a job's rows, also those that are known by their results only: of a batch made elsewhere."""
     tally = ledger.tallies.of_job(job.number)
-    seen_whole = job.recipe.get("attached") and job.state == "ended"
+    seen_whole = job.recipe.attached and job.state == "ended"
     if seen_whole and "pending" in tally.outcomes and not ledger.rows.is_undecided(job.number):
         unseen = tally.outcomes.pop("pending")
         tally.outcomes["missing"] = tally.outcomes.get("missing", 0) + unseen
@@ -129,7 +129,7 @@ def job_frame(
         # What has ended, with all its answers, has no batch that there is something to say of.
         is_done = job.state == "ended" and "pending" not in tally.outcomes
         found.append([
-            job.id, job.name, utc(job.created_at), job.recipe["shared"]["model"], job.rows,
+            job.id, job.name, utc(job.created_at), job.recipe.model, job.rows,
             tally.outcomes.get("succeeded", 0), status_of(job, ledger), None if cost is None else float(cost),
             simulated, job.note if is_done else _note(job, ledger.batches.of_job(job.number), now),
         ])  # fmt: skip
@@ -139,7 +139,7 @@ def job_frame(
 
 def _error(ledger: Ledger, job: JobRecord, kind: Kind) -> ErrorKind:
     key = ledger.tallies.key_at(job.number, kind.first)
-    row = kind.first // job.recipe.get("samples", 1)
+    row = kind.first // job.recipe.samples
     return ErrorKind(kind.kind, kind.rows, f"row {row}" if key is None else f"key {key}")
 
 
@@ -174,7 +174,7 @@ def _saved(line: UsageLine, prices: PriceTable) -> Decimal | None:
 
 
 def _usual(ledger: Ledger, job: JobRecord) -> Usual | None:
-    return usual(ledger.batches.durations(job.recipe["shared"]["model"], without=job.number))
+    return usual(ledger.batches.durations(job.recipe.model, without=job.number))
 
 
 def snapshot_of(
@@ -194,7 +194,7 @@ def snapshot_of(
     return Snapshot(
         job_id=job.id,
         name=job.name,
-        model=job.recipe["shared"]["model"],
+        model=job.recipe.model,
         status=status_of(job, ledger),
         rows=job.rows,
         started_at=_started(job, batches, now),
@@ -234,7 +234,7 @@ def _expected(
         return min(most, facts.cost + facts.each * still_open), None
     if facts.before is not None and facts.before.cost is not None:
         return facts.before.cost * still_open, facts.before.words
-    each = forecasts.get(recipe_key(job.recipe)) if forecasts else None
+    each = forecasts.get(job.recipe.history_digest()) if forecasts else None
     return (None, None) if each is None else (each * still_open, "as estimated")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -19,6 +18,7 @@ from batchnb.ledger.write_rows import runs_of
 from batchnb.questions.envelope import attached_digest
 from batchnb.questions.replies.base import TextReply
 from batchnb.questions.replies.reply import reply_from_spec
+from batchnb.questions.spec import RecipeSpec
 
 __all__ = ["Foreign", "ForeignBatch"]
 
@@ -82,7 +82,7 @@ class Foreign:
             found = db.execute(query, (server_id,)).fetchone()
         return found and str(found[0])
 
-    def attach(self, batch: ForeignBatch, recipe: dict[str, Any], now: float) -> str:
+    def attach(self, batch: ForeignBatch, recipe: RecipeSpec, now: float) -> str:
         """Record a job for a batch made elsewhere, and give its id: the batch's own.
 
         Its rows are not known before its results are: `admit` adds them.
@@ -111,7 +111,7 @@ class Foreign:
             job = db.execute(
                 "INSERT INTO jobs (id, name, state, recipe, rows, reused, batch_size, max_bytes, retries, created_at)"
                 " VALUES (?, ?, 'open', ?, ?, 0, 1, 0, 0, ?)",
-                (batch.server_id, f"batch {batch.server_id}", msgspec.json.encode(recipe).decode(), batch.requests,
+                (batch.server_id, f"batch {batch.server_id}", recipe.json, batch.requests,
                  batch.created_at or now),
             ).lastrowid  # fmt: skip
             db.execute("INSERT INTO job_batches (job, batch) VALUES (?, ?)", (job, number))

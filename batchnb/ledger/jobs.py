@@ -23,6 +23,7 @@ from batchnb.ledger.wants import go_on, want, want_everything, want_rest
 from batchnb.ledger.write_rows import following, write_rows
 from batchnb.questions.envelope import Envelope
 from batchnb.questions.rows import Rows, chunks
+from batchnb.questions.spec import RecipeSpec
 
 __all__ = ["JobRecord", "Jobs", "NewJob"]
 
@@ -50,14 +51,14 @@ RELEASES = {
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job about to be recorded. `recipe` is JSON-like and tells all that is needed to ask the same again.
+    """A job about to be recorded. `recipe` tells all that is needed to ask the same again.
 
     `asking` is the digest of what it asks, where it asks once more by ``fresh=True``.
     """
 
     id: str
     name: str
-    recipe: dict[str, Any]
+    recipe: RecipeSpec
     envelopes: tuple[tuple[Envelope, tuple[str, ...], dict[str, Any]], ...]
     batch_size: int
     max_bytes: int
@@ -74,7 +75,7 @@ class JobRecord:
     id: str
     name: str
     state: str
-    recipe: dict[str, Any]
+    recipe: RecipeSpec
     delivery: Delivery
     rows: int
     reused: int
@@ -134,7 +135,7 @@ class Jobs:
             found = db.execute(f"SELECT {columns} FROM jobs {clause}", values).fetchall()
         for number, job_id, name, state, recipe, delivery, *rest in found:
             how = msgspec.json.decode(delivery, type=Delivery)
-            yield JobRecord(number, job_id, name, state, msgspec.json.decode(recipe), how, *rest)
+            yield JobRecord(number, job_id, name, state, RecipeSpec.read(recipe), how, *rest)
 
     def unsent(self, digests: Iterable[bytes], job: JobRecord | None = None) -> Iterator[bytes]:
         """Pick the questions that would be sent: nobody has asked them, or they may be asked again by running a cell.
@@ -214,15 +215,15 @@ class Jobs:
             number = db.execute(
                 "INSERT INTO jobs (id, name, state, recipe, rows, reused, batch_size, max_bytes, retries, created_at,"
                 " delivery) VALUES (?, ?, 'open', ?, 0, 0, ?, ?, ?, ?, ?)",
-                (job.id, job.name, msgspec.json.encode(job.recipe).decode(), job.batch_size, job.max_bytes,
+                (job.id, job.name, job.recipe.json, job.batch_size, job.max_bytes,
                  job.retries, now, delivery),
             ).lastrowid  # fmt: skip
             assert number is not None  # noqa: S101  # SQLite gives every inserted row a number
             if job.asking is not None:
-                tag = int(job.recipe["replicate"].removeprefix("#"))
+                tag = int(job.recipe.replicate.removeprefix("#"))
                 db.execute("INSERT INTO fresh VALUES (?, ?, ?)", (job.asking, tag, number))
             envelopes = [self._envelope(*envelope) for envelope in job.envelopes]
-            samples = int(job.recipe.get("samples", 1))
+            samples = job.recipe.samples
             written = write_rows(self._store, self._files, number, rows, envelopes, samples=samples)
             # The row that is the first to ask something new is not reused; an equal one after it is.
             new = written.fresh

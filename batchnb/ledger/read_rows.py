@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-import msgspec
 
 from batchnb.answers.records import TELLING, Origin, Results, RowAnswer
 from batchnb.costs.bills import UsageLine
@@ -13,6 +10,7 @@ from batchnb.costs.prices import LARGE_PROMPT, Usage
 from batchnb.ledger.fragments import HELD, LIVE, RUN, UNSENT, WITHOUT_BATCH
 from batchnb.ledger.store import Store
 from batchnb.questions.rows import CHUNK
+from batchnb.questions.spec import RecipeSpec
 
 __all__ = ["RowReader"]
 
@@ -33,7 +31,7 @@ class RowReader:
 
     # What earlier answers tell, and what a job has spent
 
-    def recipes(self, column: str, model: str, most: int = 100) -> list[tuple[int, dict[str, Any]]]:
+    def recipes(self, column: str, model: str, most: int = 100) -> list[tuple[int, RecipeSpec]]:
         """Return the numbers and recipes of the newest jobs that ask a model about a column of that name."""
         query = """
             SELECT number, recipe FROM jobs WHERE json_extract(recipe, '$.column') = ?
@@ -41,7 +39,7 @@ class RowReader:
         """
         with self._store.read() as db:
             found = db.execute(query, (column, model, most)).fetchall()
-        return [(number, msgspec.json.decode(recipe)) for number, recipe in found]
+        return [(number, RecipeSpec.read(recipe)) for number, recipe in found]
 
     def history(self, numbers: Sequence[int]) -> tuple[list[UsageLine], int]:
         """Sum the tokens of the answers of jobs, each answer once; and the squares of their output tokens."""

@@ -68,7 +68,7 @@ class Askings:
         Parameters
         ----------
         asking : bytes
-            A digest of what is asked, see ``Recipe.asking``.
+            A digest of what is asked, see ``RecipeSpec.asked_digest``.
         """
         unfinished = """
             SELECT 1 FROM fresh AS f JOIN jobs AS k ON k.number = f.job WHERE f.recipe = ? AND f.number = ?

@@ -142,7 +142,7 @@ def recipe_of(
         if taken is not None:
             raise InputError(f"{taken} {NOT_SENT}")
     if fresh is True:
-        return dataclasses.replace(recipe, replicate=workspace.ledger.askings.fresh_tag(recipe.asking()))
+        return dataclasses.replace(recipe, replicate=workspace.ledger.askings.fresh_tag(recipe.spec().asked_digest()))
     return recipe
 
 

@@ -6,7 +6,7 @@ Whoever changes a word of a template buys every answer again, which is what the 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from batchnb.questions.columns import bare, has_narrow_floats
 from batchnb.questions.envelope import canonical
 from batchnb.questions.params import without_instructions
 from batchnb.questions.recipe import Recipe
-from batchnb.questions.replies.reply import reply_from_spec
+from batchnb.questions.spec import RecipeSpec
 
 if TYPE_CHECKING:
     from batchnb.ledger.ledger import Ledger
@@ -61,13 +61,13 @@ def asked_again(
         None where no row was asked before, or where rows are asked again on purpose (``fresh=``).
     """
     spec = recipe.spec()
-    earlier = [] if recipe.replicate else ledger.jobs.for_column(spec["column"], spec["into"])
+    earlier = [] if recipe.replicate else ledger.jobs.for_column(spec.column, spec.into)
     if not earlier:  # as mostly: then there is no need to look at each row
         return None
     waiting = [row for row, digest in enumerate(digests[:: recipe.samples]) if digest in unsent]
     if not waiting:
         return None
-    others: list[dict[str, Any]] = []
+    others: list[RecipeSpec] = []
     part = bare(frame).iloc[waiting]
     narrow = _with_all_digits(part)
     for job in earlier:
@@ -114,9 +114,9 @@ def _with_all_digits(frame: pd.DataFrame) -> _Narrow | None:
     ))  # fmt: skip
 
 
-def _asked_under(spec: dict[str, Any], frame: pd.DataFrame, recipe: Recipe, ledger: Ledger) -> int:
+def _asked_under(spec: RecipeSpec, frame: pd.DataFrame, recipe: Recipe, ledger: Ledger) -> int:
     """Count the rows of `frame` that were asked under an earlier recipe; none where it does not apply to them."""
-    template = recipe.template if spec["callable"] and callable(recipe.template) else None
+    template = recipe.template if spec.callable and callable(recipe.template) else None
     try:
         old = Recipe.from_spec(spec, frame, template, params=recipe.vary, fields=recipe.fields, reader=recipe.reader)
         old = dataclasses.replace(old, samples=1)
@@ -125,15 +125,15 @@ def _asked_under(spec: dict[str, Any], frame: pd.DataFrame, recipe: Recipe, ledg
         return 0
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def differences(old: RecipeSpec, new: RecipeSpec) -> list[str]:
     """List in what two recipes ask differently; nothing where they ask the same.
 
     What changes no question is left out: keys, what becomes of missing values, caching, the order of beta headers.
 
     Parameters
     ----------
-    old, new : mapping
-        Two recipes as ``Recipe.spec`` describes them. Of two functions as templates it cannot be told whether they
+    old, new : RecipeSpec
+        Two recipes. Of two functions as templates it cannot be told whether they
         differ.
 
     Returns
@@ -148,45 +148,45 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         *(_change(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in first),
         None if _template(old) == _template(new) else "the template",
         None if _turns(old) == _turns(new) else "the messages before the rows' own, such as examples",
-        None if old.get("varies", False) == new.get("varies", False) else "params= by a function",
+        None if old.varies == new.varies else "params= by a function",
         *(_change(name, _of_reply(old, name), _of_reply(new, name)) for name in ("labels", "schema")),
         *(f"{name}=" if _of_reply(old, name) != _of_reply(new, name) else None for name in _LABEL_OPTIONS),
         None if _of_reply(old, "meanings") == _of_reply(new, "meanings") else "what the labels mean",
         None if before.get("system") == after.get("system") else "the system prompt",
         *(_change(name, before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in rest),
-        _change("betas", sorted(set(old["betas"])), sorted(set(new["betas"]))),
-        *(_change(name, old.get(name, _ABSENT), new.get(name, _ABSENT)) for name in ("documents", "images")),
-        None if list(old.get("blocks", ())) == list(new.get("blocks", ())) else "the documents or images of all rows",
-        _change("samples", old.get("samples", 1), new.get("samples", 1)),
+        _change("betas", sorted(set(old.betas)), sorted(set(new.betas))),
+        _change("documents", old.documents or _ABSENT, new.documents or _ABSENT),
+        _change("images", old.images or _ABSENT, new.images or _ABSENT),
+        None if old.blocks == new.blocks else "the documents or images of all rows",
+        _change("samples", old.samples, new.samples),
     ]
     return [change for change in found if change is not None]
 
 
-def _template(spec: Mapping[str, Any]) -> tuple[Any, ...]:
-    return spec["callable"], spec["template"], spec["column"]
+def _template(spec: RecipeSpec) -> tuple[Any, ...]:
+    return spec.callable, spec.template, spec.column
 
 
-def _turns(spec: Mapping[str, Any]) -> list[Any]:
-    turns: list[Any] = canonical(list(spec.get("turns", ())))
+def _turns(spec: RecipeSpec) -> list[Any]:
+    turns: list[Any] = canonical(spec.turns)
     return turns
 
 
-def _params(spec: Mapping[str, Any]) -> dict[str, Any]:
+def _params(spec: RecipeSpec) -> dict[str, Any]:
     """Return the params all requests share, without what labels or a schema stand for: format and instructions.
 
     Those within ``output_config``, such as the effort, have names of their own.
     """
-    params: dict[str, Any] = canonical(spec["shared"])
-    system = without_instructions(params.pop("system", None), reply_from_spec(spec["reply"]).instructions())
+    params: dict[str, Any] = canonical(spec.shared)
+    system = without_instructions(params.pop("system", None), spec.reply.instructions())
     params |= {} if system is None else {"system": system}
     config = {name: value for name, value in (params.pop("output_config", None) or {}).items() if name != "format"}
     return {**params, **config}
 
 
-def _of_reply(spec: Mapping[str, Any], name: str) -> Any:
+def _of_reply(spec: RecipeSpec, name: str) -> Any:
     """Return the labels, the schema as it is sent, or what else is asked of a reply of labels."""
-    reply = spec["reply"]
-    return reply.get("sent" if name == "schema" else name, _ABSENT)
+    return spec.reply_spec.get("sent" if name == "schema" else name, _ABSENT)
 
 
 def _change(name: str, old: Any, new: Any) -> str | None:

@@ -14,7 +14,7 @@ from batchnb.costs.delivery import Delivery
 from batchnb.display.shown.estimate import Estimate
 from batchnb.planning.cache_choice import with_cache
 from batchnb.planning.count import Counted, Plan, check_sample, count, plan_of
-from batchnb.planning.history import Earlier, earlier, recipe_key
+from batchnb.planning.history import Earlier, earlier
 from batchnb.planning.outputs import expected_output
 from batchnb.questions.columns import bare
 from batchnb.stats import Interval
@@ -60,7 +60,7 @@ def estimate_of(
         )  # fmt: skip
     priced = _priced(workspace, recipe, plan, counted.fit, output, delivery.cache)
     if priced["cost"] is not None and plan.unsent:
-        workspace.forecasts[recipe_key(recipe.spec())] = priced["cost"].expected / len(plan.unsent)
+        workspace.forecasts[recipe.spec().history_digest()] = priced["cost"].expected / len(plan.unsent)
     price = workspace.prices.price(recipe.model)
     return Estimate(
         model=recipe.model,

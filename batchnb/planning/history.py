@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from batchnb.costs.bills import costs_of, sum_of
 from batchnb.costs.prices import PriceTable
 from batchnb.ledger.ledger import Ledger
+from batchnb.questions.spec import RecipeSpec
 
-__all__ = ["Earlier", "earlier", "recipe_key"]
+__all__ = ["Earlier", "earlier"]
 
 #: Jobs of a recipe whose answers are looked at: the newest tell most, and enough.
 NEWEST = 10
-
-#: What does not change how long a reply is.
-_NO_MATTER = ("into", "key", "missing", "pilot", "replicate", "samples")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +42,23 @@ class Earlier:
         return f"from {self.answers:,} earlier answer{'' if self.answers == 1 else 's'} of this recipe"
 
 
-def recipe_key(spec: Mapping[str, Any]) -> bytes:
-    """Return a digest of what a recipe, described by its ``spec()``, asks of any row."""
-    asked = {name: value for name, value in spec.items() if name not in _NO_MATTER}
-    return hashlib.blake2b(msgspec.json.encode(asked, order="sorted"), digest_size=16).digest()
-
-
-def earlier(
-    ledger: Ledger, spec: Mapping[str, Any], prices: PriceTable, *, without: int | None = None
-) -> Earlier | None:
+def earlier(ledger: Ledger, spec: RecipeSpec, prices: PriceTable, *, without: int | None = None) -> Earlier | None:
     """Look up the earlier answers of a recipe; None where there are none. Touches no network.
 
     Parameters
     ----------
     ledger : Ledger
         Where to look.
-    spec : mapping
-        The recipe, as its ``spec()`` describes it.
+    spec : RecipeSpec
+        The recipe.
     prices : PriceTable
         The prices.
     without : int, optional
         The number of a job whose own answers do not count.
     """
-    key = recipe_key(spec)
-    found = ledger.rows.recipes(str(spec["column"]), str(spec["shared"]["model"]))
-    same = [number for number, recipe in found if number != without and recipe_key(recipe) == key]
+    digest = spec.history_digest()
+    found = ledger.rows.recipes(spec.column, spec.model)
+    same = [number for number, recipe in found if number != without and recipe.history_digest() == digest]
     lines, squares = ledger.rows.history(same[:NEWEST]) if same else ([], 0)
     answers = sum(line.usage.requests for line in lines)
     if not answers:

@@ -145,7 +145,7 @@ def record_job(
         batch_size=plan_batch_size(len(asked.unsent), batch_size=wishes.batch_size, max_requests=max_requests),
         max_bytes=max_bytes,
         retries=wishes.retries,
-        asking=recipe.asking() if recipe.replicate.startswith("#") else None,
+        asking=recipe.spec().asked_digest() if recipe.replicate.startswith("#") else None,
         delivery=delivery,
     )
     ledger.files.release(asked.missed)
@@ -198,7 +198,7 @@ def _delivery(api: Api, ledger: Ledger, prices: PriceTable, asked: _Asked, wishe
 
 def _job_id(recipe: Recipe, digests: Iterable[bytes | None], keys: Iterable[str] | None) -> str:
     """Name a job by what it asks, row by row, and under which keys: the same cell run again is the same job."""
-    digest = hashlib.blake2b(msgspec.json.encode(recipe.spec(), order="sorted"), digest_size=8)
+    digest = hashlib.blake2b(recipe.spec().sorted_json(), digest_size=8)
     digest.update(b"".join(row or b"skipped" for row in digests))
     if keys is not None:
         digest.update(msgspec.json.encode(list(keys)))

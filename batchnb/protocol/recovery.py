@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from batchnb.answers import judge
 from batchnb.api.client import Api
@@ -22,7 +22,7 @@ from batchnb.protocol.reconcile import READ_AGAIN, STRANGERS, result_in, times_o
 from batchnb.protocol.submission import CHUNK, state_of, waiting_helps
 from batchnb.protocol.timing import backoff, poll_interval
 from batchnb.questions.envelope import digest_in
-from batchnb.questions.replies.base import TextReply
+from batchnb.questions.spec import RecipeSpec
 
 __all__ = ["Recovered", "attach_batch", "is_batch_id", "recover"]
 
@@ -92,23 +92,7 @@ def attach_batch(api: Api, ledger: Ledger, batch_id: str, now: float) -> str:
             f"Batch {batch_id} was made on {info.created_at:%Y-%m-%d}; the server keeps results for 29 days, so they "
             "are gone."
         )
-    return ledger.foreign.attach(_described(api, info), _recipe(), now)
-
-
-def _recipe() -> dict[str, Any]:
-    """Describe what a batch made elsewhere asked, as far as it is known: nothing of it, but that it replied."""
-    return {
-        "attached": True,
-        "column": "custom_id",
-        "template": None,
-        "callable": False,
-        "shared": {"model": ""},
-        "betas": (),
-        "reply": TextReply().spec(),
-        "into": "reply",
-        "key": "custom_id",
-        "missing": "skip",
-    }
+    return ledger.foreign.attach(_described(api, info), RecipeSpec.of_attached(), now)
 
 
 def recover(api: Api, ledger: Ledger, *, max_poll: float, timeout: float | None) -> list[Recovered]:

@@ -6,24 +6,21 @@ questions, so none of them need be held in memory.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-
 from batchnb.errors import NOT_SENT, InputError
 from batchnb.questions.columns import bare, column_values, label_named, missing_places, row_name, rows_of, unique_keys
-from batchnb.questions.envelope import Content, Envelope, blocks_of, canonical, content_of, label_of
+from batchnb.questions.envelope import Content, Envelope, blocks_of, content_of, label_of
 from batchnb.questions.media import Attachment, Medium, check_together, is_nothing
 from batchnb.questions.messages import Conversation, Message, compile_conversation
 from batchnb.questions.params import check_names, checked_row, merged, unsent
 from batchnb.questions.plain_text import text_digests, text_rows
 from batchnb.questions.replies.base import Reply
-from batchnb.questions.replies.reply import reply_from_spec
 from batchnb.questions.rows import CHUNK, Row, Rows, in_parts
+from batchnb.questions.spec import RecipeSpec
 from batchnb.questions.template import Template, compile_template, whole_column
 
 if TYPE_CHECKING:
@@ -130,38 +127,33 @@ class Recipe:
     reader: MediaReader | None = None
     files_from: tuple[str, ...] = ()
 
-    def spec(self) -> dict[str, Any]:
-        """Describe the recipe as JSON, so that it can ask the same again; a callable cannot be described.
-
-        What came later and is not used is not mentioned: the same job keeps its id.
-        """
-        spec = {
-            "column": str(self.column),
-            "template": "<callable>" if callable(self.template) else self.template,
-            "callable": callable(self.template),
-            "shared": self.shared,
-            "betas": self.betas,
-            "reply": self.reply.spec(),
-            "into": self.into,
-            "key": None if self.key is None else str(self.key),
-            "missing": self.missing,
-            "replicate": self.replicate,
-        }
-        later = {
-            "samples": self.samples if self.samples > 1 else 0,
-            "turns": self.turns,
-            "blocks": self.blocks,
-            "varies": self.vary is not None,
-            "documents": [str(one) for one in self.documents],
-            "images": [str(one) for one in self.images],
-            "files_from": self.files_from,
-        }
-        return spec | {name: value for name, value in later.items() if value}
+    def spec(self, *, pilot: bool = False) -> RecipeSpec:
+        """Describe the recipe, so that it can ask the same again; a callable cannot be described."""
+        return RecipeSpec(
+            column=str(self.column),
+            template="<callable>" if callable(self.template) else self.template,
+            callable=callable(self.template),
+            shared=self.shared,
+            betas=self.betas,
+            reply_spec=self.reply.spec(),
+            into=self.into,
+            key=None if self.key is None else str(self.key),
+            missing=self.missing,
+            replicate=self.replicate,
+            samples=self.samples,
+            turns=self.turns,
+            blocks=self.blocks,
+            varies=self.vary is not None,
+            documents=tuple(map(str, self.documents)),
+            images=tuple(map(str, self.images)),
+            files_from=self.files_from,
+            pilot=pilot,
+        )
 
     @classmethod
     def from_spec(
         cls,
-        spec: dict[str, Any],
+        spec: RecipeSpec,
         frame: pd.DataFrame,
         template: RowFunction | None = None,
         *,
@@ -180,30 +172,27 @@ class Recipe:
         InputError
             The frame lacks a column, or the recipe had functions, and they are not given.
         """
-        for name, was, function in (
-            ("template", spec["callable"], template),
-            ("params", spec.get("varies", False), params),
-        ):
+        for name, was, function in (("template", spec.callable, template), ("params", spec.varies, params)):
             if was and function is None:
                 raise InputError(
                     f"This job's {name} was a function, which the ledger cannot keep: pass it again as {name}=."
                 )
-        whole = spec["callable"] or spec["template"] is None
+        whole = spec.callable or spec.template is None
         return cls(
-            column=label_named(frame, spec["column"]) if whole else spec["column"],
-            template=template if spec["callable"] else _kept(spec["template"]),
-            shared=spec["shared"],
-            betas=tuple(spec["betas"]),
-            reply=reply_from_spec(spec["reply"]),
-            into=spec["into"],
-            missing="skip" if spec["missing"] == "raise" else spec["missing"],
+            column=label_named(frame, spec.column) if whole else spec.column,
+            template=template if spec.callable else spec.template,
+            shared=spec.shared,
+            betas=spec.betas,
+            reply=spec.reply,
+            into=spec.into,
+            missing="skip" if spec.missing == "raise" else spec.missing,
             fields=fields,
-            samples=spec.get("samples", 1),
-            turns=tuple(spec.get("turns", ())),
-            blocks=tuple(spec.get("blocks", ())),
-            vary=params if spec.get("varies") else None,
-            documents=tuple(label_named(frame, name) for name in spec.get("documents", ())),
-            images=tuple(label_named(frame, name) for name in spec.get("images", ())),
+            samples=spec.samples,
+            turns=spec.turns,
+            blocks=spec.blocks,
+            vary=params if spec.varies else None,
+            documents=tuple(label_named(frame, name) for name in spec.documents),
+            images=tuple(label_named(frame, name) for name in spec.images),
             reader=reader,
         )
 
@@ -243,14 +232,6 @@ class Recipe:
             )
             for slot in slots
         )
-
-    def asking(self) -> bytes:
-        """Return a digest of what is asked of a row, whichever time it is asked: ``fresh=True`` counts by it."""
-        spec = self.spec()
-        asked = ("column", "template", "callable", "reply", "turns", "blocks", "varies", "documents", "images")
-        named = {name: spec[name] for name in asked if name in spec}
-        named |= {"shared": canonical(self.shared), "betas": sorted(set(self.betas))}
-        return hashlib.blake2b(msgspec.json.encode(named, order="sorted"), digest_size=16).digest()
 
     def compiled(self, frame: pd.DataFrame) -> Template | Conversation:
         """Read a template of text, or of messages, against the frame's columns."""
@@ -509,11 +490,6 @@ def _beside(blocks: Sequence[dict[str, Any]], said: str | list[dict[str, Any]]) 
     if isinstance(said, list):
         return [*blocks, *said]
     return [*blocks, {"type": "text", "text": said}] if said.strip() else list(blocks)
-
-
-def _kept(template: Any) -> str | tuple[Message, ...] | None:
-    """Return a template as the ledger keeps it as one of a recipe: JSON has no tuples."""
-    return tuple(template) if isinstance(template, list | tuple) else template
 
 
 def _call(function: RowFunction, row: pd.Series[Any], name: str, what: str) -> Any:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from bench import PATIENCE, Bench, assert_echoed, outcomes, texts
 from independent import Status, errored, message, succeeded, text_of
+from ledger_rows import RECIPE
 
 from batchnb import InputError
 from batchnb.answers.new_columns import Columns
@@ -129,12 +130,12 @@ def test_true_counts_for_each_recipe_and_a_deleted_job_frees_no_number(bench: Be
         return job.result(PATIENCE)["echo"].tolist()
 
     assert [ask("Echo: {review}"), ask("Say {review}"), ask("Say {review}")] == [["a/1"], ["Say a/1"], ["Say a/2"]]
-    tags = [record.recipe["replicate"] for record in bench.workspace.ledger.jobs.all()]
+    tags = [record.recipe.replicate for record in bench.workspace.ledger.jobs.all()]
     assert tags == ["#2", "#1", "#1"]
     kept = bench.submit(["a"])  # gives the answer of #1, and keeps it
     assert kept.result()["echo"].tolist() == ["a/1"]
     deleted = bench.workspace.ledger.jobs.all()[-1]
-    assert deleted.recipe["replicate"] == "#1"
+    assert deleted.recipe.replicate == "#1"
     bench.workspace.ledger.jobs.delete(deleted.number)
     assert ask("Echo: {review}") == ["a/2"]
 
@@ -275,7 +276,7 @@ def test_a_later_asking_is_known_as_one_even_if_the_ledger_had_it_without_its_qu
     envelope = Envelope.around({"model": "m"}, "content")
     ledger = bench.workspace.ledger
     for number, question in ((1, None), (2, first)):
-        job = NewJob(f"job_{number}", "a job", {"shared": {}}, ((envelope, (), {"kind": "text"}),), 10, 1_000, 0)
+        job = NewJob(f"job_{number}", "a job", RECIPE, ((envelope, (), {"kind": "text"}),), 10, 1_000, 0)
         ledger.jobs.create(job, [Rows.of([Row(again, content, 0, "0", None, None, question)])], 1.0)
         assert list(ledger.askings.newest([first, None])) == [first if question is None else again, None]
 
@@ -571,8 +572,8 @@ def test_a_preview_shows_what_fresh_and_samples_would_send(bench: Bench):
 def test_a_recipe_without_samples_is_described_as_ever():
     """The description is part of a job's id: one that says more would make every job a new one."""
     recipe = Recipe(column="c", template=None, shared={"model": "m"}, betas=(), reply=TextReply(), into="i")
-    assert "samples" not in recipe.spec()
-    assert recipe.spec()["replicate"] == ""
+    assert "samples" not in json.loads(recipe.spec().json)
+    assert json.loads(recipe.spec().json)["replicate"] == ""
 
 
 def test_a_series_takes_fresh_and_samples_too(bench: Bench, numbered):

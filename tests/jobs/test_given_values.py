@@ -65,8 +65,8 @@ def test_whole_numbers_of_anybodys_are_taken(submit, workspace, frame, two: Any)
     assert job.result(np.float32(SECONDS))["first_status"].tolist() == ["invalid"] * 2  # cut after two tokens
     assert len(job.batches) == 2
     record = job._record
-    assert (record.batch_size, record.retries, record.recipe["samples"]) == (2, 2, 2)
-    assert all(type(value) is int for value in (record.batch_size, record.retries, record.recipe["samples"]))
+    assert (record.batch_size, record.retries, record.recipe.samples) == (2, 2, 2)
+    assert all(type(value) is int for value in (record.batch_size, record.retries, record.recipe.samples))
     assert submit(frame, batch_size=2, samples=2, retries=2, max_tokens=2, into="first",
                   params={"metadata": {"user_id": "a"}, "stop_sequences": ["b"]}).id == job.id  # fmt: skip
     repr(frame.batch.preview("text", n=two, workspace=workspace))

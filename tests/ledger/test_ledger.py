@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_rows import BYTES, ENVELOPE, SCOPE, answer, claim, create, digest_of, lost, rows, send
+from ledger_rows import BYTES, ENVELOPE, RECIPE, SCOPE, answer, claim, create, digest_of, lost, rows, send
 
 from batchnb import JobNotFoundError, LedgerError, Workspace
 from batchnb.answers.judge import RETRYABLE_ERRORS, refused_result
@@ -177,7 +177,7 @@ def test_a_row_that_cannot_be_read_leaves_no_half_a_job(ledger):
         yield from rows(*(f"{i}" for i in range(6_000)))  # more than one chunk
         raise ValueError("row 6000")
 
-    job = NewJob("job_1", "n", {}, ((ENVELOPE, (), TextReply().spec()),), 10, BYTES, 1)
+    job = NewJob("job_1", "n", RECIPE, ((ENVELOPE, (), TextReply().spec()),), 10, BYTES, 1)
     with pytest.raises(ValueError, match="row 6000"):
         ledger.jobs.create(job, in_parts(failing(), 500), 1.0)
     assert ledger.jobs.find("job_1") is None

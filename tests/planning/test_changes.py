@@ -17,6 +17,7 @@ from batchnb.planning.changes import differences
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply
 from batchnb.questions.replies.labels import LabelReply
+from batchnb.questions.spec import RecipeSpec
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -51,6 +52,16 @@ def test_a_changed_recipe_says_what_differs_for_how_many_rows_and_what_to_do(ben
         message,
     )
     assert 'warnings.simplefilter("error", batchnb.RecipeChangedWarning)' in message
+
+
+def test_messages_that_are_the_same_are_not_said_to_have_changed(bench: Bench):
+    messages = [
+        {"role": "user", "content": "Echo: {review}"},
+        {"role": "assistant", "content": "Which of them?"},
+        {"role": "user", "content": "Number {n}"},
+    ]
+    asked(bench, texts(2), messages, max_tokens=256)
+    assert "the recipe has changed: max_tokens 256 → 64. job" in said(bench, texts(2), messages, max_tokens=64)
 
 
 def test_only_rows_that_were_asked_before_and_are_sent_now_count(bench: Bench):
@@ -207,7 +218,7 @@ def test_a_function_is_tried_under_the_params_of_before(bench: Bench):
 # What differs
 
 
-def recipe(**changes: Any) -> dict[str, Any]:
+def recipe(**changes: Any) -> RecipeSpec:
     shared = {"model": "m", "max_tokens": 10, **changes.pop("shared", {})}
     fields = {"column": "c", "template": "{c}", "betas": (), "reply": TextReply(), "into": "i"}
     return Recipe(**{**fields, **changes}, shared=shared).spec()

@@ -485,7 +485,7 @@ def test_examples_may_have_images_of_their_own(simulator, workspace, asked):
     answered(ask(workspace, frame, images="photo", examples=examples))
     assert uploads(simulator) == 1  # for all rows have the example's before them
     assert all([block["type"] for block in content] == ["image", "text"] for content in asked)
-    before = workspace.ledger.jobs.all()[0].recipe["turns"]
+    before = workspace.ledger.jobs.all()[0].recipe.turns
     assert [block["type"] for block in before[0]["content"]] == ["image", "text"]
     assert before[2]["content"] == "And without?"
 

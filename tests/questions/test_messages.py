@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -14,6 +12,7 @@ from batchnb.questions.messages import compile_conversation, opened
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply
 from batchnb.questions.rows import Row
+from batchnb.questions.spec import RecipeSpec
 
 SHARED = {"model": "m", "max_tokens": 9, "system": "Be brief.", "thinking": {"type": "disabled"}}
 
@@ -90,9 +89,9 @@ def test_a_template_of_messages_asks_what_a_function_that_returns_them_asks(open
     one = of(template, frame)
     assert digests(list(one.rows(frame))) == digests(list(recipe(function).rows(frame)))
     assert sent(one, frame) == sent(recipe(function), frame)
-    again = Recipe.from_spec(json.loads(json.dumps(one.spec())), frame)
+    again = Recipe.from_spec(RecipeSpec.read(one.spec().json), frame)
     assert digests(list(again.rows(frame))) == digests(list(one.rows(frame)))
-    assert again.asking() == one.asking()
+    assert again.spec().asked_digest() == one.spec().asked_digest()
 
 
 def test_a_text_and_the_same_text_as_one_message_are_one_question():

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from batchnb import InputError
 from batchnb.answers.new_columns import Columns, check_into, column_in_the_way, marked, names_of
+from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import MisfitError, TextReply, ToolReply
 from batchnb.questions.replies.labels import LabelReply
 from batchnb.questions.replies.reply import reply_from_spec, reply_of
@@ -308,7 +309,7 @@ def test_a_column_of_the_users_own_is_told_from_those_of_an_earlier_run(columns,
     frame = pd.DataFrame(columns)
     properties = {name: {"type": "string"} for name in made or ["c"]}
     reply = reply_of(schema={"type": "object", "properties": properties}, transform=transform_schema)
-    recipe = {"into": "text", "reply": reply.spec()}
+    recipe = Recipe(column="c", template=None, shared={}, betas=(), reply=reply, into="text").spec()
     if remembered and made:
         frame = marked(frame, recipe, job="job_1")
         assert frame.attrs["batchnb"] == {"job": "job_1", "columns": {"text": made}}

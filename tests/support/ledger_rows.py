@@ -9,12 +9,15 @@ from batchnb.answers.judge import Answer
 from batchnb.ledger.jobs import NewJob
 from batchnb.ledger.ledger import Ledger
 from batchnb.questions.envelope import Envelope, content_of, label_of
+from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply
 from batchnb.questions.rows import Row, in_parts
 
 SCOPE = "https://api.anthropic.com"
 
 ENVELOPE = Envelope.around({"model": "claude-haiku-4-5", "max_tokens": 64}, "content")
+
+RECIPE = Recipe(column="text", template=None, shared={"model": "m"}, betas=(), reply=TextReply(), into="reply").spec()
 
 BYTES = 1_000_000
 
@@ -36,7 +39,7 @@ def digest_of(text: str) -> bytes:
 
 def create(ledger: Ledger, *texts: str | None, id: str = "job_1", **fields: Any) -> int:
     job = NewJob(
-        id=id, name="a job", recipe={"shared": {"model": "m"}}, envelopes=((ENVELOPE, (), TextReply().spec()),),
+        id=id, name="a job", recipe=RECIPE, envelopes=((ENVELOPE, (), TextReply().spec()),),
         batch_size=100, max_bytes=BYTES, retries=1,
     )  # fmt: skip
     return ledger.jobs.create(replace(job, **fields), in_parts(rows(*texts), 3), now=1.0).number

@@ -59,6 +59,7 @@ __all__ = [
     "batches",
     "files",
     "jobs",
+    "models",
     "prices",
     "prune",
     "recover",
@@ -219,6 +220,48 @@ def recover(timeout: float | None = None, *, forget: bool = False, workspace: Wo
         note.
     """
     return _workspace(workspace).recover(timeout, forget=forget)
+
+
+def models(
+    *, rows: int = 3_000, like: str | int = 600, reply: int = 20, workspace: Workspace | None = None
+) -> pd.DataFrame:
+    """List the models to choose from: what they cost, what they take, and until when; the newest first.
+
+    Works without a key, from the table that comes with batchnb; with one, the server is asked what it has (one call, of
+    10 s at most), and what it tells comes first.
+
+    Parameters
+    ----------
+    rows : int
+        How many rows ``cost`` is for.
+    like : str or int
+        A typical prompt, or its length in bytes. Its tokens are taken from its length, as of English text;
+        ``df.batch.estimate`` counts them.
+    reply : int
+        Tokens of a typical reply: 20 are a label's.
+    workspace : Workspace, optional
+        Default: the one of the environment, or of ``simulate()``.
+
+    Returns
+    -------
+    DataFrame
+        ``model``; ``cost`` (dollars for those rows, in batches; NA without a known price); ``batch_input`` and
+        ``batch_output`` (dollars per million tokens in a batch); ``context`` and ``max_output`` (tokens); ``thinks``
+        (whether it thinks unless it is told not to, which batchnb does for labels and schemas, where it can);
+        ``structured_outputs`` (whether labels and schemas can be asked for); ``lifecycle``, ``retires`` (a date) and
+        ``successor``; ``known_from`` (who tells of it). NA where nobody tells. Sources: ``model_table.json`` and
+        ``prices.json`` in the package, each line with its own.
+
+    Raises
+    ------
+    InputError
+        `rows`, `like` or `reply` is of the wrong kind.
+    """
+    from batchnb.costs.price_list import prices_in_use
+    from batchnb.planning.model_frame import model_frame
+
+    place = _workspace(workspace)
+    return model_frame(place.api, prices_in_use(), simulated=place.simulated, rows=rows, like=like, reply=reply)
 
 
 def prices() -> pd.DataFrame:

@@ -236,8 +236,8 @@ class Api(Caller):
                 self._models[name] = None
         return self._models[name]
 
-    def model_names(self, *, timeout: float = 10.0) -> tuple[str, ...]:
-        """List the names of the models there are; none where the server does not tell.
+    def models(self, *, timeout: float = 10.0) -> tuple[ModelInfo, ...]:
+        """List the models there are; none where the server does not tell.
 
         Parameters
         ----------
@@ -248,7 +248,7 @@ class Api(Caller):
             page = self._decode(self._call("GET", "/v1/models", query={"limit": 1000}, timeout=timeout), ModelPage)
         except ApiError:
             return ()
-        return tuple(model.id for model in page.data)
+        return tuple(page.data)
 
 
 def _path(batch_id: str, part: str = "") -> str:

@@ -263,7 +263,7 @@ def _unknown(error: ApiError, name: str, api: Api, prices: PriceTable) -> str:
         model = api.model(name)
         if model is not None and (found := problem(model, {"model": name})) is not None:
             return f"{found} {NOT_SENT}"
-    there = api.model_names()
+    there = [model.id for model in api.models()]
     # What has a price need not be there any more; but the shorter names of models are not listed.
     priced = {one for one in prices.prices if not there or any(full.startswith(one) for full in there)}
     hint = nearest(name, {*there, *priced} - {name})

@@ -71,7 +71,7 @@ CALLS: dict[str, Callable[[Api, Path], Any]] = {
     "message": lambda api, path: api.create_message(b"{}"),
     "count_tokens": lambda api, path: api.count_tokens({"model": "m", "messages": []}),
     "model": lambda api, path: api.model("m"),
-    "models": lambda api, path: api.model_names(),
+    "models": lambda api, path: api.models(),
 }
 
 

@@ -108,7 +108,7 @@ def _simulated_workspace() -> Iterator[Workspace]:
 
     with (
         tempfile.TemporaryDirectory(prefix="batchnb-demo-") as home,
-        Simulator(own_key=True) as simulator,
+        Simulator(own_key=True, seed=1) as simulator,
         simulator_client(simulator.url, simulator.key) as client,
     ):
         workspace = Workspace(client, home=home, max_poll=1.0)

@@ -170,6 +170,15 @@ def test_yes_and_no_differ_where_one_word_decides() -> None:
     assert len(rounds) * 0.6 < count < len(rounds)
 
 
+def test_of_several_numbers_the_first_is_taken_mostly() -> None:
+    schema = {**BOTH, "properties": {"label": {"type": "integer"}}}
+    form = "How many lamps were ordered? Text: {}"
+    told = [labels(["We ordered 3 lamps and 12 bulbs."], form, schema=schema, seed=seed)[0] for seed in range(200)]
+    assert set(told) == {3, 12}
+    assert told.count(3) > 160
+    assert {labels(["We ordered 3 lamps."], form, schema=schema, seed=seed)[0] for seed in range(50)} == {3}
+
+
 def test_a_batch_sent_again_is_answered_alike_and_another_custom_id_otherwise() -> None:
     def asked(prefix: str) -> list[Any]:
         return [{"custom_id": f"{prefix}-{at}", "params": params(FORM.format(text))} for at, text in enumerate(THIN)]

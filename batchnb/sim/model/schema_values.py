@@ -27,6 +27,7 @@ _BOTTOM = 40
 _MOST_STEPS = 20_000
 #: No reply has more: what a description notes may be any number.
 _MOST_ITEMS = 1_000
+_NUMBERS = 4  # of a text, of which one may be taken
 _NAME_CHARS = 1_000  # of a field's name and description that are looked at
 
 # With more digits it is an id, and may be more than a float holds.
@@ -292,8 +293,10 @@ class _Builder:
             return low + (evidence.balance + 1) / 2 * (high - low)
         if _MONEY.search(about) and (amount := find_amount(self.question.passage)) is not None:
             return amount
-        found = _NUMBER.search(self.question.passage[:2000])
-        return float(found[0]) if found else 0.0
+        found = _NUMBER.findall(self.question.passage[:2000])[:_NUMBERS]
+        # Of several the first, mostly.
+        fits = [self.question.noise.fit(1.0 - at, at) for at in range(len(found))]
+        return float(found[fits.index(max(fits))]) if found else 0.0
 
     def boolean(self, schema: Mapping[str, Any], name: str, _depth: int) -> bool:
         about = _about(name, schema)

@@ -16,6 +16,7 @@ from batchnb.questions.envelope import content_of
 from batchnb.questions.examples import example_turns
 from batchnb.questions.media import Medium, shas_in
 from batchnb.questions.messages import Message, opened
+from batchnb.questions.model_defaults import given_in
 from batchnb.questions.params import check_names, shared_params, split_betas, tools_of
 from batchnb.questions.recipe import MediaReader, Recipe
 from batchnb.questions.replies.base import Reply
@@ -118,6 +119,7 @@ def recipe_of(
         missing=missing,
         fields=fields,
         replicate=_tag_of(fresh),
+        given=given_in(given, thinking=thinking, effort=effort, max_tokens=max_tokens),
         samples=samples,
         turns=turns,
         vary=params if callable(params) else None,

@@ -97,7 +97,7 @@ def plan_of(
     job : JobRecord, optional
         Where the same was submitted before: see ``ledger.jobs.unsent``.
     """
-    shared = _limits(recipe.shared)
+    shared = _limits(recipe.sent)
     firsts: list[bytes | None] = []
     asks: list[Ask | None] = []
     marks = {_marked(envelope.head + envelope.tail) for envelope in recipe.envelopes()}

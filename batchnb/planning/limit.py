@@ -170,7 +170,7 @@ def _refusal(
     before = start.spent + start.in_flight
     spent = f", beside {dollars(before)} that the job has spent or may have to pay already" if before else ""
     head = " ".join([f"{unsent}{about}{spent}: more than max_cost={start.limit}.", *notes])
-    ways = f"lower max_tokens (now {recipe.shared['max_tokens']:,}; the worst case has every reply that long)"
+    ways = f"lower max_tokens (now {recipe.sent['max_tokens']:,}; the worst case has every reply that long)"
     if delivery.cache:
         ways += "; or leave the cache out by cache=None (the worst case has every request write to it)"
     rows = plan.places[plan.unsent[fitting]] if fitting < len(plan.unsent) else plan.rows

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from batchnb.questions.model_defaults import WITHOUT_THINKING, thinks_anyway
+
 if TYPE_CHECKING:
     from batchnb.planning.history import Earlier
     from batchnb.questions.recipe import Recipe
@@ -35,14 +37,17 @@ def expected_output(recipe: Recipe, before: Earlier | None) -> tuple[float, str]
 
 
 def _assumed_output(recipe: Recipe) -> tuple[float, str]:
-    most = int(recipe.shared["max_tokens"])
+    sent = recipe.sent
+    most = int(sent["max_tokens"])
     labels = _labels(recipe.reply.spec())
-    if labels and (recipe.shared.get("thinking") or {}).get("type", "disabled") == "disabled":
+    thinks = thinks_anyway(sent) or (sent.get("thinking") or {}).get("type", "disabled") not in WITHOUT_THINKING
+    if labels and not thinks:
         longest = max(len(msgspec.json.encode({"label": label})) for label in labels)
         tokens = min(most, math.ceil(longest / BYTES) + BESIDE)
         return tokens, f"assumed: {tokens} tokens a reply, for the longest label as JSON; no earlier answer tells more"
     tokens = max(1, round(SHARE * most))
-    return tokens, f"assumed: {tokens:,} tokens a reply, a quarter of max_tokens; no earlier answer tells more"
+    also = " (the model thinks first, which counts as well)" if thinks else ""
+    return tokens, f"assumed: {tokens:,} tokens a reply, a quarter of max_tokens{also}; no earlier answer tells more"
 
 
 def _labels(spec: dict[str, Any]) -> list[Any]:

@@ -155,8 +155,9 @@ class Envelope:
 
     @classmethod
     def around(
-        cls, shared: Mapping[str, Any], slot: str, *, betas: Sequence[str] = (), replicate: str = "",
-        turns: Sequence[Mapping[str, Any]] = (), blocks: Sequence[Mapping[str, Any]] = (),
+        cls, shared: Mapping[str, Any], slot: str, *, sent: Mapping[str, Any] | None = None,
+        betas: Sequence[str] = (), replicate: str = "", turns: Sequence[Mapping[str, Any]] = (),
+        blocks: Sequence[Mapping[str, Any]] = (),
     ) -> Envelope:  # fmt: skip
         """Make the envelope for rows that vary in their `slot`.
 
@@ -167,6 +168,8 @@ class Envelope:
         slot : {"content", "blocks", "messages", "params"}
             What a row gives: the content of one user message; content blocks of one, without the brackets of the list;
             all messages; or the whole params.
+        sent : mapping, optional
+            How they are delivered, where that is not as they were asked.
         betas : sequence of str
             Beta headers; their order does not matter.
         replicate : str
@@ -184,7 +187,7 @@ class Envelope:
         if slot == "params":
             head = tail = asked_head = asked_tail = b""
         else:
-            head, tail = _split(shared, slot, turns, blocks)
+            head, tail = _split(shared if sent is None else sent, slot, turns, blocks)
             asked_head, asked_tail = _split(canonical(shared), slot, canonical(turns), canonical(blocks))
         suffix = b"\n" + _encode({"betas": sorted(set(betas)), "replicate": replicate})
         return cls(head, tail, asked_head, asked_tail + suffix)
@@ -229,18 +232,18 @@ def _split(
     return head, tail
 
 
-def content_of(value: Any) -> Content:
-    """Encode what varies in a row: text, content blocks, messages or params.
+def content_of(value: Any, sent: Any = None) -> Content:
+    """Encode what varies in a row: text, content blocks, messages or params; `sent` is how it is delivered.
 
     Raises
     ------
     InputError
         The value cannot be written as JSON; the caller says of which row.
     """
-    sent = _json(value)
+    delivered = _json(value if sent is None else sent)
     if isinstance(value, str):
-        return Content(sent, sent)
-    return Content(sent, _json(canonical(value)))
+        return Content(delivered, delivered)
+    return Content(delivered, _json(canonical(value)))
 
 
 def blocks_of(blocks: Sequence[Mapping[str, Any]]) -> Content:

@@ -12,15 +12,21 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from batchnb.model_table import ModelFacts, facts_of
+from batchnb.questions.thinking import THINKING_ROOM
 
-__all__ = ["THINKING_ROOM", "as_sent", "thinks_anyway"]
+__all__ = ["WITHOUT_THINKING", "as_sent", "given_in", "thinks_anyway"]
 
-#: Tokens that max_tokens is raised by where a model thinks, and decides itself how much. Ours; the API has no such
-#: number.
-THINKING_ROOM = 4096
+#: Kinds of thinking by which nothing is thought before a reply, the least first (platform.claude.com documentation,
+#: "Extended thinking").
+WITHOUT_THINKING = ("disabled", "between_tools")
 
-#: What thinks least, first (platform.claude.com documentation, "Extended thinking").
-_LEAST = ("disabled", "between_tools")
+
+def given_in(params: Mapping[str, Any], **arguments: Any) -> frozenset[str]:
+    """Return which of ``thinking``, ``effort`` and ``max_tokens`` a user has said, by params or by arguments."""
+    config = params.get("output_config")
+    said = {"effort": config.get("effort") if isinstance(config, Mapping) else None, **params}
+    names = ("thinking", "effort", "max_tokens")
+    return frozenset(name for name in names if said.get(name) is not None or arguments.get(name) is not None)
 
 
 def as_sent(params: Mapping[str, Any], given: Collection[str], *, typed: bool) -> dict[str, Any]:
@@ -43,7 +49,7 @@ def as_sent(params: Mapping[str, Any], given: Collection[str], *, typed: bool) -
     if facts is None or not facts.thinks or "thinking" in sent or "thinking" in given:
         return sent
     if typed and "effort" not in given:
-        least = next((kind for kind in _LEAST if kind in (facts.thinking or ())), None)
+        least = next((kind for kind in WITHOUT_THINKING if kind in (facts.thinking or ())), None)
         if least is not None:
             sent["thinking"] = {"type": least}
             return sent

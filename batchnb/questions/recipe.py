@@ -16,6 +16,7 @@ from batchnb.questions.columns import bare, column_values, label_named, missing_
 from batchnb.questions.envelope import Content, Envelope, blocks_of, content_of, label_of
 from batchnb.questions.media import Attachment, Medium, check_together, is_nothing
 from batchnb.questions.messages import Conversation, Message, compile_conversation
+from batchnb.questions.model_defaults import as_sent, given_in
 from batchnb.questions.params import check_names, checked_row, merged, unsent
 from batchnb.questions.plain_text import text_digests, text_rows
 from batchnb.questions.replies.base import Reply
@@ -102,6 +103,8 @@ class Recipe:
         Reads them.
     files_from : tuple of str
         The folders, besides the working folder, whose files cells may name.
+    given : frozenset of str
+        What of ``thinking``, ``effort`` and ``max_tokens`` the user has said: the rest is left to the model's defaults.
     samples : int
         How often each row is asked. The first sample is asked under the replicate itself, the second under ``*2`` after
         it: so a further sample buys no earlier one again.
@@ -118,6 +121,7 @@ class Recipe:
     fields: frozenset[str] = frozenset()
     replicate: str = ""
     samples: int = 1
+    given: frozenset[str] = frozenset()
     turns: tuple[dict[str, Any], ...] = ()
     blocks: tuple[dict[str, Any], ...] = ()
     vary: RowFunction | None = None
@@ -202,6 +206,14 @@ class Recipe:
         return str(self.shared["model"])
 
     @property
+    def sent(self) -> dict[str, Any]:
+        """The params all requests share as they are sent: with what the model needs said."""
+        return self._as_sent(self.shared, self.given)
+
+    def _as_sent(self, params: Mapping[str, Any], given: frozenset[str]) -> dict[str, Any]:
+        return as_sent(params, given, typed=self.reply.output_format() is not None)
+
+    @property
     def calls(self) -> bool:
         """Whether a function of the user's says what a row asks: it is called once for each row, and may be slow."""
         return callable(self.template) or self.vary is not None
@@ -226,12 +238,14 @@ class Recipe:
     def _envelopes(self, replicate: str) -> tuple[Envelope, ...]:
         single = isinstance(self.template, str) or self.template is None
         slots = SLOTS[:1] if single and not self._carries and self.vary is None else SLOTS
+        sent = self.sent
         return tuple(
             Envelope.around(
-                self.shared, slot, betas=self.betas, replicate=replicate, turns=self.turns, blocks=self.blocks
+                self.shared, slot, sent=sent, betas=self.betas, replicate=replicate, turns=self.turns,
+                blocks=self.blocks,
             )
             for slot in slots
-        )
+        )  # fmt: skip
 
     def compiled(self, frame: pd.DataFrame) -> Template | Conversation:
         """Read a template of text, or of messages, against the frame's columns."""
@@ -375,9 +389,9 @@ class Recipe:
         if self.turns:
             messages = [*self.turns, *messages]
         params = merged(self.shared, given, self.reply, self.betas, "params")
-        return Question(
-            content_of({**params, "messages": messages}), PARAMS, files=self.files if files is None else files
-        )
+        sent = self._as_sent(params, self.given | given_in(given))
+        content = content_of({**params, "messages": messages}, sent={**sent, "messages": messages})
+        return Question(content, PARAMS, files=self.files if files is None else files)
 
     def notes(self, frame: pd.DataFrame, columns: Sequence[Hashable], values: Sequence[list[Any]]) -> list[str | None]:
         """Say of each row why it is skipped; None for those that are sent."""

@@ -8,7 +8,7 @@ from typing import Any
 from batchnb.errors import NOT_SENT, InputError
 from batchnb.questions.scalars import whole
 
-__all__ = ["EFFORTS", "check_budget", "checked_effort", "room_to_think", "thinking_of"]
+__all__ = ["EFFORTS", "THINKING_ROOM", "check_budget", "checked_effort", "room_to_think", "thinking_of"]
 
 #: ``output_config.effort`` (types of anthropic 2.14).
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -21,7 +21,7 @@ LEAST_BUDGET = 1024
 
 #: Tokens that a reply's default max_tokens is raised by where the model decides how much to think: thinking counts
 #: towards max_tokens, so that a label's 256 would be spent before the label. Ours; the API has no such number.
-ADAPTIVE_ROOM = 4096
+THINKING_ROOM = 4096
 
 
 def thinking_of(value: Any) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def room_to_think(thinking: Any, *, asked: bool) -> int:
     if kind == "enabled":
         budget = thinking.get("budget_tokens")
         return budget if isinstance(budget, int) and not isinstance(budget, bool) else 0
-    return ADAPTIVE_ROOM if kind == "adaptive" and asked else 0
+    return THINKING_ROOM if kind == "adaptive" and asked else 0
 
 
 def check_budget(params: Mapping[str, Any], betas: Sequence[str]) -> None:

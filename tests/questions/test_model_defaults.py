@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from batchnb.model_table import known_models
-from batchnb.questions.model_defaults import THINKING_ROOM, as_sent, thinks_anyway
+from batchnb.questions.model_defaults import as_sent, given_in, thinks_anyway
+from batchnb.questions.thinking import THINKING_ROOM
 
 LEAST = {
     "claude-haiku-5-5": "disabled", "claude-sonnet-5-5": "between_tools", "claude-opus-5-5": None,
@@ -67,3 +68,17 @@ def test_the_format_stays_beside_the_effort():
 def test_the_room_ends_where_the_models_replies_do():
     assert as_sent(params("claude-haiku-5-5") | {"max_tokens": 127_000}, (), typed=False)["max_tokens"] == 128_000
     assert as_sent(params("claude-haiku-5-5") | {"max_tokens": 300_000}, (), typed=False)["max_tokens"] == 300_000
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments", "given"),
+    [
+        ({}, {}, set()),
+        ({"thinking": {"type": "disabled"}}, {}, {"thinking"}),
+        ({"output_config": {"effort": "low"}, "max_tokens": 9}, {}, {"effort", "max_tokens"}),
+        ({"output_config": {"format": {}}, "system": "x"}, {"thinking": "adaptive", "effort": None}, {"thinking"}),
+        ({"output_config": "odd"}, {"effort": "high", "max_tokens": 3}, {"effort", "max_tokens"}),
+    ],
+)
+def test_what_was_said_is_found_in_params_and_arguments(said, arguments, given):
+    assert given_in(said, **arguments) == given

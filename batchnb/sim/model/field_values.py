@@ -25,7 +25,9 @@ _FIRM = r"(?:Corp|Inc|Ltd|LLC|GmbH|AG|Co|Group|Bank)"
 _ADDRESSED = re.compile(rf"\b(?:name is|I am|I'm|signed,?|regards,?|Mrs?\.|Ms\.|Dr\.) ({_NAME})", re.IGNORECASE)
 _TWO_NAMES = re.compile(rf"\b([A-Z][a-z'’]+ (?:de |van )?(?!{_FIRM}\b)[A-Z][a-z'’]+)\b")
 _COMPANY = re.compile(rf"\b((?:[A-Z][\w&-]* )+{_FIRM})\b|\bwork(?:s|ing)? (?:at|for) ({_NAME})")
-_PLACE = re.compile(rf"\b(?:in|near) ({_NAME})|\b(?:to|at) (?!(?:[A-Z][\w&-]* )+{_FIRM}\b)({_NAME})")
+_PLACE = re.compile(
+    rf"\b(?:in|near) (?:the (?:city|town) of )?({_NAME})|\b(?:to|at) (?!(?:[A-Z][\w&-]* )+{_FIRM}\b)({_NAME})"
+)
 _UNITS = r"(?:days?|weeks?|months?|years?|hours?|minutes?|times?|stars?|dollars?|euros?|pounds?|percent|people)\b"
 _THING = re.compile(rf"\b(?:(?i:this|these|my|the|our|an?)|\d+) (?!{_UNITS})([a-z][a-z-]{{2,}})\b")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]*\w")

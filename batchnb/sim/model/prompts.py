@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchnb.sim.model.noise import NONE, Noise
+from batchnb.sim.model.prompt_schema import asked_json
 from batchnb.sim.model.sentiment import Evidence, weigh
 
 __all__ = ["ASKING", "Question", "enumerated_labels", "is_request", "last_user_text", "read_question", "texts_of"]
@@ -47,7 +48,8 @@ _CJK_ASKING = re.compile(
 #: ... unless it ends like this: then what follows is the list of labels, the format or an example.
 _LISTING = re.compile(
     r"(?:labels?|categor(?:y|ies)|options?|class(?:es)?|choices?|one|one of|either|values?|formats?|examples?|tags"
-    r"|rules|these|output|answer|라벨|카테고리|중 하나|예시|标签|类别|选项|之一|例如|示例)(?: these)?\s*[*\"')\]]*$",
+    r"|rules|these|output|answer|schema|json|keys"
+    r"|라벨|카테고리|중 하나|예시|标签|类别|选项|之一|例如|示例)(?: these)?\s*[*\"')\]]*$",
     re.IGNORECASE,
 )
 _STARTS_ASKING = re.compile(
@@ -151,6 +153,8 @@ def read_question(params: Mapping[str, Any], noise_about: Callable[[str, str], N
         Gives the noise with which the text is read, by the text and its instruction. By default there is none.
     """
     prompt = last_user_text(params)[:_JUDGED_CHARS]
+    if (asked := asked_json(prompt)) is not None:  # how the answer is to look is no part of the text
+        prompt = prompt[: asked.start].rstrip(" \n:：") + prompt[asked.end :]
     start, end = _passage_span(prompt)
     passage = prompt[start:end].strip()
     system = "\n".join(texts_of(params.get("system")))[:_JUDGED_CHARS]

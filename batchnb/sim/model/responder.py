@@ -19,6 +19,7 @@ import msgspec
 from batchnb.sim.model.free_text import answer_in_words
 from batchnb.sim.model.labels import choose, shared_words
 from batchnb.sim.model.noise import Noise, noise_of
+from batchnb.sim.model.prompt_schema import asked_json
 from batchnb.sim.model.prompts import Question, enumerated_labels, last_user_text, read_question, texts_of
 from batchnb.sim.model.schema_values import build
 from batchnb.sim.rules import media
@@ -37,6 +38,10 @@ _NARROW = re.compile(r"[\u0080-\u10ff\u1200-\u2e7f]+")
 #: Quarter tokens: an ASCII character, one of `_NARROW`, one of `_WIDE`.
 _ASCII_QUARTERS, _NARROW_QUARTERS, _WIDE_QUARTERS = 1, 2, 4
 
+#: What is said of a tool that takes the answer itself, by libraries that ask for structured answers.
+_TAKES_THE_ANSWER = re.compile(
+    r"\bfinal (?:result|response|answer|output)|\bstructured (?:response|output|answer)", re.I
+)
 #: More of a prompt than this is not looked at for words that fit a tool.
 _PROMPT_CHARS = 4_000
 _MESSAGE_TOKENS = 4
@@ -72,11 +77,11 @@ class Reply:
 def respond(params: Mapping[str, Any], rng: random.Random, *, seed: int = 0, noise: float = 1.0) -> Reply:
     """Answer a Messages API request.
 
-    A request with a JSON schema gets a value that fits it, a tool that is forced or that the words call for a fitting
-    input, ``Echo: ...`` exactly the text that follows, everything else a short text that says it is simulated. Labels
-    are chosen by simple word evidence: good enough to teach and to test with, and wrong often enough that accuracy is a
-    figure worth printing. Where a text says little, models, prompts and requests come to different answers, as they do
-    with real models; where it is plain, to the same.
+    A request with a JSON schema, or with one in its words, gets a value that fits it, a tool that is forced or that the
+    words call for a fitting input, ``Echo: ...`` exactly the text that follows, everything else a short text that says
+    it is simulated. Labels are chosen by simple word evidence: good enough to teach and to test with, and wrong often
+    enough that accuracy is a figure worth printing. Where a text says little, models, prompts and requests come to
+    different answers, as they do with real models; where it is plain, to the same.
 
     Parameters
     ----------
@@ -222,8 +227,8 @@ def _thinking(params: Mapping[str, Any], rng: random.Random) -> str:
 def _chosen_tool(params: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the tool to call: the forced one, else the one whose words fit the last message best.
 
-    A model that is free to choose calls none without such words, nor where it is to answer by a schema, to echo a text,
-    or to read the result of an earlier call.
+    A model that is free to choose calls none without such words, unless there is one that takes the answer itself, nor
+    where it is to answer by a schema, to echo a text, or to read the result of an earlier call.
     """
     choice, tools = params.get("tool_choice"), params.get("tools")
     kind = choice.get("type") if isinstance(choice, dict) else "auto"
@@ -233,7 +238,9 @@ def _chosen_tool(params: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if kind == "tool" and isinstance(choice, dict):
         return next((tool for tool in own if tool.get("name") == choice.get("name")), None)
     prompt = last_user_text(params)
-    fits = [shared_words(_about(tool), prompt[:_PROMPT_CHARS]) for tool in own]
+    fits: list[float] = [shared_words(_about(tool), prompt[:_PROMPT_CHARS]) for tool in own]
+    # Behind all that could be called first.
+    fits = [fit or 0.5 * bool(_TAKES_THE_ANSWER.search(_about(tool))) for fit, tool in zip(fits, own, strict=True)]
     if not own or (kind != "any" and (max(fits) == 0 or _is_for_text(params, prompt))):
         return None
     return own[fits.index(max(fits))]
@@ -283,6 +290,9 @@ def _text(params: Mapping[str, Any], noise_about: Callable[[str, str], Noise]) -
     prompt = last_user_text(params)
     if prompt.startswith(_ECHO):
         return prompt[len(_ECHO) :]
+    asked = asked_json("\n".join(texts_of(params.get("system")))) or asked_json(prompt)
+    if asked is not None:
+        return _json(build(asked.schema, read_question(params, noise_about)))
     question = read_question(params, noise_about)
     labels = enumerated_labels(question.instruction)
     if not labels and _ABOUT_SENTIMENT.search(question.instruction):

@@ -14,13 +14,14 @@ import msgspec
 
 from batchnb.api.client import Api
 from batchnb.api.failures import is_of_account
+from batchnb.api.shapes import ModelInfo
 from batchnb.costs.prices import PriceTable
 from batchnb.display.kernel.shell import has_front_end
 from batchnb.errors import NOT_SENT, ApiError, CredentialsError, InputError, NotFoundError, RecipeChangedWarning
 from batchnb.ledger.ledger import Ledger
 from batchnb.planning.attachments import for_check
 from batchnb.planning.changes import asked_again
-from batchnb.planning.models import nearest, needs_of, notice, problem
+from batchnb.planning.models import nearest, needs_of, notice, problem, without_room
 from batchnb.questions.columns import row_name
 from batchnb.questions.media import IMAGES, PDF
 from batchnb.questions.recipe import PARAMS, MediaReader, Recipe
@@ -47,7 +48,7 @@ MOST_MODELS = 5
 #: What a model must be able to do, for files of a type.
 NEEDS = {**dict.fromkeys(IMAGES, "image_input"), PDF: "pdf_input"}
 
-#: Models on their way out that were warned of.
+#: What was said of models in this process: of those on their way out, and of those without room to think.
 _noticed: set[str] = set()
 
 _listener: ContextVar[Callable[[str], object] | None] = ContextVar("listener", default=None)
@@ -202,15 +203,15 @@ def check_model(
         model = api.model(name)
     except NotFoundError as error:
         raise InputError(f"{where}{_unknown(error, name, api, prices)}") from error
-    if model is None:
-        return
-    found = problem(model, params, betas, {*needs, *needs_of(params.get("messages"))})
+    # A server that does not tell may keep models longer than the table does; what they take is the same.
+    known = ModelInfo(name, lifecycle="active") if model is None else model
+    found = problem(known, params, betas, {*needs, *needs_of(params.get("messages"))})
     if found is not None:
         raise InputError(f"{where}{found} {NOT_SENT}")
-    said = notice(model, name)
-    if said is not None and name not in _noticed:
-        warn(said)
-        _noticed.add(name)
+    for said in (None if model is None else notice(model, name), without_room(params)):
+        if said is not None and said not in _noticed:
+            warn(said)
+            _noticed.add(said)
 
 
 def _differing(rows: Iterable[Row]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -14,9 +14,11 @@ from typing import Any
 
 from batchnb.api.shapes import ModelInfo
 from batchnb.model_table import ModelFacts, facts_of
+from batchnb.questions.model_defaults import WITHOUT_THINKING, thinks_anyway
 from batchnb.questions.params import LONG_OUTPUT, LONGEST_OUTPUT
+from batchnb.questions.thinking import THINKING_ROOM
 
-__all__ = ["nearest", "needs_of", "notice", "problem"]
+__all__ = ["nearest", "needs_of", "notice", "problem", "without_room"]
 
 
 def problem(
@@ -203,6 +205,26 @@ def notice(model: ModelInfo, name: str) -> str | None:
 
 def _successor(facts: ModelFacts) -> str:
     return f"model={facts.successor!r}" if facts.successor else "model=..."
+
+
+def without_room(params: Mapping[str, Any]) -> str | None:
+    """Say that a model will think first, and has little room for it; None where it will not, or has.
+
+    Parameters
+    ----------
+    params : mapping
+        As they are sent.
+    """
+    facts, most = thinks_anyway(params), params.get("max_tokens")
+    if facts is None or not isinstance(most, int) or most >= THINKING_ROOM:
+        return None
+    off = next((kind for kind in WITHOUT_THINKING if kind in (facts.thinking or ())), None)
+    instead = f"thinking={off!r} turns it off" if off else 'effort="low" makes it think less'
+    return (
+        f"The model {params.get('model')!r} thinks before it answers, which counts towards max_tokens: of {most:,} "
+        "there may be none left for the reply, which is cut then, and paid for. Leave max_tokens out, or raise it; "
+        f"{instead}."
+    )
 
 
 def _since(moment: datetime | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from batchnb.errors import NOT_SENT, InputError
 from batchnb.questions.envelope import content_of
 from batchnb.questions.replies.base import Reply
+from batchnb.questions.replies.limits import check_tools
 from batchnb.questions.scalars import plain_numbers, whole
 from batchnb.questions.thinking import check_budget, checked_effort, room_to_think, thinking_of
 
@@ -244,7 +245,7 @@ def tools_of(params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     Raises
     ------
     InputError
-        They are no list of dicts, each with a name of its own or a type.
+        They are no list of dicts, each with a name of its own or a type; or more than the API takes.
     """
     tools = params.get("tools") or ()
     if not isinstance(tools, list | tuple) or not all(isinstance(tool, Mapping) for tool in tools):
@@ -255,6 +256,7 @@ def tools_of(params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     twice = next((name for name in names if name is not None and names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f'params["tools"] has two tools called {twice!r}. {NOT_SENT}')
+    check_tools(tools)
     return tools
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -88,6 +89,19 @@ def test_what_the_user_says_is_sent_as_it_is(asked, options, sent):
     _, found = asked(model="claude-haiku-5-5", labels=["warm", "cold"], **options)
     assert {name: found.get(name) for name in sent} == sent
     assert found["output_config"].get("effort") == options.get("effort")
+
+
+def test_a_text_with_little_room_beside_thinking_is_warned_of_once(bench, monkeypatch):
+    monkeypatch.setattr("batchnb.planning.check._noticed", set())
+    bench.server.result = answer
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for into in ("a", "b"):
+            FRAME.batch.submit(
+                "text", "Echo: {text}", into=into, max_tokens=50, model="claude-haiku-5-5", workspace=bench.workspace,
+                progress=False, system=into,
+            ).wait(SECONDS)  # fmt: skip
+    assert ["of 50 there may be none left" in str(one.message) for one in caught] == [True]
 
 
 def test_rows_with_a_model_of_their_own_are_told_by_that_model(bench, asked):

@@ -16,7 +16,7 @@ from batchnb.api.shapes import ModelInfo
 from batchnb.costs.prices import load_prices
 from batchnb.model_table import known_models
 from batchnb.planning import check
-from batchnb.planning.models import needs_of, notice, problem
+from batchnb.planning.models import needs_of, notice, problem, without_room
 from batchnb.questions.params import LONG_OUTPUT
 from batchnb.sim import Simulator
 
@@ -178,6 +178,23 @@ def test_without_thinking_there_is_no_effort_above_high():
     assert 'effort is at most "high"' in problem(model(), {**quiet, "output_config": {"effort": "xhigh"}})
     assert problem(model(), {**quiet, "output_config": {"effort": "high"}}) is None
     assert problem(model(), {"output_config": {"effort": "max"}}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("claude-haiku-5-5", "thinking='disabled' turns it off"),
+        ("claude-sonnet-5-5", "thinking='between_tools' turns it off"),
+        ("claude-opus-5-5", 'effort="low" makes it think less'),
+        ("claude-haiku-4-5", None),
+    ],
+)
+def test_little_room_beside_thinking_is_said_with_the_way_out(name, instead):
+    said = without_room({"model": name, "max_tokens": 50})
+    assert (said is None) == (instead is None)
+    assert instead is None or (instead in said and "of 50 there may be none left" in said)
+    assert without_room({"model": name, "max_tokens": 5_000}) is None
+    assert without_room({"model": name, "max_tokens": 50, "thinking": {"type": "disabled"}}) is None
 
 
 def test_a_retiring_model_is_named_with_what_to_ask_instead():

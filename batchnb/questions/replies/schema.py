@@ -13,6 +13,7 @@ from batchnb.errors import InputError
 from batchnb.questions.replies.base import MisfitError, ToolCall, no_answer
 from batchnb.questions.replies.checks import Check, check_of
 from batchnb.questions.replies.fields import Field, Kind
+from batchnb.questions.replies.limits import check_schema
 from batchnb.questions.replies.normalise import branches, resolved, sendable, settled
 from batchnb.questions.replies.sources import json_schema_of
 from batchnb.questions.replies.spelling import respelled
@@ -81,6 +82,7 @@ class SchemaReply:
             raise
         except (ValueError, TypeError, AssertionError, AttributeError, KeyError, RecursionError) as error:
             raise InputError(f"schema=: it cannot be written as the API takes it: {error}.") from error
+        check_schema(sent)
         return cls(_text(made), _text(sent), flatten, prefixed)
 
     @property

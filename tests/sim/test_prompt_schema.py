@@ -8,7 +8,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+from simulation import call, params
 
+from batchnb.sim import Simulator
 from batchnb.sim.model.responder import respond
 
 pytestmark = pytest.mark.steady
@@ -110,3 +112,20 @@ def test_a_tool_that_takes_the_answer_is_called_where_no_other_fits() -> None:
 
     assert called(f"What of this? {GOOD}") == ("final_result", ASKED)
     assert called("How is the weather in the city of Oslo?") == ("get_weather", {"city": "Oslo"})
+
+
+def test_the_older_output_format_is_taken_with_its_beta_and_refused_without() -> None:
+    form = {"type": "json_schema", "schema": {**SCHEMA, "additionalProperties": False}}
+    body = {**params(f"What of this review: {GOOD}"), "output_format": form}
+    beta = {"anthropic-beta": "structured-outputs-2025-11-13"}
+    with Simulator(delay=(0.0, 0.0), seed=1) as simulator:
+        taken = call(simulator, "POST", "/v1/messages", body, beta)
+        assert json.loads(taken.json["content"][0]["text"]) == ASKED
+        refused = call(simulator, "POST", "/v1/messages", body)
+        assert (refused.status, refused.error[1]) == (400, "output_format: Extra inputs are not permitted")
+        wrong = {**body, "output_format": {"type": "text"}}
+        assert call(simulator, "POST", "/v1/messages", wrong, beta).status == 400
+        twice = {**body, "output_config": {"format": form}}
+        assert call(simulator, "POST", "/v1/messages", twice, beta).status == 400
+        with_effort = {**body, "model": "claude-haiku-5-5", "output_config": {"effort": "low"}}
+        assert call(simulator, "POST", "/v1/messages", with_effort, beta).status == 200

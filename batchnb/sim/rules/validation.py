@@ -29,6 +29,8 @@ _TOOL_CHOICES = ("auto", "any", "tool", "none")
 _THINKING = ("enabled", "disabled", "adaptive", "between_tools")
 _MIN_THINKING_BUDGET = 1024
 _REMEMBERED = 100_000  # bytes of a schema that is kept in memory
+#: The beta under which the older name of `output_config.format` is taken, by libraries that still use it.
+_OLDER_FORMAT = "structured-outputs-2025-11-13"
 _LONG_OUTPUT, _LONGEST_OUTPUT = "output-300k-2026-03-24", 300_000  # the beta, for batches only
 
 
@@ -99,6 +101,8 @@ class Validator:
         """
         if not isinstance(params, dict):
             raise invalid("Input should be an object")
+        if "output_format" in params and _OLDER_FORMAT in betas:
+            params = _with_todays_format(params)
         _check_names(params, endpoint, parameters.allowed(endpoint, version=version, beta=beta))
         model = self._model(params["model"], endpoint)
         if endpoint != "count_tokens":
@@ -125,6 +129,17 @@ class Validator:
         if endpoint == "batch" and not model.batch:
             raise invalid(f"'{model.id}' does not support the Message Batches API.")
         return model
+
+
+def _with_todays_format(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters with the older ``output_format``, which is taken with its beta, as ``output_config.format``."""
+    rest = {name: value for name, value in params.items() if name != "output_format"}
+    config = rest.get("output_config") or {}
+    if not isinstance(config, dict) or params["output_format"] is None:
+        return rest
+    if config.get("format") is not None:
+        raise invalid("output_format: Use output_config.format or output_format, not both")
+    return {**rest, "output_config": {**config, "format": params["output_format"]}}
 
 
 def _check_names(params: Mapping[str, Any], endpoint: str, allowed: frozenset[str]) -> None:

@@ -29,7 +29,7 @@ FIELDS: dict[str, str] = {
     "translation": r"translat|in (?:english|german|french|spanish|korean|chinese|japanese)$|번역|翻译",
     "quote": r"\bquot(?:e|ation)|\bexcerpt|\bspan\b|\bevidence|\bverbatim|인용|引用|原文",
     "summary": r"summary|\bgist|headline|\btitle\b|tl ?dr|\bmain point|요약|제목|总结|摘要|标题",
-    "reply": r"\b(?:reply|response) ?(?:draft|text|message|to customer)?$|답장|回复",
+    "reply": r"\breply\b|\bresponse (?:draft|text|message|to customer)$|답장|回复",
     "explanation": r"rationale|reason|explanation|justification|\bwhy\b|\bbecause|이유|理由|原因",
 }
 

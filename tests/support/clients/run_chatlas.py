@@ -32,6 +32,6 @@ tell(
     by_schema=lambda: chat().chat_structured(ASK, data_model=Review),
     tool_answer=with_tool,
     batch=batch,
-    models=lambda: MODEL in {info["id"] for info in chat().list_models()},
+    models=lambda: any(info["id"].startswith(MODEL) for info in chat().list_models()),
     tokens=lambda: chat().token_count(PICK),
 )

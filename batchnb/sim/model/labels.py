@@ -102,7 +102,8 @@ def choose_all(options: Sequence[str], question: Question, described: Mapping[st
         return [choose(known, question, described)] if known else []
     scores = _scores(plain, question, described or {})
     if roles and abs(question.evidence.positive - question.evidence.negative) > _UNDECIDED:
-        scores[_by_sentiment(roles, question.evidence)] += 3.0
+        felt = _by_sentiment(roles, question.evidence)
+        scores[felt] = max(scores[felt], 0.0) + 3.0
     best = max(scores)
     if best < FITS:
         return [position for position, score in enumerate(scores) if score == _ESCAPES][:1]

@@ -47,8 +47,8 @@ _CJK_ASKING = re.compile(
 )
 #: ... unless it ends like this: then what follows is the list of labels, the format or an example.
 _LISTING = re.compile(
-    r"(?:labels?|categor(?:y|ies)|options?|class(?:es)?|choices?|one|one of|either|values?|formats?|examples?|tags"
-    r"|rules|these|output|answer|schema|json|keys"
+    r"(?:\b(?:labels?|categor(?:y|ies)|options?|class(?:es)?|choices?|one|one of|either|values?|formats?|examples?|tags"
+    r"|rules|these|output|answer|schema|json|keys)"
     r"|라벨|카테고리|중 하나|예시|标签|类别|选项|之一|例如|示例)(?: these)?\s*[*\"')\]]*$",
     re.IGNORECASE,
 )
@@ -80,6 +80,12 @@ _ITEM = r"[^\W\d_][\w-]{0,30}(?: (?!or\b|and\b)[\w-]{1,20})?"
 _ENUMERATION = re.compile(
     rf"({_ITEM}(?:\s*[,/|、，]\s*(?!or\b|and\b){_ITEM})+(?:\s*,?\s*(?:\bor\b|\band\b|또는|或者?|和)\s*{_ITEM})?"
     rf"|{_ITEM}\s+(?:or|또는|或者?)\s+{_ITEM})"
+)
+_ALTERNATIVE = re.compile(r"\bor\b|또는|或|/")
+_CHOOSING = re.compile(
+    r"\b(?:classif|categor|choos|choice|pick\b|select|label|tag\b|class(?:es)?\b|sentiment|options?\b|one of|either"
+    r"|rate\b|decide|judge)|분류|감정|중 하나|라벨|선택|分类|情感|标签|选择|之一|判断",
+    re.IGNORECASE,
 )
 _ENUM_SPLIT = re.compile(r"\s*[,/|、，]\s*(?:(?:or|and)\s+)?|\s+(?:or|and|또는|或者?|和)\s+")
 _QUOTES = str.maketrans("", "", "\"'`“”‘’()[]*")
@@ -282,10 +288,13 @@ def _without_trailing_question(prompt: str) -> int:
 def enumerated_labels(instruction: str) -> tuple[str, ...]:
     """Return the labels that an instruction lists ("positive, negative or neutral"), or an empty tuple.
 
-    Of several lists the last one is taken.
+    Of several lists the last one is taken. Without "or" it is one only where the instruction is about choosing.
     """
     best: tuple[str, ...] = ()
+    choosing = _CHOOSING.search(instruction) is not None
     for match in _ENUMERATION.finditer(instruction[-4000:].translate(_QUOTES)):
+        if not choosing and not _ALTERNATIVE.search(match[0]):
+            continue
         items = _ENUM_SPLIT.split(match[1])
         # The first and the last may drag words of the sentence along ("sentiment positive, negative or neutral of").
         longest = max((len(item.split()) for item in items[1:-1]), default=1)

@@ -64,10 +64,48 @@ def _close_defaults() -> None:
 
 
 @pytest.fixture
-def simulator(tmp_path: Path) -> Iterator[Simulator]:
-    """A simulator on a free port, whose batches end almost at once."""
-    with Simulator(tmp_path / "simulator", delay=(0.02, 0.05), seed=1) as running:
+def asked() -> list[dict[str, Any]]:
+    """The params of each request that `responder` has answered, in no order."""
+    return []
+
+
+@pytest.fixture
+def responder() -> Callable[[dict[str, Any]], Any] | None:
+    """How the simulator answers: by itself. A module that wants other answers has a fixture of this name."""
+    return None
+
+
+@pytest.fixture
+def simulator(request: pytest.FixtureRequest, tmp_path: Path, responder: Any, asked: list[Any]) -> Iterator[Simulator]:
+    """A simulator on a free port, whose batches end almost at once.
+
+    ``@pytest.mark.simulator(delay=..., ...)`` gives it other options; with ``shared=True``, a module's tests have one.
+    """
+    options = _options(request)
+    if options.pop("shared", False):
+        yield request.getfixturevalue("shared_simulator")
+        return
+
+    def noted(params: dict[str, Any]) -> Any:
+        asked.append(params)
+        return responder(params)
+
+    answers = {"responder": noted} if responder else {}
+    with Simulator(tmp_path / "simulator", **answers, **options) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def shared_simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    options = _options(request)
+    del options["shared"]
+    with Simulator(**options) as running:
+        yield running
+
+
+def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    marker = request.node.get_closest_marker("simulator")
+    return {"delay": (0.01, 0.02), "seed": 1, **(marker.kwargs if marker else {})}
 
 
 @pytest.fixture

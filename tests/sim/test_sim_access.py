@@ -27,12 +27,6 @@ NOW = (0.0, 0.0)
 BATCHES = "/v1/messages/batches"
 
 
-@pytest.fixture
-def simulator(tmp_path):
-    with Simulator(tmp_path / "state", delay=NOW) as running:
-        yield running
-
-
 def port_of(simulator: Simulator) -> str:
     return simulator.url.rpartition(":")[2]
 

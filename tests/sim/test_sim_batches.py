@@ -28,18 +28,6 @@ NEVER = (3600.0, 3600.0)
 OUTCOMES = ("succeeded", "errored", "canceled", "expired")
 
 
-@pytest.fixture
-def simulator():
-    with Simulator(delay=FAST) as running:
-        yield running
-
-
-@pytest.fixture
-def client(simulator):
-    with sdk(simulator) as strict:
-        yield strict
-
-
 def test_a_batch_comes_back_with_every_request_answered(client):
     batch = run(client, requests(7))
     assert batch.request_counts.succeeded == 7

@@ -43,16 +43,7 @@ def asking(*blocks, **more):
     return params([*blocks, {"type": "text", "text": "What is it?"}], **more)
 
 
-@pytest.fixture(scope="module")
-def simulator():
-    with Simulator(delay=(0.0, 0.0), seed=3) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(simulator):
-    with sdk(simulator) as strict:
-        yield strict
+pytestmark = pytest.mark.simulator(shared=True)
 
 
 def test_an_uploaded_file_is_listed_and_gone_once_it_is_deleted(simulator, client):

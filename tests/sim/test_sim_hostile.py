@@ -8,15 +8,7 @@ from typing import Any
 import pytest
 from simulation import call, params, raw_results
 
-from batchnb.sim import Simulator
-
 BATCHES = "/v1/messages/batches"
-
-
-@pytest.fixture
-def simulator(tmp_path):
-    with Simulator(tmp_path / "state", delay=(0.0, 0.0)) as running:
-        yield running
 
 
 def asked(schema: Any, text: str = "hello") -> dict[str, Any]:

@@ -25,10 +25,7 @@ from batchnb.sim.state.folder import make_private
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def simulator():
-    with Simulator(delay=(0.0, 0.0)) as running:
-        yield running
+pytestmark = pytest.mark.simulator(shared=True)
 
 
 ROUTES = [

@@ -34,12 +34,6 @@ BATCHES = "/v1/messages/batches"
 PATIENCE = 60.0  # seconds; used up by a failure alone
 
 
-@pytest.fixture
-def simulator(tmp_path):
-    with Simulator(tmp_path / "state", delay=NOW) as running:
-        yield running
-
-
 def address(url: str) -> tuple[str, int]:
     host, port = url.removeprefix("http://").split(":")
     return host, int(port)

@@ -13,16 +13,7 @@ from batchnb.sim import Reply, Simulator
 pytestmark = pytest.mark.steady
 
 
-@pytest.fixture(scope="module")
-def simulator():
-    with Simulator(delay=(0.0, 0.0), seed=3) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(simulator):
-    with sdk(simulator) as strict:
-        yield strict
+pytestmark = pytest.mark.simulator(shared=True)
 
 
 WEATHER = {

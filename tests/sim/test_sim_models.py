@@ -30,10 +30,7 @@ PLAIN = Model(
 )
 
 
-@pytest.fixture(scope="module")
-def client():
-    with Simulator(delay=(0.0, 0.0), models=[PLAIN]) as running, sdk(running) as strict:
-        yield strict
+pytestmark = pytest.mark.simulator(shared=True, models=[PLAIN])
 
 
 def test_models_retire_when_the_sdk_says(client):

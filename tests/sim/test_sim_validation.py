@@ -6,7 +6,6 @@ import anthropic
 import pytest
 from simulation import MODEL, call, created, params, requests, results, run, sdk
 
-from batchnb.sim import Simulator
 from batchnb.sim.rules.schemas import complaint, malformed
 from batchnb.sim.rules.validation import Validator
 from batchnb.sim.wire import ApiError
@@ -17,10 +16,7 @@ check = Validator().check
 VERSION, OLD = "2026-10-21", "2023-06-01"
 
 
-@pytest.fixture(scope="module")
-def simulator():
-    with Simulator(delay=(0.0, 0.0)) as running:
-        yield running
+pytestmark = pytest.mark.simulator(shared=True)
 
 
 def text(value, **more):

@@ -17,7 +17,9 @@ from batchnb.display.job.screen import embed, publish
 from batchnb.display.job.text import preview_text
 from batchnb.display.kernel.shell import execution, has_front_end, ipython
 from batchnb.errors import NOT_SENT, BatchnbError, InputError
+from batchnb.planning.arguments import recipe_of
 from batchnb.planning.check import heard_by
+from batchnb.planning.options import Options
 from batchnb.planning.preview import glance, preview
 from batchnb.planning.record import Wishes
 from batchnb.questions.columns import column_values
@@ -268,10 +270,8 @@ class _Place:
 
 
 def compose(
-    workspace: Workspace, frame: pd.DataFrame, column: Any, template: Any, recipe: Callable[..., Recipe], *,
-    source: object, named: bool, labels: Any = None, system: Any = None, model: str | None = None,
-    into: str | None = None, max_tokens: int | None = None,
-) -> Composer:  # fmt: skip
+    workspace: Workspace, frame: pd.DataFrame, column: Hashable, template: Any, options: Options, *, source: object
+) -> Composer:
     """Check what a form is filled in with at first, and open it. See ``df.batch.compose``.
 
     Raises
@@ -279,25 +279,26 @@ def compose(
     InputError
         Labels that are none; a function or content blocks, which cannot be typed.
     """
+    system: Any = options.system
     for name, value in (("template", template), ("system", system)):
         if value is not None and not isinstance(value, str):
             raise InputError(
                 f"A form takes {name} as text, not {type(value).__name__}: give that to submit itself. {NOT_SENT}"
             )
-    reply = None if labels is None else LabelReply.of(labels)
+    reply = None if options.labels is None else LabelReply.of(options.labels)
     if reply is not None and reply.meanings:
         raise InputError(
             f"A form has no room for what labels mean: give labels as a list, or the dict to submit itself. {NOT_SENT}"
         )
     draft = Draft(
-        column, template or None, None if reply is None else reply.labels, model, system or None, into, max_tokens,
-        series=source is not frame,
+        column, template or None, None if reply is None else reply.labels, options.model, system or None,
+        options.into, options.max_tokens, series=source is not frame,
     )  # fmt: skip
 
-    def drafted(draft: Draft) -> Recipe:
-        return recipe(workspace, draft.column, draft.template, **draft.options())
+    def recipe(draft: Draft) -> Recipe:
+        return recipe_of(workspace, frame, draft.column, draft.template, Options(**draft.options()))
 
-    return Composer(workspace, frame, draft, drafted, source=source, named=named)
+    return Composer(workspace, frame, draft, recipe, source=source, named=options.workspace is not None)
 
 
 def _written(desk: _Desk, draft: Draft) -> tuple[str | None, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from batchnb.jobs.accessor import FrameAccessor, Template
+from batchnb.planning.options import ASKED, FORM, SENT, Options, takes
 
 if TYPE_CHECKING:
     from batchnb.display.shown.estimate import Estimate
@@ -25,80 +26,84 @@ class SeriesAccessor:
     def __init__(self, series: pd.Series[Any]) -> None:
         self._series = series
 
+    @takes(*ASKED, *SENT)
     def submit(self, template: Template = None, **options: Any) -> Job:
         """Send the values as batches, as ``df.batch.submit`` does. The result is a frame. Returns at once.
 
         Parameters
         ----------
-        template : str, callable or None
+        template : str, list of messages, callable or None
             As ``df.batch.submit`` takes it; ``{name}`` is the series' name, or ``{text}`` where it has none.
         **options
-            Everything else that ``df.batch.submit`` takes.
+            See Options.
         """
-        column, frame = self._framed()
-        return FrameAccessor(frame).submit(column, template, **options)
+        return self._batch.submit(self._column, template, **options)
 
+    @takes(*ASKED)
     def preview(self, template: Template = None, n: int = 3, **options: Any) -> ShownPreview:
         """Show what `submit` would send for the first `n` values, as ``df.batch.preview`` does. Blocks meanwhile.
 
         Parameters
         ----------
-        template : str, callable or None
+        template : str, list of messages, callable or None
             As `submit` takes it.
         n : int
             Values to show.
         **options
-            Everything else that ``df.batch.preview`` takes.
+            See Options.
         """
-        column, frame = self._framed()
-        return FrameAccessor(frame).preview(column, template, n, **options)
+        return self._batch.preview(self._column, template, n, **options)
 
-    def estimate(
-        self, template: Template = None, *, n: int | None = None, seed: int = 0, **options: Any
-    ) -> Estimate:  # fmt: skip
+    @takes(*ASKED, "cache")
+    def estimate(self, template: Template = None, *, n: int | None = None, seed: int = 0, **options: Any) -> Estimate:
         """Estimate what `submit` would use and cost, as ``df.batch.estimate`` does. Blocks, for some seconds.
 
         Parameters
         ----------
-        template : str, callable or None
+        template : str, list of messages, callable or None
             As `submit` takes it.
         n : int, optional
-            How many requests to count.
+            How many requests to count. Default: 48, and more, up to 192, until the interval is no wider than a tenth.
         seed : int
             Another one draws another sample.
         **options
-            Everything else that ``df.batch.estimate`` takes.
+            See Options.
         """
-        column, frame = self._framed()
-        return FrameAccessor(frame).estimate(column, template, n=n, seed=seed, **options)
+        return self._batch.estimate(self._column, template, n=n, seed=seed, **options)
 
-    def pilot(self, template: Template = None, n: int = 20, **options: Any) -> Pilot:
+    @takes(*ASKED)
+    def pilot(
+        self, template: Template = None, n: int = 20, *, gold: Any = None, seed: int = 0, **options: Any
+    ) -> Pilot:
         """Have a sample of the values answered now, at the full price, as ``df.batch.pilot`` does. Blocks meanwhile.
 
         Parameters
         ----------
-        template : str, callable or None
+        template : str, list of messages, callable or None
             As `submit` takes it.
         n : int
             Values to ask.
+        gold : hashable or mapping, optional
+            As ``df.batch.pilot`` takes it.
+        seed : int
+            Another one takes another sample.
         **options
-            Everything else that ``df.batch.pilot`` takes.
+            See Options.
         """
-        column, frame = self._framed()
-        return FrameAccessor(frame).pilot(column, template, n, **options)
+        return self._batch.pilot(self._column, template, n, gold=gold, seed=seed, **options)
 
+    @takes(*FORM)
     def compose(self, template: str | None = None, **options: Any) -> Composer:
         """Open a form that puts the job together, as ``df.batch.compose`` does. Returns at once.
 
         Parameters
         ----------
         template : str, optional
-            As `submit` takes it, as text.
+            As `submit` takes it, as text. So is `system`, and `labels` are a sequence.
         **options
-            Everything else that ``df.batch.compose`` takes.
+            See Options.
         """
-        column, frame = self._framed()
-        return FrameAccessor(frame)._compose(self._series, column, template, **options)  # noqa: SLF001  # its own kind
+        return self._batch._compose(self._series, self._column, template, Options(**options))  # noqa: SLF001  # its own kind
 
     def join(
         self,
@@ -121,16 +126,20 @@ class SeriesAccessor:
         details : bool, optional
             As ``df.batch.join`` takes it.
         """
-        frame = FrameAccessor(self._framed()[1])
-        return frame.join(job, template=template, params=params, details=details)
+        return self._batch.join(job, template=template, params=params, details=details)
 
-    def _framed(self) -> tuple[Hashable, pd.DataFrame]:
+    @property
+    def _column(self) -> Hashable:
+        return "text" if self._series.name is None else self._series.name
+
+    @property
+    def _batch(self) -> FrameAccessor:
+        """The accessor of a frame that has the series as its only column."""
         series = self._series
-        name = "text" if series.name is None else series.name
         # A plain one without its attrs, which pandas would copy to their depth; the frame has the same.
-        frame = (pd.Series(series) if type(series) is pd.Series else series).to_frame(name)
+        frame = (pd.Series(series) if type(series) is pd.Series else series).to_frame(self._column)
         frame.attrs = series.attrs
-        return name, frame
+        return FrameAccessor(frame)
 
 
 def register() -> None:

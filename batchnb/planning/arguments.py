@@ -11,6 +11,10 @@ from batchnb.answers.new_columns import check_into, detail_in_the_way
 from batchnb.api.sdk import transform_schema
 from batchnb.errors import NOT_SENT, InputError
 from batchnb.planning.attachments import attachments_of
+from batchnb.planning.cache_choice import check_cache
+from batchnb.planning.limit import limit_of
+from batchnb.planning.options import Options
+from batchnb.planning.record import Wishes
 from batchnb.questions.columns import check_column, name_of
 from batchnb.questions.envelope import content_of
 from batchnb.questions.examples import example_turns
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 
     from batchnb.jobs.workspace import Workspace
 
-__all__ = ["check_frame", "recipe_of"]
+__all__ = ["check_frame", "recipe_of", "wishes_of"]
 
 #: A tag of the user's own. What batchnb adds to tags has other characters: "#1" counts, "*2" is the second sample.
 _TAG = re.compile(r"[\w .:/-]{1,64}")
@@ -44,85 +48,86 @@ def check_frame(frame: pd.DataFrame, column: Hashable) -> None:
     check_column(frame, column)
 
 
+def wishes_of(options: Options) -> Wishes:
+    """Check the options that say how a job is sent, and put them together. Touches no network.
+
+    Raises
+    ------
+    InputError
+        One of them makes no sense.
+    """
+    check_cache(options.cache)
+    check_texts(name=options.name)
+    retries = whole(options.retries)
+    if retries is None or retries < 0:
+        raise InputError(f"retries is a whole number from 0, not {options.retries!r}. {NOT_SENT}")
+    limit = limit_of(options.max_cost, options.if_over)
+    return Wishes(options.name, options.batch_size, retries, options.cache, limit)
+
+
 def recipe_of(
-    workspace: Workspace,
-    frame: pd.DataFrame,
-    column: Hashable,
-    template: str | Sequence[Message] | Callable[[Any], Any] | None,
-    *,
-    into: str | None = None,
-    labels: Any = None,
-    multiple: bool = False,
-    other: str | None = None,
-    explain: bool = False,
-    schema: Any = None,
-    flatten: bool = False,
-    examples: Any = None,
-    images: Any = None,
-    documents: Any = None,
-    files_from: Any = None,
-    system: Any = None,
-    model: str | None = None,
-    max_tokens: int | None = None,
-    thinking: Any = None,
-    effort: str | None = None,
-    params: Any = None,
-    key: Hashable | None = None,
-    missing: str = "skip",
-    fresh: bool | str = False,
-    samples: int = 1,
-    overwrite: bool = False,
-    details: bool = False,
-) -> Recipe:
-    """Check the arguments of ``df.batch.submit`` that say what is asked, and put them together.
+    workspace: Workspace, frame: pd.DataFrame, column: Hashable,
+    template: str | Sequence[Message] | Callable[[Any], Any] | None, options: Options,
+) -> Recipe:  # fmt: skip
+    """Check what is to be asked about a frame, and put it together.
 
     Touches no network.
 
     Raises
     ------
     InputError
-        The frame or the arguments cannot be sent.
+        The frame or the options cannot be sent.
     """
-    check_texts(
-        column=column, template=template, into=into, labels=labels, other=other, schema=schema, system=system,
-        model=model or workspace.model, params=params, key=key,
-    )  # fmt: skip
-    check_frame(frame, column)
-    if key is not None:
-        check_column(frame, key, "key")
-    if missing not in ("skip", "raise", "send"):
-        raise InputError(f'missing= takes "skip", "raise" or "send", not {missing!r}. {NOT_SENT}')
-    samples = _checked_samples(samples)
-    given, betas = ({}, ()) if callable(params) else split_betas(params or {})
-    if model is not None and "model" in given:
+    model = options.model or workspace.model
+    _check(frame, column, template, model, options)
+    recipe = _put_together(workspace, frame, column, template, model, options)
+    if options.examples is not None:
+        turns = (*recipe.turns, *example_turns(options.examples, recipe, frame))
+        recipe = dataclasses.replace(recipe, turns=turns, files=(*recipe.files, *_files_in(turns, recipe.reader)))
+    _check_new_columns(workspace, frame, recipe, options)
+    if options.fresh is True:
+        return dataclasses.replace(recipe, replicate=workspace.ledger.askings.fresh_tag(recipe.spec().asked_digest()))
+    return recipe
+
+
+def _put_together(
+    workspace: Workspace, frame: pd.DataFrame, column: Hashable,
+    template: str | Sequence[Message] | Callable[[Any], Any] | None, model: str, options: Options,
+) -> Recipe:  # fmt: skip
+    """Make a recipe of a call, but for its examples, which go through the template as rows do."""
+    samples = _checked_samples(options.samples)
+    vary, params = (options.params, {}) if callable(options.params) else (None, options.params or {})
+    params, betas = split_betas(params)
+    if options.model is not None and "model" in params:
         raise InputError(f"model is given twice: as model= and in params=. Keep one. {NOT_SENT}")
     fields = workspace.fields(betas)
-    check_names(given, fields | {"messages"}, "params=")
+    check_names(params, fields | {"messages"}, "params=")
     reply = reply_of(
-        labels=labels, multiple=multiple, other=other, explain=explain, schema=schema, flatten=flatten,
-        transform=transform_schema, prefixed=into is not None, tools=tools_of(given),
+        labels=options.labels, multiple=options.multiple, other=options.other, explain=options.explain,
+        schema=options.schema, flatten=options.flatten, transform=transform_schema, prefixed=options.into is not None,
+        tools=tools_of(params),
     )  # fmt: skip
     turns, own = _opened(template, frame)
-    media = attachments_of(frame, images, documents, files_from)
+    media = attachments_of(frame, options.images, options.documents, options.files_from)
     check_texts(images=media.images, documents=media.documents)  # the columns: names of files may hold anything
-    recipe = Recipe(
+    return Recipe(
         column=column,
         template=own,
         shared=shared_params(
-            reply, model=model or workspace.model, max_tokens=max_tokens, system=system, params=given,
-            thinking=thinking, effort=effort, betas=betas,
+            reply, model=model, max_tokens=options.max_tokens, system=options.system, params=params,
+            thinking=options.thinking, effort=options.effort, betas=betas,
         ),
         betas=betas,
         reply=reply,
-        into=_stem(column, reply) if into is None else into,
-        key=key,
-        missing=missing,
+        into=_stem(column, reply) if options.into is None else options.into,
+        key=options.key,
+        missing=options.missing,
         fields=fields,
-        replicate=_tag_of(fresh),
-        given=given_in(given, thinking=thinking, effort=effort, max_tokens=max_tokens),
+        replicate=_tag_of(options.fresh),
+        given=given_in(params, thinking=options.thinking, effort=options.effort, max_tokens=options.max_tokens),
         samples=samples,
         turns=turns,
-        vary=params if callable(params) else None,
+        vary=vary,
         blocks=tuple(one.block for one in media.shared),
         files=tuple(one.medium for one in media.shared if one.medium is not None),
         documents=media.documents,
@@ -130,22 +135,35 @@ def recipe_of(
         reader=media.reader,
         files_from=() if media.reader is None else media.reader.folders.named,
     )  # fmt: skip
-    if examples is not None:
-        turns = (*turns, *example_turns(examples, recipe, frame))
-        recipe = dataclasses.replace(recipe, turns=turns, files=(*recipe.files, *_files_in(turns, media.reader)))
-    read = (column,) if callable(template) else recipe.compiled(frame).columns
-    read = (*read, *media.documents, *media.images, *(() if key is None else (key,)))
-    check_into(
-        frame, recipe.into, read, overwrite=overwrite, samples=samples, reply=reply,
-        earlier=lambda: workspace.ledger.jobs.for_column(str(column), recipe.into),
+
+
+def _check(frame: pd.DataFrame, column: Hashable, template: object, model: str, options: Options) -> None:
+    """Raise InputError for what can be told at once: texts, columns, and what to do where a value is missing."""
+    check_texts(
+        column=column, template=template, into=options.into, labels=options.labels, other=options.other,
+        schema=options.schema, system=options.system, model=model, params=options.params, key=options.key,
     )  # fmt: skip
-    if details:
-        taken = detail_in_the_way(frame, recipe.into, read, overwrite=overwrite, samples=samples, reply=reply)
+    check_frame(frame, column)
+    if options.key is not None:
+        check_column(frame, options.key, "key")
+    if options.missing not in ("skip", "raise", "send"):
+        raise InputError(f'missing= takes "skip", "raise" or "send", not {options.missing!r}. {NOT_SENT}')
+
+
+def _check_new_columns(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, options: Options) -> None:
+    """Raise InputError where a new column would replace one that batchnb did not make, or that is read."""
+    read = (recipe.column,) if callable(recipe.template) else recipe.compiled(frame).columns
+    read = (*read, *recipe.documents, *recipe.images, *(() if recipe.key is None else (recipe.key,)))
+    check_into(
+        frame, recipe.into, read, overwrite=options.overwrite, samples=recipe.samples, reply=recipe.reply,
+        earlier=lambda: workspace.ledger.jobs.for_column(str(recipe.column), recipe.into),
+    )  # fmt: skip
+    if options.details:
+        taken = detail_in_the_way(
+            frame, recipe.into, read, overwrite=options.overwrite, samples=recipe.samples, reply=recipe.reply
+        )
         if taken is not None:
             raise InputError(f"{taken} {NOT_SENT}")
-    if fresh is True:
-        return dataclasses.replace(recipe, replicate=workspace.ledger.askings.fresh_tag(recipe.spec().asked_digest()))
-    return recipe
 
 
 def _stem(column: Hashable, reply: Reply) -> str:

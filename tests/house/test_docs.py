@@ -5,7 +5,11 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -171,6 +175,43 @@ def test_preview_takes_what_submit_takes():
     assert taken(FrameAccessor.submit) - only_submit == taken(FrameAccessor.preview) - {"n"}
 
 
+@pytest.mark.parametrize("name", ["submit", "preview", "estimate", "pilot", "compose"])
+def test_both_accessors_show_the_same_options_with_their_types_and_defaults(name):
+    shown = [inspect.signature(getattr(cls, name)).parameters for cls in (FrameAccessor, SeriesAccessor)]
+    of_frames, of_series = ({key: str(one) for key, one in each.items()} for each in shown)
+    assert of_frames.pop("column") == "column: 'Hashable'"
+    assert of_frames == of_series
+    assert of_frames["labels"].startswith("labels: 'Sequence[str | int] | Mapping[str | int, str] | None' = None")
+    assert not [one for one in shown[0].values() if one.kind is one.VAR_KEYWORD]
+
+
+#: What a notebook's kernel does at a tab, and at shift and tab; in a process of its own, since it stays in one.
+ASK_IPYTHON = """
+import json
+import pandas as pd
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+import batchnb
+shell = InteractiveShell.instance()
+shell.user_ns["df"] = pd.DataFrame({"text": ["a"]})
+line = "df.batch.submit('text', max_c"
+with provisionalcompleter():
+    completed = [one.text for one in shell.Completer.completions(line, len(line))]
+shown = shell.object_inspect("df.batch.submit")
+print(json.dumps([completed, shown["definition"], shown["docstring"]]))
+"""
+
+
+def test_a_tab_completes_an_option_and_shift_tab_shows_it(tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", ASK_IPYTHON]
+    env = {**os.environ, "IPYTHONDIR": str(tmp_path)}
+    asked = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    completed, definition, described = json.loads(asked.stdout.splitlines()[-1])
+    assert "max_cost=" in completed
+    assert "max_cost: 'float | None' = None" in definition
+    assert "Dollars that the job may cost at most" in described
+
+
 def test_compose_takes_what_a_form_sets():
     form = {"column", "template", "labels", "system", "model", "into", "max_tokens", "workspace"}
     assert taken(FrameAccessor.compose) == form
@@ -178,7 +219,7 @@ def test_compose_takes_what_a_form_sets():
 
 
 def test_a_wrong_name_is_named_as_the_method_takes_it():
-    with pytest.raises(TypeError, match="lables"):
+    with pytest.raises(TypeError, match=r"FrameAccessor\.preview\(\) .*'lables'"):
         pd.DataFrame({"text": ["a"]}).batch.preview("text", lables=["a", "b"])
 
 

@@ -41,6 +41,7 @@ HANDED_DOWN = {
     ("answers.new_columns", "ledger.jobs"),  # whose columns are looked for
     ("planning.arguments", "jobs.workspace"),  # the workspace is where a plan's parts come from
     ("planning.estimate", "jobs.workspace"),
+    ("planning.options", "jobs.workspace"),
     ("planning.preview", "jobs.workspace"),
 }
 

@@ -22,7 +22,7 @@ from batchnb.answers.wire import (
     SaidMessage,
     TokensUsed,
     calls_in,
-    line_of,
+    lenient_line_of,
     plain_lines,
     plain_text,
     result_of,
@@ -190,7 +190,7 @@ def parse_line(line: bytes, replies: Mapping[bytes, Reply], clean: Callable[[byt
     msgspec.DecodeError
         The line is not a result line: it was cut, or is not JSON, or has no custom_id.
     """
-    custom_id, raw = line_of(line)
+    custom_id, raw = lenient_line_of(line)
     digest = digest_in(custom_id)
     reply = None if digest is None else replies.get(digest)
     return None if digest is None or reply is None else answer_of(digest, clean(raw), reply)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from batchnb.answers.wire import OVERSIZED, UNREADABLE
+from batchnb.answers.wire import OVERSIZED
+from batchnb.api.bodies import readable
 from batchnb.errors import AmbiguousError
 
 __all__ = ["LONGEST", "lines"]
@@ -124,9 +125,9 @@ class _Begun:
 def _is_whole(line: bytes) -> bool:
     """Tell whether a last line without a newline is one: JSON that is cut is none."""
     try:
-        msgspec.json.decode(line)
+        readable(line)
     except RecursionError:  # too deep to be told
         return True
-    except UNREADABLE:
+    except msgspec.DecodeError:
         return not line.strip()
     return True

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from batchnb.api.bodies import mended
 from batchnb.costs.prices import MOST_TOKENS
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "SaidMessage",
     "TokensUsed",
     "calls_in",
+    "lenient_line_of",
     "line_of",
     "plain_lines",
     "plain_text",
@@ -246,6 +248,21 @@ def line_of(line: bytes) -> tuple[str, bytes]:
     """
     parsed = _decode_line(line)
     return parsed.custom_id, bytes(parsed.result)
+
+
+def lenient_line_of(line: bytes) -> tuple[str, bytes]:
+    """Read a result line as `line_of` does, also one that only others take for JSON (see `mended`): it may be paid for.
+
+    Raises
+    ------
+    msgspec.DecodeError, RecursionError
+        It is none: it was cut, is nested too deep, or has no custom_id.
+    """
+    try:
+        msgspec.json.decode(line)  # all of it: what is skipped, as the result is here, is not looked at so closely
+        return line_of(line)
+    except UNREADABLE:
+        return line_of(mended(line))
 
 
 def result_of(raw: bytes) -> Result:

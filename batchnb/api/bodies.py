@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,7 +12,7 @@ import msgspec
 
 from batchnb.errors import AmbiguousError
 
-__all__ = ["ENCODINGS", "MARK", "UNREADABLE", "decoded", "first_bytes", "json_in"]
+__all__ = ["ENCODINGS", "MARK", "UNREADABLE", "decoded", "first_bytes", "json_in", "mended", "readable"]
 
 #: What the server is asked for: other encodings would have to be decoded by what may make gigabytes of a kilobyte.
 ENCODINGS = "gzip"
@@ -93,3 +95,40 @@ def json_in(body: bytes) -> Any:
         return msgspec.json.decode(body.removeprefix(MARK))
     except UNREADABLE:
         return None
+
+
+def readable(raw: bytes) -> bytes:
+    """Return JSON as it came where it is JSON; else `mended`, which raises what that raises."""
+    plain = raw.removeprefix(MARK)
+    try:
+        msgspec.json.decode(plain)
+    except UNREADABLE:
+        return mended(raw)
+    return plain
+
+
+def mended(raw: bytes) -> bytes:
+    """Return as JSON what others take for JSON, as a server or a gateway that is written with them may send it.
+
+    Half a character, as where a text was cut in an emoji, and bytes that are no UTF-8 become U+FFFD; NaN, and numbers
+    beyond all bounds, become null; a line break within a text, or a mark before all, costs nothing.
+
+    Raises
+    ------
+    msgspec.DecodeError, RecursionError
+        It is not that either, as where it was cut; or it is nested too deep.
+    """
+    text = raw.decode("utf-8-sig", "replace")
+    try:
+        found = json.loads(text, strict=False, parse_constant=lambda _: None, parse_float=_number, parse_int=_number)
+    except ValueError as error:
+        raise msgspec.DecodeError(f"JSON is malformed: {type(error).__name__}") from None
+    halves = json.dumps(found, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
+    return halves.decode("utf-16-le", "replace").encode()
+
+
+def _number(digits: str) -> float | int | None:
+    number = float(digits)
+    if not math.isfinite(number):
+        return None
+    return int(digits) if digits.lstrip("-").isdecimal() else number

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from batchnb.api.addresses import SIMULATOR_HEADER, plain_url
-from batchnb.api.bodies import ENCODINGS, MARK, UNREADABLE, decoded, first_bytes
+from batchnb.api.bodies import ENCODINGS, MARK, UNREADABLE, decoded, first_bytes, mended
 from batchnb.api.clients import client_from, credentials_problem
 from batchnb.api.exchange import Exchange, Exchanges
 from batchnb.api.failures import failure_of, from_status
@@ -283,7 +283,10 @@ class Caller:
 
     def _decode(self, answer: Answer, kind: type[_T]) -> _T:
         try:
-            return msgspec.json.decode(self.redactor.names(answer.content.removeprefix(MARK)), type=kind)
+            try:
+                return msgspec.json.decode(self.redactor.names(answer.content.removeprefix(MARK)), type=kind)
+            except UNREADABLE:
+                return msgspec.json.decode(self.redactor.names(mended(answer.content)), type=kind)
         except UNREADABLE as error:
             message = f"The server's answer is not what the API documents: {self.redactor.text(str(error))}"
         raise AmbiguousError(message, status=answer.status_code)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from batchnb.api.bodies import readable
 from batchnb.api.calling import BATCHES, MESSAGES, Answer, Caller
 from batchnb.api.shapes import ID, BatchInfo, FileInfo, FilePage, ModelInfo, ModelPage, Page, TokenCount
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError
@@ -189,7 +190,7 @@ class Api(Caller):
         headers = {"content-type": "application/json"} | ({"anthropic-beta": ",".join(betas)} if betas else {})
         response = self._call("POST", MESSAGES, content=body, headers=headers)
         self._decode(response, dict[str, Any])
-        return self.redactor.message(response.content)
+        return self.redactor.message(readable(response.content))
 
     def count_tokens(self, params: Mapping[str, Any], betas: Sequence[str] = (), *, timeout: float = 10.0) -> int:
         """Ask the free count_tokens endpoint, with the fields of `params` that it takes.

@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 
+from batchnb.api.bodies import UNREADABLE, mended
+
 if TYPE_CHECKING:
     import httpx2
 
@@ -141,15 +143,20 @@ class Redactor:
     def json(self, raw: bytes, most: int | None = None, least: int = RUN) -> bytes:
         """Return JSON without secrets in it, and with no texts longer than that: the same bytes where it holds none.
 
-        What cannot be read as JSON is returned as it is: whoever reads it refuses it.
+        What cannot be read as JSON comes as what others would read in it; else as text without secrets.
         """
         text = raw.decode("utf-8", "replace")
-        if self.text(text, least) == text and (most is None or len(raw) <= most):
+        holds_none = self.text(text, least) == text and (most is None or len(raw) <= most)
+        if holds_none and b"\\" not in raw:  # else a part of one may be written as its number
             return raw
-        try:
-            return msgspec.json.encode(self.value(msgspec.json.decode(raw), most, least))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return raw
+        for read in (bytes, mended):
+            try:
+                value = msgspec.json.decode(read(raw))
+            except UNREADABLE:
+                continue
+            cleaned = self.value(value, most, least)
+            return raw if holds_none and cleaned == value else msgspec.json.encode(cleaned)
+        return self.text(text, least).encode()
 
     def result(self, raw: bytes) -> bytes:
         """Return the result of a request as it is to be kept: a model's reply as it came, anything else cleaned."""

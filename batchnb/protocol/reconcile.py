@@ -33,7 +33,7 @@ from datetime import datetime
 from itertools import chain
 
 from batchnb.answers.lines import lines
-from batchnb.answers.wire import UNREADABLE, line_of
+from batchnb.answers.wire import UNREADABLE, lenient_line_of
 from batchnb.api.client import Api
 from batchnb.api.shapes import BatchInfo
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError
@@ -398,6 +398,6 @@ def times_of(info: BatchInfo) -> dict[str, float | None]:
 def result_in(line: bytes) -> tuple[str, bytes] | None:
     """Read the custom_id and the result in a line; None where the line was cut or is none."""
     try:
-        return line_of(line)
+        return lenient_line_of(line)
     except UNREADABLE:
         return None

@@ -181,6 +181,38 @@ def test_a_line_cut_anywhere_is_an_error_and_never_another_answer(length):
         parse_line(whole[: min(length, len(whole) - 1)], {DIGEST: TEXT})
 
 
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (b"cut in \\ud83d", "cut in \ufffd"),
+        (b"cut in \xf0\x9f\x98", "cut in \ufffd"),
+        (b"a\tb", "a\tb"),
+        (b'as ever", "logprob": NaN, "other": "', "as ever"),
+        (b'as ever", "logprob": -1e999, "other": "', "as ever"),
+    ],
+    ids=["half a character", "bytes that are no UTF-8", "a tab", "not a number", "beyond all bounds"],
+)
+def test_a_paid_reply_that_only_others_take_for_json_is_read(sent, read):
+    row = line(succeeded(text_block("TEXT"))).replace(b"TEXT", sent)
+    alike, others = read_lines([row], {DIGEST: TEXT})
+    assert not alike.digests
+    assert [(answer.outcome, answer.input_tokens) for answer in others] == [("succeeded", 10)]
+    assert read_result(others[0].result, TEXT)[1] == read
+    assert list(lines([row])) == [[row.strip()]], "it has not broken off"
+
+
+@pytest.mark.parametrize("tokens", [b"NaN", b"1e999", b"null"])
+def test_a_count_of_tokens_that_is_none_costs_no_reply(tokens):
+    row = line(succeeded(text_block("Hi"))).replace(b'"input_tokens":10', b'"input_tokens":' + tokens)
+    (answer,) = read_lines([row], {DIGEST: TEXT})[1]
+    assert (answer.outcome, answer.input_tokens, read_result(answer.result, TEXT)[1]) == ("succeeded", 0, "Hi")
+
+
+def test_a_mark_before_the_first_line_costs_no_row():
+    row = line(succeeded(text_block("Hi")))
+    assert [answer.outcome for answer in read_lines([b"\xef\xbb\xbf" + row], {DIGEST: TEXT})[1]] == ["succeeded"]
+
+
 # Outcomes
 
 

@@ -219,6 +219,39 @@ def test_rows_whose_error_echoes_the_key_are_kept_without_it(server, bench, leak
     assert_nothing_leaked(leaks, paths=[tmp_path], texts=[*shown, *capfd.readouterr()])
 
 
+WRITTEN = {
+    "bytes that are no UTF-8": b'"\xff ' + KEY.encode() + b'"',
+    "half a character": b'"\\ud800 ' + KEY.encode() + b'"',
+    "beyond all bounds": b'"","also":1e999,"and":"' + KEY.encode() + b'"',
+    "too many digits": b'"","also":' + b"9" * 5_000 + b',"and":"' + KEY.encode() + b'"',
+    "some characters as numbers": b'"%b"'
+    % "".join(f"\\u{ord(sign):04x}" if at % 5 == 0 else sign for at, sign in enumerate(KEY)).encode(),
+}
+
+
+def test_results_that_not_everybody_takes_for_json_are_kept_without_what_they_echo(server, bench, leaks, tmp_path):
+    results = [
+        b'{"type":"%b","message":%b,"error":{"error":{"type":"api_error","message":%b}}}' % (kind, written, written)
+        for kind in (b"errored", b"another", b"succeeded")
+        for written in WRITTEN.values()
+    ]
+
+    def spoil(rows: list[bytes]) -> list[bytes]:
+        names = [json.loads(row)["custom_id"].encode() for row in rows]
+        return [b'{"custom_id":"%b","result":%b}' % each for each in zip(names, results, strict=True)]
+
+    server.always["results"] = independent.Spoiled(change=spoil)
+    frame = pd.DataFrame({"text": list(map(str, range(len(results))))})
+    job = frame.batch.submit("text", "Echo: {text}", workspace=bench, progress=False, retries=0)
+    done = job.result(timeout=30)
+    assert not done["text_reply_status"].isin(["missing", "pending", "succeeded"]).any()
+    job.export(tmp_path / "answers.jsonl")
+    shown = [done.to_csv(), job.errors().to_csv()]
+    shown += [str(json.loads(row)) for row in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    bench.close()
+    assert_nothing_leaked(leaks, paths=[tmp_path], texts=shown)
+
+
 def independent_batch(server: Echo, ways: list[str]) -> str:
     """A batch that another has made, whose custom_ids and errors hold the key."""
     ids = {f"row-{i}": way for i, way in enumerate(ways)} | {KEY[:64]: KEY, KEY[:40].upper(): KEY}

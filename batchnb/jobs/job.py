@@ -170,8 +170,10 @@ class Job(Answered, Handle):
             The job had not ended in time; it goes on.
         """
         if not partial and not self.wait(timeout):
+            why = self.snapshot().note
             raise ResultTimeoutError(
                 f"Job {self._id} had not ended after {timeout} s. It goes on; result(partial=True) gives what there is."
+                + (f" Why it waits: {why}" if why else "")
             )
         return self.to_frame(details=details)
 

@@ -17,7 +17,7 @@ from batchnb.ledger.batches import BatchRecord
 from batchnb.ledger.fragments import LIVE
 from batchnb.ledger.ledger import Ledger
 from batchnb.protocol.reconcile import FINDING_OUT, READ_AGAIN, Settlement, decision_on, times_of
-from batchnb.protocol.submission import Submission, state_of, waiting_helps
+from batchnb.protocol.submission import Submission, state_of, unknown_state, waiting_helps
 from batchnb.protocol.timing import backoff, poll_interval
 from batchnb.system.clock import Clock
 
@@ -240,8 +240,9 @@ class Turns:
             due.at, due.checks = 0.0, 0
             return self._collect(batch, due)
         due.doubted_since = None
-        if uncanceled is not None:
-            self._ledger.batches.note(batch.id, uncanceled)
+        note = uncanceled or unknown_state(info)
+        if note is not None:
+            self._ledger.batches.note(batch.id, note)
         return Turned()
 
     def _collect(self, batch: BatchRecord, due: _Due) -> Turned:

@@ -348,6 +348,16 @@ def state_of(info: BatchInfo) -> str:
     return info.processing_status if info.processing_status in ("canceling", "ended") else "in_progress"
 
 
+def unknown_state(info: BatchInfo) -> str | None:
+    """Return what a person should know where the server says of a batch what is not documented; None elsewhere."""
+    if info.processing_status in ("in_progress", "canceling", "ended"):
+        return None
+    return (
+        f"The server says {info.processing_status[:40]!r} of batch {info.id}, which batchnb does not know: it asks on "
+        "until the batch has ended. A newer batchnb may know more."
+    )
+
+
 def _held_up(error: RefusedError) -> Sent:
     reason, unreachable = _waiting_reason(error), error.type in UNREACHED
     return Sent(anything=True, wait=error.retry_after or 0.0, reason=reason, unreachable=unreachable)

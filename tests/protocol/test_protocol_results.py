@@ -9,6 +9,7 @@ from bench import KEY, Bench, assert_echoed, outcomes, texts
 from independent import Lost, Server, Spoiled, Status, errored, message, succeeded
 
 import batchnb.protocol.polling
+from batchnb.errors import ResultTimeoutError
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -49,6 +50,27 @@ def test_while_checks_fail_the_job_says_so_and_goes_on_when_they_work_again(benc
     assert not job.done()
     assert "tried again" in job.snapshot().note
     bench.server.always.clear()
+    assert_echoed(job)
+    assert job.snapshot().note is None
+
+
+def test_who_waits_in_vain_is_told_why(bench: Bench):
+    bench.server.always["retrieve"] = Status(500)
+    job = bench.submit(texts(5))
+    bench.server.wait_for(lambda: bench.server.called("GET", "msgbatch") >= 3)
+    with pytest.raises(ResultTimeoutError, match=r"goes on.*Why it waits: The last check failed and is tried again"):
+        job.result(timeout=0.05)
+
+
+def test_a_state_that_nobody_knows_is_told_while_the_batch_is_waited_for(bench: Bench):
+    bench.server.ends = False
+    job = bench.submit(texts(5))
+    bench.server.wait_for(lambda: len(bench.server.batches) == 1)
+    bench.server.batches[0].lies["processing_status"] = "paused"
+    bench.server.wait_for(lambda: job.snapshot().note is not None)
+    assert "'paused'" in str(job.snapshot().note)
+    bench.server.batches[0].lies.clear()
+    bench.server.end()
     assert_echoed(job)
     assert job.snapshot().note is None
 

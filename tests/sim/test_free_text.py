@@ -104,7 +104,7 @@ def test_commas_of_an_instruction_make_no_labels() -> None:
     assert body(f"Translate the review to French, keep the tone: {REVIEW}").endswith(REVIEW)
     assert body(f"Read the review, then summarize it: {REVIEW}").rstrip("…") in REVIEW
     assert body(f"Classify the review as praise, complaint, question: {REVIEW}") in ("praise", "complaint", "question")
-    assert body(f"Is it praise or complaint? {REVIEW}") in ("praise", "complaint")
+    assert body(f"Is the review praise or complaint? {REVIEW}") in ("praise", "complaint")
 
 
 def test_fields_of_a_schema_get_texts_of_their_kind() -> None:

@@ -64,6 +64,10 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _STEP = RUN // 2
 
 
+#: Signs that nobody sees, or that are shown as next to nothing.
+_UNSEEN = re.compile("[\x00\xad\u034f\u061c\u115f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
+
+
 class Redactor:
     """Knows secrets, and takes them out of texts: whole, in part, in capitals, backwards, or encoded.
 
@@ -91,7 +95,17 @@ class Redactor:
         self._words = re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])", re.IGNORECASE) if words else None
 
     def text(self, text: str, least: int = RUN) -> str:
-        """Return a text without secrets: without whole ones, and pieces of so many characters."""
+        """Return a text without secrets: without whole ones, and pieces of so many characters.
+
+        Signs that are not seen hide none, as in UTF-16 that was read as something else.
+        """
+        if _UNSEEN.search(text) is not None:
+            seen = _UNSEEN.sub("", text)
+            if (cleaned := self._without(seen, least)) != seen:
+                return cleaned
+        return self._without(text, least)
+
+    def _without(self, text: str, least: int) -> str:
         low = text.translate(_LOWER)
         # Nearly every text holds nothing, which a quarter of its pieces tell.
         if not self._pieces.isdisjoint(low[at : at + _STEP] for at in range(0, len(low), _STEP)):

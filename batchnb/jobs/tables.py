@@ -99,6 +99,7 @@ class BatchTable(_LiveTable):
     def __init__(self, workspace: Workspace, limit: int) -> None:
         self._batches = _ServerBatches(workspace, limit)
         super().__init__(workspace, self._batches)
+        self._batches.refresh()  # last, so that even one that the server refuses can be shown beside a traceback
 
     def __len__(self) -> int:
         return len(self._batches.infos)
@@ -171,11 +172,12 @@ class _ServerBatches:
         self._workspace = workspace
         self._most = limit
         self.limit = SHOWN
-        self.refresh()
+        self.infos: list[BatchInfo] = []
+        self._asked_at = time.time()
 
     def refresh(self) -> None:
         """Ask the server. Blocks."""
-        self.infos: list[BatchInfo] = self._workspace.list_batches(self._most)
+        self.infos = self._workspace.list_batches(self._most)
         self._asked_at = time.time()
 
     def read(self) -> Table:

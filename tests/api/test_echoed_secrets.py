@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,9 +20,11 @@ import pytest
 from echoing import BODIES, Echo
 from leaks import KEY, Leaks, assert_nothing_leaked, echoes
 
-import batchnb  # noqa: F401  # for its accessors
+import batchnb
 from batchnb import Workspace
 from batchnb.api.client import Api
+from batchnb.api.failures import from_status
+from batchnb.api.redaction import Redactor
 from batchnb.errors import BatchnbError
 
 pytestmark = pytest.mark.steady
@@ -217,6 +220,32 @@ def test_rows_whose_error_echoes_the_key_are_kept_without_it(server, bench, leak
     shown = [done.to_csv(), errors.to_csv(), strangers.to_csv(), repr(job.snapshot()), logged.getvalue()]
     bench.close()
     assert_nothing_leaked(leaks, paths=[tmp_path], texts=[*shown, *capfd.readouterr()])
+
+
+@pytest.mark.parametrize("between", ["\0", "\u200b", "\u2060", "\xad"], ids=ascii)
+def test_signs_that_nobody_sees_hide_no_secret(between):
+    redactor = Redactor()
+    redactor.learn([KEY])
+    assert redactor.text(f"denied: {between.join(KEY)}!") == "denied: [redacted]!"
+    assert redactor.text(f"a{between}b") == f"a{between}b"
+    hidden = json.dumps({"message": between.join(KEY)}).encode()
+    assert json.loads(redactor.json(hidden)) == {"message": "[redacted]"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+def test_an_error_in_another_encoding_shows_no_secret(encoding):
+    redactor = Redactor()
+    redactor.learn([KEY])
+    error = from_status(400, {}, json.dumps({"error": {"message": f"bad {KEY}"}}).encode(encoding), redactor)
+    assert KEY[:8] not in str(error).replace("\u2400", "").replace("\0", "")
+
+
+def test_a_list_of_batches_that_is_refused_can_be_shown_beside_its_traceback(server, bench):
+    server.always["list"] = independent.Status(403)
+    with pytest.raises(BatchnbError) as raised:
+        batchnb.batches(workspace=bench)
+    own = [each for frame, _ in traceback.walk_tb(raised.value.__traceback__) for each in frame.f_locals.values()]
+    assert all(isinstance(repr(each), str) for each in own)
 
 
 WRITTEN = {
@@ -415,7 +444,7 @@ def test_no_tool_that_shows_values_beside_a_traceback_shows_what_a_server_echoed
 
     server.hostile["*"] = (400, "envelope", "as it is")
     with pytest.raises(BatchnbError) as caught:
-        bench.batches()
+        batchnb.batches(workspace=bench)
     assert_nothing_leaked(leaks, texts=shown(caught.value), exceptions=[caught.value])
 
 

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from batchnb.answers.details import parts_of
-from batchnb.answers.judge import PAID
 from batchnb.answers.layout import own_column, rows_at, with_columns
-from batchnb.answers.new_columns import names_of, remembered, remembering, shown_names
+from batchnb.answers.new_columns import remembering, shown_names
 from batchnb.costs.prices import Usage
 from batchnb.costs.projection import Projection, project
 from batchnb.display.kernel.wait import explained
@@ -24,13 +23,14 @@ from batchnb.display.shown.pilot import FULL_PRICE, PilotRow, PilotView, pilot_t
 from batchnb.display.shown.pilot_bar import call_bar
 from batchnb.display.shown.pilot_html import pilot_html
 from batchnb.errors import NOT_SENT, InputError
+from batchnb.jobs.gold import agreement, agreement_column, check_agreement_columns, gold_columns, value_columns
 from batchnb.jobs.job import Job
 from batchnb.ledger.jobs import NewJob
 from batchnb.planning.check import check_first
 from batchnb.planning.shipment import Shipment
 from batchnb.protocol.calls import Calls
-from batchnb.questions.cells import cell_text, is_missing
-from batchnb.questions.columns import bare, check_column, column_values, name_of, row_name
+from batchnb.questions.cells import is_missing
+from batchnb.questions.columns import bare, column_values
 from batchnb.questions.envelope import Envelope
 from batchnb.questions.params import LONG_OUTPUT
 from batchnb.questions.rows import Row
@@ -53,8 +53,8 @@ def run(
     if LONG_OUTPUT in recipe.betas:
         # Messages would refuse each request for good, and a refused question is not asked in a batch either.
         raise InputError(f"A pilot asks through Messages, and the beta {LONG_OUTPUT!r} is for batches only. {NOT_SENT}")
-    compared = _gold_columns(frame, recipe, gold)
-    _check_agrees(frame, recipe, compared, overwrite=overwrite)
+    compared = gold_columns(frame, recipe, gold)
+    check_agreement_columns(frame, recipe, compared, overwrite=overwrite)
     rows = _rows(workspace, bare(frame), recipe)
     # Further samples are left to `submit`: what a row costs and what it is answered the first one tells.
     firsts = rows[:: recipe.samples]
@@ -154,61 +154,6 @@ def _new_job(recipe: Recipe, digests: Sequence[bytes], envelopes: Sequence[Envel
     )
 
 
-def _gold_columns(frame: pd.DataFrame, recipe: Recipe, gold: Any) -> dict[str, Hashable]:
-    """Return the columns of wanted answers by the names of the new columns they are compared with."""
-    if gold is None:
-        return {}
-    names = _value_names(recipe)
-    if not isinstance(gold, Mapping):
-        main = recipe.into if recipe.into in names else names[0]  # a reason beside the label is not compared
-        if len(names) > 1 and main != recipe.into:
-            raise InputError(
-                f"gold= names one column, but the answers have several ({', '.join(names)}): give a dict of those "
-                f"to compare, such as gold={{{names[0]!r}: {gold!r}}}. {NOT_SENT}"
-            )
-        gold = {main: gold}
-    for name, column in gold.items():
-        if name not in names:
-            raise InputError(f"gold=: the answers have no column {name!r}, but {', '.join(names)}. {NOT_SENT}")
-        check_column(frame, column, "gold")
-        _check_golds(frame, column)
-    return dict(gold)
-
-
-def _check_agrees(frame: pd.DataFrame, recipe: Recipe, gold: Mapping[str, Hashable], *, overwrite: bool) -> None:
-    """Raise InputError where what says whether an answer agrees would replace another column: see `check_into`."""
-    there, own = set(map(name_of, frame.columns)), remembered(frame).get(recipe.into, ())
-    kept = {*names_of(recipe.reply, recipe.into, recipe.samples), *map(name_of, (recipe.column, *gold.values()))}
-    for name in map(_agrees, gold):
-        if name in kept:
-            raise InputError(
-                f"gold=: whether the answers agree goes into a column {name!r}, which the answers, the gold ones "
-                f"or what is asked about have already. Give the other one another name. {NOT_SENT}"
-            )
-        if name in there and name not in own and not overwrite:
-            raise InputError(
-                f"gold=: the frame already has a column {name!r}, which batchnb did not make. Rename it, or use "
-                f"another into=; overwrite=True replaces it. {NOT_SENT}"
-            )
-
-
-def _agrees(name: str) -> str:
-    return f"{name}_agrees"
-
-
-def _check_golds(frame: pd.DataFrame, column: Hashable) -> None:
-    """Raise InputError where a wanted answer has no text to compare: before the answers are paid for."""
-    for place, cell in enumerate(column_values(frame, column)):
-        try:
-            _text(cell, column)
-        except InputError as error:
-            raise InputError(f"gold=: {row_name(frame, place)}: {error} {NOT_SENT}") from error
-
-
-def _value_names(recipe: Recipe) -> tuple[str, ...]:
-    return names_of(recipe.reply, recipe.into)[: len(recipe.reply.fields)]
-
-
 @dataclass(frozen=True, slots=True)
 class _Taken:
     """What a pilot was taken of: the rows of its sample, and the bytes of what the whole frame asks."""
@@ -243,7 +188,7 @@ class Pilot(Handle):
         self._answers = taken.job.to_frame()
         self._origins = dict(workspace.ledger.rows.origins(taken.job._number))  # noqa: SLF001  # its own
         self._agrees = {
-            name: _agreeing(self._given(name), column_values(taken.frame, column), self._statuses, column)
+            name: agreement(self._given(name), column_values(taken.frame, column), self._statuses, column)
             for name, column in taken.gold.items()
         }
 
@@ -266,7 +211,7 @@ class Pilot(Handle):
 
         NA where one of the two is missing. Touches no network.
         """
-        agrees = {_agrees(name): pd.array(values, dtype="boolean") for name, values in self._agrees.items()}
+        agrees = {agreement_column(name): pd.array(values, dtype="boolean") for name, values in self._agrees.items()}
         return remembering(with_columns(self._answers, agrees), self._taken.recipe.into, agrees)
 
     @property
@@ -275,7 +220,7 @@ class Pilot(Handle):
 
         With several such columns ``{column: {label: count}}``; empty where there are none.
         """
-        counted = {name: _mix(own_column(self._answers, name)) for name in _value_names(self._taken.recipe)}
+        counted = {name: _mix(own_column(self._answers, name)) for name in value_columns(self._taken.recipe)}
         found = {name: counts for name, counts in counted.items() if counts is not None}
         return next(iter(found.values())) if len(found) == 1 else found
 
@@ -355,7 +300,7 @@ class Pilot(Handle):
 
     def _shown(self) -> Iterator[PilotRow]:
         taken, into = self._taken, self._taken.recipe.into
-        names = _value_names(taken.recipe)
+        names = value_columns(taken.recipe)
         about = column_values(taken.frame, taken.recipe.column)
         errors, answers = self._given(f"{into}_error"), {name: self._given(name) for name in names}
         golds = {name: column_values(taken.frame, column) for name, column in taken.gold.items()}
@@ -392,18 +337,3 @@ def _mix(answers: pd.Series[Any]) -> dict[Any, int] | None:
     if lists and all(isinstance(item, str | int) for value in lists for item in value):
         return dict(Counter(item for value in lists for item in value))
     return None
-
-
-def _agreeing(values: list[Any], golds: list[Any], statuses: list[str], column: Hashable) -> list[bool | None]:
-    """Compare answers with the gold ones; None where one of the two is missing."""
-    return [
-        None if status not in PAID or is_missing(gold) else _text(value, column) == _text(gold, column)
-        for value, gold, status in zip(values, golds, statuses, strict=True)
-    ]
-
-
-def _text(value: Any, column: Hashable) -> Any:
-    """Return a cell as it is written into prompts, so that 1 and 1.0 are equal; of several labels, in no order."""
-    if isinstance(value, list | tuple | set):
-        return sorted(cell_text(item, column) for item in value)
-    return None if is_missing(value) else cell_text(value, column)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 __all__ = [
+    "SIMULATED",
     "ago",
-    "badge",
     "clean",
     "clock_time",
     "count",
@@ -18,8 +18,13 @@ __all__ = [
     "half_character",
     "minutes",
     "money",
+    "plural",
+    "simulated_mark",
     "span",
 ]
+
+#: Marks what is simulated, wherever it is shown.
+SIMULATED = "SIMULATED"
 
 
 class _Simulable(Protocol):
@@ -63,14 +68,19 @@ def clean(text: object, limit: int = 200, *, lines: bool = False) -> str:
     return kept if len(whole) <= limit else f"{kept}… ({len(whole):,} characters)"
 
 
-def badge(shown: _Simulable) -> str:
-    """Return ``"SIMULATED"`` for simulated answers, else nothing."""
-    return "SIMULATED" if shown.simulated else ""
+def simulated_mark(shown: _Simulable) -> str:
+    """Return what leads a line about simulated answers, ``"[SIMULATED] "``, else nothing."""
+    return f"[{SIMULATED}] " if shown.simulated else ""
 
 
-def count(number: int, noun: str, plural: str = "s") -> str:
-    """Say a number of things: ``"1 row"``, ``"2,400 rows"``."""
-    return f"{number:,} {noun}{'' if number == 1 else plural}"
+def plural(noun: str) -> str:
+    """Return the plural of a noun: ``"rows"``, ``"batches"``."""
+    return f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+
+
+def count(number: int, noun: str) -> str:
+    """Say a number of things: ``"1 row"``, ``"2,400 rows"``, ``"3 batches"``."""
+    return f"{number:,} {noun if number == 1 else plural(noun)}"
 
 
 def money(dollars: float) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from batchnb import units
 from batchnb.display.style import CSS
 
-__all__ = ["Html", "join", "style", "tag", "text", "view"]
+__all__ = ["Html", "dot", "head", "join", "model", "note_html", "style", "tag", "text", "view"]
 
 #: Characters of an attribute's value that are kept.
 ATTRIBUTE_LIMIT = 400
@@ -89,6 +89,41 @@ def view(*parts: object, name: str, label: str) -> Html:
     """
     classes = ("batchnb-job", name and f"batchnb-{name}", "mathjax_ignore", "tex2jax_ignore")
     return tag("div", style(), *parts, class_=" ".join(filter(None, classes)), role="group", aria_label=label)
+
+
+def head(title: str, *beside: Html, simulated: bool) -> Html:
+    """Draw the head of a view: the mark of what is simulated, a title, and what stands beside it, set apart by dots.
+
+    Parameters
+    ----------
+    title : str
+        What the view shows.
+    *beside : Html
+        What stands beside it.
+    simulated : bool
+        Whether the answers are simulated.
+    """
+    badge = tag("span", units.SIMULATED, class_="batchnb-badge", title="Not answers of the real API")
+    parts = (part for each in beside for part in (dot(), each))
+    return tag(
+        "div", Html(f"{badge} ") if simulated else None, tag("b", title, class_="batchnb-name"), *parts,
+        class_="batchnb-head",
+    )  # fmt: skip
+
+
+def dot() -> Html:
+    """Draw what stands between the parts of a head where a page takes the style away, which else sets them apart."""
+    return tag("span", " · ", class_="batchnb-dot")
+
+
+def model(name: str) -> Html:
+    """Draw the name of a model, in a head."""
+    return tag("bdi", text(name, 80), class_="batchnb-model batchnb-muted")
+
+
+def note_html(note: str) -> Html:
+    """Draw a note that a person should read now."""
+    return tag("div", tag("bdi", text(note, 400)), class_="batchnb-note", role="note")
 
 
 def style() -> Html:

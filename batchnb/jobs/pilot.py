@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from batchnb import units
 from batchnb.answers.details import parts_of
 from batchnb.answers.layout import own_column, rows_at, with_columns
 from batchnb.answers.new_columns import remembering, shown_names
@@ -125,8 +126,8 @@ def _call(workspace: Workspace, claims: Sequence[int]) -> str | None:
     """Make the calls, and say why some were not made."""
     calls = Calls(workspace.api, workspace.ledger, claims, ended=workspace.watcher.wake)
     try:
-        many = f"{len(claims):,} rows are" if len(claims) > 1 else "1 row is"
-        print(f"batchnb: {many} {FULL_PRICE}.", file=sys.stderr)  # noqa: T201
+        is_or_are = "is" if len(claims) == 1 else "are"
+        print(f"batchnb: {units.count(len(claims), 'row')} {is_or_are} {FULL_PRICE}.", file=sys.stderr)  # noqa: T201
         said = "The pilot was stopped: the answers that came are kept. Run the cell again to ask the other rows."
         with call_bar(len(claims)) as told, explained(said):
             calls.run(told)

@@ -145,7 +145,7 @@ class _Jobs:
                     self._ended[known] = line
             lines.append(line)
         return Table(
-            noun="job", plural="jobs", counted="Rows", part_words=ROW_WORDS, lines=tuple(lines), total=len(records),
+            noun="job", counted="Rows", part_words=ROW_WORDS, lines=tuple(lines), total=len(records),
             now=time.time(), simulated=self._workspace.simulated, all_by="batchnb.jobs().to_frame()",
             empty="There are no jobs in this ledger yet: df.batch.submit(...) makes one.",
         )  # fmt: skip
@@ -182,7 +182,7 @@ class _ServerBatches:
 
     def read(self) -> Table:
         return Table(
-            noun="batch", plural="batches", counted="Requests", part_words=SEGMENTS,
+            noun="batch", counted="Requests", part_words=SEGMENTS,
             lines=tuple(map(self._line, self.infos[: self.limit])), total=len(self.infos), now=self._asked_at,
             simulated=self._workspace.simulated, all_by="batchnb.batches().to_frame()",
             empty="There are no batches on the server in the workspace of this key.",

@@ -25,7 +25,7 @@ SECONDS = 30.0
 
 
 def table_of(*snapshots: Any, **fields: Any) -> Table:
-    common = {"noun": "job", "plural": "jobs", "counted": "Rows", "part_words": ROW_WORDS, "now": 2_000.0,
+    common = {"noun": "job", "counted": "Rows", "part_words": ROW_WORDS, "now": 2_000.0,
               "simulated": False, "all_by": "batchnb.jobs().to_frame()", "empty": "There are no jobs."}  # fmt: skip
     lines = tuple(map(job_line, snapshots))
     return Table(**{**common, "lines": lines, "total": len(lines), **fields})  # type: ignore[arg-type]

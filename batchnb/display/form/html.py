@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from batchnb import units
-from batchnb.display.html import Html, tag, text, view
-from batchnb.display.job.html import badge, dot, note_html
+from batchnb.display.html import Html, head, note_html, tag, text, view
 from batchnb.display.shown.preview_html import preview_html
 
 if TYPE_CHECKING:
@@ -26,11 +25,7 @@ CODE_LIMIT, INPUT_LIMIT, ANSWER_LIMIT = 20_000, 160, 300
 def head_html(frame_name: str | None, rows: int, *, simulated: bool) -> Html:
     """Draw what the form is, and for which frame."""
     frame = Html() if frame_name is None else Html(f" of {tag('code', text(frame_name, 80))}")
-    return tag(
-        "div", badge("SIMULATED" if simulated else ""), tag("b", "Compose", class_="batchnb-name"), dot(),
-        tag("span", units.count(rows, "row"), frame, class_="batchnb-muted"),
-        class_="batchnb-head",
-    )  # fmt: skip
+    return head("Compose", tag("span", units.count(rows, "row"), frame, class_="batchnb-muted"), simulated=simulated)
 
 
 def problem_html(problem: str) -> Html:
@@ -105,10 +100,7 @@ def answers_html(answers: Sequence[tuple[str, str, str]], column: str, into: str
 def static_html(code: str | None, problem: str, said: str, preview: Preview | None) -> Html:
     """Draw a form nothing was submitted from, for pages without widgets: its code and its preview."""
     return _card(
-        tag(
-            "div", badge(units.badge(preview)) if preview else None, tag("b", "Compose", class_="batchnb-name"), dot(),
-            said, class_="batchnb-head",
-        ),
+        head("Compose", text(said), simulated=preview is not None and preview.simulated),
         code_html(code, problem), preview_html(preview) if preview else None,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchnb import units
-from batchnb.display.html import Html, join, tag, text, view
+from batchnb.display.html import Html, head, join, model, note_html, tag, text, view
 from batchnb.display.job import words
 
 if TYPE_CHECKING:
@@ -19,15 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BATCHES_SHOWN",
-    "badge",
     "bar",
     "batches_html",
     "details_html",
-    "dot",
     "facts_html",
     "fold_html",
     "head_html",
-    "note_html",
     "summary_html",
 ]
 
@@ -61,16 +58,12 @@ def summary_html(snapshot: Snapshot) -> Html:
 
 def head_html(snapshot: Snapshot) -> Html:
     """Draw name, state, badge, model, the bar, and the bar in words: what changes only when the counts do."""
-    head = tag(
-        "div", badge(units.badge(snapshot)),
-        tag("b", tag("bdi", text(snapshot.name, 80)), class_="batchnb-name"), dot(),
-        tag("span", words.status_words(snapshot), class_="batchnb-status"), dot(),
-        tag("bdi", text(snapshot.model, 80), class_="batchnb-model batchnb-muted"),
-        class_="batchnb-head",
-    )  # fmt: skip
+    status = tag("span", words.status_words(snapshot), class_="batchnb-status")
+    name = tag("bdi", text(snapshot.name, 80))
+    drawn_head = head(name, status, model(snapshot.model), simulated=snapshot.simulated)
     done, total = words.finished(snapshot)
     drawn = bar(words.segments(snapshot), done, total, moving=snapshot.status != "ended")
-    return Html(head + drawn + _legend(snapshot))
+    return Html(drawn_head + drawn + _legend(snapshot))
 
 
 def facts_html(snapshot: Snapshot) -> Html:
@@ -93,11 +86,6 @@ def details_html(snapshot: Snapshot) -> Html:
     return Html("".join(parts))
 
 
-def note_html(note: str) -> Html:
-    """Draw a note that a person should read now."""
-    return tag("div", tag("bdi", text(note, 400)), class_="batchnb-note", role="note")
-
-
 def fold_html() -> Html:
     """Draw what folds the list of batches that follows it: it never changes, so that it stays open when they do."""
     return tag("details", tag("summary", "Batches"))
@@ -115,7 +103,7 @@ def batches_html(snapshot: Snapshot) -> Html:
         class_="batchnb-table",
     )  # fmt: skip
     left = len(snapshot.batches) - len(shown)
-    more = tag("div", f"and {units.count(left, 'more batch', 'es')}: job.batches lists them all") if left else ""
+    more = tag("div", f"and {units.count(left, 'more batch')}: job.batches lists them all") if left else ""
     return tag("div", table, more, class_="batchnb-scroll")
 
 
@@ -139,17 +127,6 @@ def _batch_row(batch: BatchLine, started_at: float) -> Html:
         tag("td", units.clock_time(batch.created_at, started_at)),
         tag("td", took),
     )
-
-
-def badge(said: str) -> Html:
-    """Draw the mark of what is simulated; nothing where there is none to draw."""
-    mark = tag("span", said, class_="batchnb-badge", title="Not answers of the real API") if said else ""
-    return Html(f"{mark} " if mark else "")
-
-
-def dot() -> Html:
-    """Draw what stands between the parts of a head where a page takes the style away, which else sets them apart."""
-    return tag("span", " · ", class_="batchnb-dot")
 
 
 def bar(

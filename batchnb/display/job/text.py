@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from batchnb import units
 from batchnb.display.job import words
-from batchnb.display.shown.preview import cut_pieces, facts_words
+from batchnb.display.shown.preview import cut_pieces, facts_lines
 from batchnb.display.terminal import Bar, bars_of, cut, encodable, width
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ def table_text(table: Table) -> str:
     """
     if not table.lines:
         return table.empty
-    lead = f"[{units.badge(table)}] " if table.simulated else ""
+    lead = units.simulated_mark(table)
     lines = []
     for line in table.lines:
-        outcome = " · ".join(f"{number:,} {table.part_words[key]}" for key, number in line.parts) or "nothing sent"
+        outcome = words.parts_words(line.parts, table.part_words) or "nothing sent"
         cost = "" if line.cost is None else f" · cost {line.cost}"
         note = f" · {units.clean(line.note, 200)}" if line.note else ""
         lines.append(f"{lead}{line.name}: {line.state} · {outcome}{cost} · {' · '.join(line.about)}{note}")
@@ -115,8 +115,7 @@ def preview_text(preview: Preview) -> str:
     str
         Lines without a trailing newline.
     """
-    badge = units.badge(preview)
-    lines = [(f"[{badge}] " if badge else "") + f"Preview · {units.clean(preview.model, 80)}", *facts_words(preview)]
+    lines = [f"{units.simulated_mark(preview)}Preview · {units.clean(preview.model, 80)}", *facts_lines(preview)]
     if preview.system:
         lines += ["", "System", _indent(units.clean(preview.system, 1_000, lines=True))]
     for row in preview.rows:
@@ -202,8 +201,7 @@ class TextProgress:
 def _bar_words(snapshot: Snapshot, columns: int) -> tuple[str, str]:
     """Return what stands before and behind a job's bar in a terminal of that width: what matters least goes first."""
     done, total = words.finished(snapshot)
-    badge = units.badge(snapshot)
-    lead = f"[{badge}] " if badge else ""
+    lead = units.simulated_mark(snapshot)
     # Between them: ": 100%|", eight columns of bar, "| " and ", ".
     room = columns - len(lead) - 19 - len(f"{done}/{total}")
     if snapshot.note:
@@ -217,8 +215,7 @@ def _bar_words(snapshot: Snapshot, columns: int) -> tuple[str, str]:
 
 
 def _lead(snapshot: Snapshot, limit: int = 80) -> str:
-    badge = units.badge(snapshot)
-    return (f"[{badge}] " if badge else "") + units.clean(snapshot.name, limit)
+    return units.simulated_mark(snapshot) + units.clean(snapshot.name, limit)
 
 
 def _indent(text: str) -> str:

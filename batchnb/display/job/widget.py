@@ -7,7 +7,7 @@ from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batchnb.display.button import Action
-from batchnb.display.html import style
+from batchnb.display.html import note_html, style
 from batchnb.display.job import html
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class JobView:
             # ipywidgets sends a trait only when its value differs.
             self.head.value = str(html.head_html(snapshot))
             self.facts.value = str(html.facts_html(snapshot))
-            failure = html.note_html(self._failure) if self._failure else ""
+            failure = note_html(self._failure) if self._failure else ""
             self.details.value = f"{html.details_html(snapshot)}{failure}"
             self.batches.value = str(html.batches_html(snapshot))
             self.fold.layout.visibility = None if snapshot.batches else "hidden"

@@ -6,6 +6,8 @@ kinds) must pass through :func:`batchnb.units.clean` before it is shown anywhere
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from batchnb import units
 from batchnb.display.snapshot import BatchLine, Snapshot
 
@@ -22,6 +24,7 @@ __all__ = [
     "finished",
     "live_words",
     "open_words",
+    "parts_words",
     "retry_words",
     "rows_words",
     "segments",
@@ -71,7 +74,12 @@ def counts_words(snapshot: Snapshot) -> str:
         return f"{units.count(snapshot.singly, 'row')} asked one by one"
     if not found:
         return "nothing was sent" if snapshot.status == "ended" else "nothing sent yet"
-    return " · ".join(f"{number:,} {SEGMENTS[key]}" for key, number in found)
+    return parts_words(found)
+
+
+def parts_words(parts: Iterable[tuple[str, int]], named: Mapping[str, str] = SEGMENTS) -> str:
+    """Say the parts of a bar, each with its number and its word: ``"20 succeeded · 4 errored"``."""
+    return " · ".join(f"{number:,} {named[key]}" for key, number in parts)
 
 
 def status_words(snapshot: Snapshot) -> str:
@@ -93,7 +101,7 @@ def batches_words(snapshot: Snapshot) -> str:
     sent = len(snapshot.batches)
     if not sent:
         return "no batch sent" if snapshot.status == "ended" else "no batch sent yet"
-    return f"{snapshot.batches_ended:,} of {units.count(sent, 'batch', 'es')} ended"
+    return f"{snapshot.batches_ended:,} of {units.count(sent, 'batch')} ended"
 
 
 def cost_words(snapshot: Snapshot) -> str:
@@ -142,7 +150,7 @@ def live_words(snapshot: Snapshot) -> list[str]:
         return []
     said = []
     if snapshot.usual is not None and (usually := snapshot.usually) is not None:
-        learned = f"from {units.count(snapshot.usual.batches, 'earlier batch', 'es')}"
+        learned = f"from {units.count(snapshot.usual.batches, 'earlier batch')}"
         takes = units.span(*usually)
         late = snapshot.elapsed > usually[1]
         said.append(f"longer than usual ({takes}, {learned})" if late else f"usually {takes} in all, {learned}")
@@ -174,7 +182,7 @@ def batch_segments(batch: BatchLine) -> list[tuple[str, int]]:
 
 def batch_words(batch: BatchLine) -> str:
     """Say what became of a batch's requests: ``"20 succeeded · 4 errored"``."""
-    return " · ".join(f"{number:,} {SEGMENTS[key]}" for key, number in batch_segments(batch))
+    return parts_words(batch_segments(batch))
 
 
 def rows_words(snapshot: Snapshot) -> str:

@@ -82,15 +82,15 @@ class Estimate:
     simulated: bool = False
 
     def __repr__(self) -> str:
-        mark = units.badge(self)
         facts = [(name, [units.clean(line, 400) for line in lines]) for name, lines in _facts(self)]
         wide = max(len(name) for name, _ in facts)
-        lines = [f"{f'[{mark}] ' if mark else ''}Estimate · {units.clean(self.model, 80)} · nothing was sent"]
+        lines = [f"{units.simulated_mark(self)}Estimate · {units.clean(self.model, 80)} · nothing was sent"]
         lines += [f"  {name:{wide}}  {f'{chr(10)}  {chr(32) * wide}  '.join(said)}" for name, said in facts]
         return "\n".join([*lines, *(f"  Note: {units.clean(note, 400)}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
-        return str(facts_table("Estimate: nothing was sent", self.model, _facts(self), self.notes, units.badge(self)))
+        title = "Estimate: nothing was sent"
+        return str(facts_table(title, self.model, _facts(self), self.notes, simulated=self.simulated))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers as a frame of one row. Touches no network.

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from batchnb.display.html import Html, tag, text, view
-from batchnb.display.job.html import badge, dot, note_html
+from batchnb.display.html import Html, head, model, note_html, tag, text, view
 
 __all__ = ["facts_table"]
 
 
 def facts_table(
-    title: str, model: str, facts: Sequence[tuple[str, Sequence[str]]], notes: Iterable[str], mark: str
+    title: str, model_name: str, facts: Sequence[tuple[str, Sequence[str]]], notes: Iterable[str], *, simulated: bool
 ) -> Html:
     """Draw named facts one below the other, and below them what else is to be known.
 
     Parameters
     ----------
-    title, model : str
+    title, model_name : str
         What this is, and the model it is about.
     facts : sequence of (str, sequence of str)
         Each with its name; the first line of it is what matters, the others explain it.
     notes : iterable of str
         What a person should know.
-    mark : str
-        The mark of what is simulated; empty where nothing is.
+    simulated : bool
+        Whether the simulator would answer.
     """
-    head = tag(
-        "div", badge(mark), tag("b", title, class_="batchnb-name"), dot(),
-        tag("bdi", text(model, 80), class_="batchnb-model batchnb-muted"), class_="batchnb-head",
-    )  # fmt: skip
+    top = head(title, model(model_name), simulated=simulated)
     shown = tag("div", *(_fact(*fact) for fact in facts), class_="batchnb-prompts")
-    return view(head, shown, *map(note_html, notes), name="estimate", label=title)
+    return view(top, shown, *map(note_html, notes), name="estimate", label=title)
 
 
 def _fact(name: str, lines: Sequence[str]) -> Html:

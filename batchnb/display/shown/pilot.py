@@ -145,9 +145,8 @@ def pilot_text(pilot: PilotView) -> str:
     str
         Lines without a trailing newline.
     """
-    badge = units.badge(pilot)
-    head = f"Pilot · {units.clean(pilot.name, 80)} · {units.clean(pilot.model, 80)}"
-    lines = [(f"[{badge}] " if badge else "") + head, *facts_lines(pilot)]
+    head = f"{units.simulated_mark(pilot)}Pilot · {units.clean(pilot.name, 80)} · {units.clean(pilot.model, 80)}"
+    lines = [head, *facts_lines(pilot)]
     if pilot.note:
         lines.append(units.clean(pilot.note, 400))
     lines.append("")

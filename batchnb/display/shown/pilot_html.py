@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchnb import units
-from batchnb.display.html import Html, tag, text, view
-from batchnb.display.job.html import badge, dot
+from batchnb.display.html import Html, head, model, note_html, tag, text, view
 from batchnb.display.shown.pilot import ANSWER_LIMIT, NOTE_LIMIT, PROMPT_LIMIT, facts_lines
 
 if TYPE_CHECKING:
@@ -28,12 +27,8 @@ def pilot_html(pilot: PilotView) -> Html:
     Html
         One element. Its text makes sense without its style.
     """
-    head = tag(
-        "div", badge(units.badge(pilot)), tag("b", tag("bdi", text(pilot.name, 80)), class_="batchnb-name"), dot(),
-        tag("bdi", text(pilot.model, 80), class_="batchnb-model batchnb-muted"),
-        class_="batchnb-head",
-    )  # fmt: skip
-    note = tag("div", tag("bdi", text(pilot.note, 400)), class_="batchnb-note") if pilot.note else None
+    top = head(tag("bdi", text(pilot.name, 80)), model(pilot.model), simulated=pilot.simulated)
+    note = note_html(pilot.note) if pilot.note else None
     facts = (tag("div", tag("bdi", text(line, 2_000))) for line in facts_lines(pilot))
     heads = ("Row", "About", "Answer", *(("Gold", "Agrees") if pilot.with_gold else ()))
     table = tag(
@@ -42,7 +37,7 @@ def pilot_html(pilot: PilotView) -> Html:
         class_="batchnb-table",
     )  # fmt: skip
     shown = tag("div", table, class_="batchnb-scroll")
-    return view(head, *facts, note, shown, name="pilot", label="Pilot of a batch job")
+    return view(top, *facts, note, shown, name="pilot", label="Pilot of a batch job")
 
 
 def _row(row: PilotRow, *, with_gold: bool) -> Html:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from batchnb import units
 
-__all__ = ["JSON_LIMIT", "PROMPT_LIMIT", "Preview", "PreviewRow", "cut_pieces", "facts_words"]
+__all__ = ["JSON_LIMIT", "PROMPT_LIMIT", "Preview", "PreviewRow", "cut_pieces", "facts_lines"]
 
 #: Characters that are shown of one row's prompt, and of its request as JSON.
 PROMPT_LIMIT, JSON_LIMIT = 2_000, 10_000
@@ -103,7 +103,7 @@ def cut_pieces(pieces: tuple[tuple[str, bool], ...], limit: int = PROMPT_LIMIT) 
         left -= len(text)
 
 
-def facts_words(preview: Preview) -> list[str]:
+def facts_lines(preview: Preview) -> list[str]:
     """List what a person should know before sending: the rows, tokens and cost, and what the cost supposes."""
     if preview.to_send is None:
         return [f"{preview.total_rows:,} rows: what would be sent is not counted yet", "nothing was sent"]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchnb import units
-from batchnb.display.html import Html, tag, text, view
-from batchnb.display.job.html import badge, dot
-from batchnb.display.shown.preview import JSON_LIMIT, cut_pieces, facts_words
+from batchnb.display.html import Html, head, model, tag, text, view
+from batchnb.display.shown.preview import JSON_LIMIT, cut_pieces, facts_lines
 
 if TYPE_CHECKING:
     from batchnb.display.shown.preview import Preview, PreviewRow
@@ -28,14 +26,10 @@ def preview_html(preview: Preview) -> Html:
     Html
         One element.
     """
-    head = tag(
-        "div", badge(units.badge(preview)), tag("b", "Preview", class_="batchnb-name"), dot(),
-        tag("bdi", text(preview.model, 80), class_="batchnb-model batchnb-muted"),
-        class_="batchnb-head",
-    )  # fmt: skip
     system = _row("System", _prompt(text(preview.system, 1_000, lines=True))) if preview.system else None
     return view(
-        head, *(tag("div", line) for line in facts_words(preview)),
+        head("Preview", model(preview.model), simulated=preview.simulated),
+        *(tag("div", line) for line in facts_lines(preview)),
         tag("div", system, *map(_preview_row, preview.rows), class_="batchnb-prompts"),
         name="preview", label="Preview of a batch job",
     )  # fmt: skip

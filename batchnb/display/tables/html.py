@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchnb import units
-from batchnb.display.html import Html, join, tag, text, view
-from batchnb.display.job.html import badge, bar
+from batchnb.display.html import Html, head, join, tag, text, view
+from batchnb.display.job.html import bar
+from batchnb.display.job.words import parts_words
 
 if TYPE_CHECKING:
     from batchnb.display.tables.lines import Table, TableLine
@@ -35,15 +36,12 @@ def table_html(table: Table) -> Html:
 def lines_html(table: Table) -> Html:
     """Draw the lines of a table, and what they are lines of."""
     shown = len(table.lines)
-    said = units.count(table.total, table.noun, "s" if table.noun == "job" else "es")
+    said = units.count(table.total, table.noun)
     if shown < table.total:
         said += f", the newest {shown:,} shown; {table.all_by} lists them all"
-    head = tag(
-        "div", badge(units.badge(table)), tag("b", table.plural.capitalize(), class_="batchnb-name"),
-        tag("span", said, class_="batchnb-muted"), class_="batchnb-head",
-    )  # fmt: skip
+    top = head(table.plural.capitalize(), tag("span", said, class_="batchnb-muted"), simulated=table.simulated)
     if not table.lines:
-        return Html(head + tag("div", table.empty, class_="batchnb-hint"))
+        return Html(top + tag("div", table.empty, class_="batchnb-hint"))
     cost = [tag("th", _cost(table).capitalize(), scope="col", class_="batchnb-number")]
     heads = tag(
         "tr", tag("th", "#", scope="col"), tag("th", table.noun.capitalize(), scope="col"),
@@ -52,7 +50,7 @@ def lines_html(table: Table) -> Html:
     )  # fmt: skip
     rows = (_line(number, line, table) for number, line in enumerate(table.lines, 1))
     drawn = tag("table", tag("thead", heads), tag("tbody", *rows), class_="batchnb-table batchnb-list")
-    return Html(head + tag("div", drawn, class_="batchnb-scroll"))
+    return Html(top + tag("div", drawn, class_="batchnb-scroll"))
 
 
 def _line(number: int, line: TableLine, table: Table) -> Html:
@@ -64,7 +62,7 @@ def _line(number: int, line: TableLine, table: Table) -> Html:
     total = sum(parts for _, parts in line.parts)
     done = total - dict(line.parts).get("processing", 0)
     drawn = bar(line.parts, done, total, moving=line.open, label=table.counted, named=table.part_words)
-    said = " · ".join(f"{count:,} {table.part_words[key]}" for key, count in line.parts) or "nothing sent"
+    said = parts_words(line.parts, table.part_words) or "nothing sent"
     return tag(
         "tr", tag("td", number, class_="batchnb-place"), tag("td", name, about, note, class_="batchnb-what"),
         tag("td", f"{line.rows:,}", class_="batchnb-number", data_name=table.counted.lower()),

@@ -65,8 +65,8 @@ class Table:
 
     Parameters
     ----------
-    noun, plural : str
-        ``job`` or ``batch``, and its plural.
+    noun : str
+        ``job`` or ``batch``.
     counted : str
         What their numbers count: ``Rows`` or ``Requests``.
     part_words : mapping of str to str
@@ -86,7 +86,6 @@ class Table:
     """
 
     noun: str
-    plural: str
     counted: str
     part_words: Mapping[str, str]
     lines: tuple[TableLine, ...]
@@ -95,6 +94,11 @@ class Table:
     simulated: bool
     all_by: str
     empty: str
+
+    @property
+    def plural(self) -> str:
+        """The plural of `noun`."""
+        return units.plural(self.noun)
 
     @property
     def priced(self) -> bool:

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batchnb.display.button import Action
-from batchnb.display.html import style
-from batchnb.display.job.html import note_html
+from batchnb.display.html import note_html, style
 from batchnb.display.job.screen import embed, publish
 from batchnb.display.job.text import table_text
 from batchnb.display.tables.html import lines_html, table_html

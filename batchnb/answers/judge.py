@@ -29,7 +29,7 @@ from batchnb.answers.wire import (
     said_in,
 )
 from batchnb.costs.prices import Usage
-from batchnb.questions.envelope import digest_in, digests_in
+from batchnb.questions.bodies import digest_in, digests_in
 from batchnb.questions.replies.base import MisfitError, Reply, ToolCall
 
 __all__ = [

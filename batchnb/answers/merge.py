@@ -22,9 +22,10 @@ from batchnb.answers.new_columns import (
 )
 from batchnb.answers.records import TELLING, Results, RowAnswer
 from batchnb.errors import InputError
+from batchnb.questions.bodies import custom_id, label_of
 from batchnb.questions.cells import cell_text
 from batchnb.questions.columns import check_column, column_values
-from batchnb.questions.envelope import custom_id, label_of
+from batchnb.questions.reading import read_digests, read_parts
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import Reply
 from batchnb.questions.spec import RecipeSpec
@@ -136,8 +137,8 @@ def _columns_for(
 ) -> dict[str, Any]:
     """Return a job's columns for the rows of any frame, matched by what they ask, whichever time the job asked it."""
     asked = {row.question: row for row in rows if row.question is not None}
-    digests = list(recipe.digests(frame))
-    notes = itertools.chain.from_iterable(part.notes for part in recipe.parts(frame, digests))
+    digests = list(read_digests(recipe, frame))
+    notes = itertools.chain.from_iterable(part.notes for part in read_parts(recipe, frame, digests))
     out = _columns(recipe.spec())
     for digest, note in zip(digests, notes, strict=True):
         answer = None if digest is None else asked.get(digest)

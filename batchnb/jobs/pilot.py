@@ -34,6 +34,7 @@ from batchnb.questions.cells import is_missing
 from batchnb.questions.columns import bare, column_values
 from batchnb.questions.envelope import Envelope
 from batchnb.questions.params import LONG_OUTPUT
+from batchnb.questions.reading import read_rows
 from batchnb.questions.rows import Row
 from batchnb.questions.scalars import check_whole
 from batchnb.stats import spread
@@ -73,7 +74,7 @@ def run(
 
 def _rows(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe) -> list[Row]:
     """Return what each sample of each row asks, under the digests that `submit` would take."""
-    rows = list(recipe.rows(frame))
+    rows = list(read_rows(recipe, frame))
     if recipe.replicate:
         return rows
     newest = workspace.ledger.askings.newest(row.digest for row in rows)

@@ -35,6 +35,7 @@ from batchnb.protocol.recovery import Recovered, attach_batch, is_batch_id, reco
 from batchnb.protocol.submission import Submission
 from batchnb.protocol.watcher import Watcher
 from batchnb.questions.columns import bare
+from batchnb.questions.reading import read_rows
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.scalars import check_texts, check_whole
 from batchnb.system.clock import Clock, Moment
@@ -258,7 +259,7 @@ class Workspace(Handle):
             There is no key, or the server refuses it. Nothing was sent.
         """
         # First, since a function of the user's may fail: then nothing is opened.
-        rows = list(recipe.rows(frame)) if recipe.calls else None
+        rows = list(read_rows(recipe, frame)) if recipe.calls else None
         job = record_job(
             self.api, self.ledger, self.prices, bare(frame), recipe, wishes, rows=rows,
             max_requests=self._max_requests, max_bytes=self._max_bytes,

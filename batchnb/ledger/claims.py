@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from batchnb.ledger.fragments import unsent
-from batchnb.questions.envelope import BODY_END, BODY_START, item_size
+from batchnb.questions.bodies import BODY_END, BODY_START, item_size
 
 __all__ = ["Fits", "Taken", "Wish", "ranges", "taken"]
 

@@ -15,7 +15,7 @@ from batchnb.ledger.batches import Batches, BatchRecord
 from batchnb.ledger.fragments import ATTACHED, LINK, RECOVERED
 from batchnb.ledger.store import Store
 from batchnb.ledger.write_rows import runs_of
-from batchnb.questions.envelope import attached_digest
+from batchnb.questions.bodies import attached_digest
 from batchnb.questions.replies.base import TextReply
 from batchnb.questions.replies.reply import reply_from_spec
 from batchnb.questions.spec import RecipeSpec

@@ -9,7 +9,7 @@ from batchnb.costs.bills import UsageLine
 from batchnb.costs.prices import LARGE_PROMPT, Usage
 from batchnb.ledger.fragments import HELD, LIVE, RUN, UNSENT, WITHOUT_BATCH
 from batchnb.ledger.store import Store
-from batchnb.questions.rows import CHUNK
+from batchnb.questions.rows import ROWS_AT_A_TIME
 from batchnb.questions.spec import RecipeSpec
 
 __all__ = ["RowReader"]
@@ -182,18 +182,21 @@ class RowReader:
             yield read
 
     def _stretches(self, number: int) -> Iterator[tuple[int, int, int]]:
-        """Cut a job's runs into stretches of some CHUNK rows: give the positions of their first and last run; rows."""
+        """Cut a job's runs into stretches of some `ROWS_AT_A_TIME` rows.
+
+        Yield the positions of their first and last run, and their rows.
+        """
         query = "SELECT position, length FROM job_runs WHERE job = ? AND position > ? ORDER BY position LIMIT ?"
         last, start, rows = -1, None, 0
         while True:
             with self._store.read() as db:
-                runs = db.execute(query, (number, last, CHUNK)).fetchall()
+                runs = db.execute(query, (number, last, ROWS_AT_A_TIME)).fetchall()
             for last, length in runs:
                 start, rows = last if start is None else start, rows + length
-                if rows >= CHUNK:
+                if rows >= ROWS_AT_A_TIME:
                     yield start, last, rows
                     start, rows = None, 0
-            if len(runs) < CHUNK:
+            if len(runs) < ROWS_AT_A_TIME:
                 break
         if start is not None:
             yield start, last, rows

@@ -15,6 +15,7 @@ from batchnb.ledger.ledger import Ledger
 from batchnb.planning.attachments import count_tokens
 from batchnb.planning.check import warn
 from batchnb.questions.cache_marks import Shared, shared_of
+from batchnb.questions.question import read_questions
 from batchnb.questions.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ def _decided(
 
 
 def _shared(recipe: Recipe, frame: pd.DataFrame, position: int) -> Shared | str:
-    question = next(recipe.questions(frame.iloc[position : position + 1]))
-    envelope = recipe.envelopes()[question.envelope]
+    question = next(read_questions(recipe, frame.iloc[position : position + 1]))
+    envelope = recipe.envelopes()[question.slot]
     return shared_of(envelope.head, envelope.tail)
 
 

@@ -17,6 +17,7 @@ from batchnb.errors import InputError
 from batchnb.questions.columns import bare, has_narrow_floats
 from batchnb.questions.envelope import canonical
 from batchnb.questions.params import without_instructions
+from batchnb.questions.reading import read_digests
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.spec import RecipeSpec
 
@@ -120,7 +121,7 @@ def _asked_under(spec: RecipeSpec, frame: pd.DataFrame, recipe: Recipe, ledger: 
     try:
         old = Recipe.from_spec(spec, frame, template, params=recipe.vary, fields=recipe.fields, reader=recipe.reader)
         old = dataclasses.replace(old, samples=1)
-        return ledger.askings.count_asked(digest for digest in old.digests(frame) if digest is not None)
+        return ledger.askings.count_asked(digest for digest in read_digests(old, frame) if digest is not None)
     except InputError:
         return 0
 

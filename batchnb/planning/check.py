@@ -24,6 +24,7 @@ from batchnb.planning.changes import asked_again
 from batchnb.planning.models import nearest, needs_of, notice, problem, without_room
 from batchnb.questions.columns import row_name
 from batchnb.questions.media import IMAGES, PDF
+from batchnb.questions.question import read_questions
 from batchnb.questions.recipe import PARAMS, MediaReader, Recipe
 from batchnb.questions.rows import Row
 
@@ -151,10 +152,10 @@ def check_first(
         There is no key, or the server refuses it.
     """
     api.require_credentials()
-    question = next(recipe.questions(frame.iloc[position : position + 1]))
+    question = next(read_questions(recipe, frame.iloc[position : position + 1]))
     assert question.content is not None  # noqa: S101  # the row has a digest
     tell_files(recipe.reader)
-    params, _ = for_check(recipe.reader, recipe.envelopes()[question.envelope].params(question.content))
+    params, _ = for_check(recipe.reader, recipe.envelopes()[question.slot].params(question.content))
     try:
         if all(message.get("content") for message in params["messages"]):  # not where files too large were all it held
             api.count_tokens(params, recipe.betas)
@@ -164,7 +165,7 @@ def check_first(
             warn(f"The first request could not be checked before sending ({error}). It is sent all the same.")
         if error.status is None:  # a server that does not answer would not tell of models either
             return
-    own = question.envelope == PARAMS
+    own = question.slot == PARAMS
     needs = {NEEDS[medium.media_type] for medium in question.files if medium.media_type in NEEDS}
     check_model(api, prices, params, recipe.betas, row_name(frame, position) if own else "", needs)
     for name, its in _differing(rows):
@@ -218,7 +219,7 @@ def _differing(rows: Iterable[Row]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the different params of the rows that have their own, as far as they concern a model: of a few models."""
     found, models = set(), set()
     for row in rows:
-        if row.content is None or row.envelope != PARAMS:
+        if row.content is None or row.slot != PARAMS:
             continue
         its = msgspec.json.decode(row.content.sent, type=_Asked)
         models.add(str(its.model))

@@ -17,6 +17,7 @@ from batchnb.costs.tokens import Fit
 from batchnb.errors import ApiError
 from batchnb.planning.attachments import count_tokens
 from batchnb.planning.check import raise_refusal, tell_files
+from batchnb.questions.reading import read_rows
 from batchnb.questions.recipe import PARAMS
 from batchnb.questions.scalars import check_whole
 
@@ -101,14 +102,14 @@ def plan_of(
     firsts: list[bytes | None] = []
     asks: list[Ask | None] = []
     marks = {_marked(envelope.head + envelope.tail) for envelope in recipe.envelopes()}
-    for row in recipe.rows(frame) if rows is None else rows:
+    for row in read_rows(recipe, frame) if rows is None else rows:
         firsts.append(row.digest)
         content = row.content
         if content is None:
             asks.append(None)
             continue
-        limits = _limits(msgspec.json.decode(content.sent)) if row.envelope == PARAMS else shared
-        asks.append(Ask(tokens.size_of(content.sent, row.envelope), limits))
+        limits = _limits(msgspec.json.decode(content.sent)) if row.slot == PARAMS else shared
+        asks.append(Ask(tokens.size_of(content.sent, row.slot), limits))
         if not content.sent.startswith(b'"'):
             marks.add(_marked(content.sent))
     digests = firsts if recipe.replicate else list(ledger.askings.newest(firsts))
@@ -215,13 +216,13 @@ def _params(
     envelopes, found = recipe.envelopes(), {}
     # A later asking has a digest other than its row's own: so they are matched by the order in which they come first.
     order, seen = iter(plan.asked), set()
-    for row in recipe.rows(frame) if rows is None else rows:
+    for row in read_rows(recipe, frame) if rows is None else rows:
         if row.content is None or row.digest in seen:
             continue
         seen.add(row.digest)
         place = places.get(next(order))
         if place is not None:
-            found[place] = envelopes[row.envelope].params(row.content)
+            found[place] = envelopes[row.slot].params(row.content)
     return found
 
 

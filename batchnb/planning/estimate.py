@@ -17,6 +17,7 @@ from batchnb.planning.count import Counted, Plan, check_sample, count, plan_of
 from batchnb.planning.history import Earlier, earlier
 from batchnb.planning.outputs import expected_output
 from batchnb.questions.columns import bare
+from batchnb.questions.reading import read_rows
 from batchnb.stats import Interval
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def estimate(
     n, seed = check_sample(n, seed)
     frame = bare(frame)
     # A function may take its time, or give something else when it is called again.
-    rows = list(recipe.rows(frame)) if recipe.calls else None
+    rows = list(read_rows(recipe, frame)) if recipe.calls else None
     plan = plan_of(workspace.ledger, frame, recipe, rows)
     return estimate_of(workspace, frame, recipe, plan, rows, n=n, seed=seed, cache=cache)
 

@@ -16,6 +16,8 @@ from batchnb.planning.count import plan_of
 from batchnb.planning.estimate import estimate_of
 from batchnb.questions.columns import bare, column_values
 from batchnb.questions.media import file_source, shown, with_sources
+from batchnb.questions.question import read_questions
+from batchnb.questions.reading import read_rows
 from batchnb.questions.recipe import BLOCKS, CONTENT, MESSAGES, PARAMS
 from batchnb.questions.scalars import check_whole
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from batchnb.jobs.workspace import Workspace
-    from batchnb.questions.recipe import Question, Recipe
+    from batchnb.questions.question import Question
+    from batchnb.questions.recipe import Recipe
 
 __all__ = ["ShownPreview", "first_rows", "glance", "preview"]
 
@@ -57,7 +60,7 @@ class ShownPreview:
 def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> ShownPreview:
     """Fill in the rows at `positions`, and count what all rows would send. See ``df.batch.preview``."""
     frame = bare(frame)
-    rows = list(recipe.rows(frame)) if recipe.calls else None
+    rows = list(read_rows(recipe, frame)) if recipe.calls else None
     plan = plan_of(workspace.ledger, frame, recipe, rows)
     try:
         told = estimate_of(workspace, frame, recipe, plan, rows, n=COUNTED)
@@ -65,7 +68,7 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions
         told = None
     reused = _reused(plan.digests, recipe.samples, set(plan.unsent))
     part = frame.iloc[list(positions)]
-    questions = list(recipe.questions(part))
+    questions = list(read_questions(recipe, part))
     filled = _rows(part, recipe, positions, questions, _requests(recipe, questions), reused)
     tokens, cost = (told.input_tokens, told.cost) if told else (None, None)
     return ShownPreview(dataclasses.replace(
@@ -83,14 +86,14 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions
 def glance(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> Preview:
     """Fill in the rows at `positions`, and look at no others: quick on any frame. Touches no network."""
     part = bare(frame).iloc[list(positions)]
-    questions = list(recipe.questions(part))
+    questions = list(read_questions(recipe, part))
     filled = _rows(part, recipe, positions, questions, _requests(recipe, questions), {})
     return _preview(workspace, frame, recipe, filled)
 
 
 def _requests(recipe: Recipe, questions: Sequence[Question]) -> list[dict[str, Any] | None]:
     envelopes = recipe.envelopes()
-    return [envelopes[one.envelope].params(one.content) if one.content is not None else None for one in questions]
+    return [envelopes[one.slot].params(one.content) if one.content is not None else None for one in questions]
 
 
 def _rows(
@@ -160,7 +163,7 @@ def _pieces(
     """Return what a row itself says, and which parts of it its columns filled in; `named` is its request."""
     if callable(recipe.template):
         assert question.content is not None  # noqa: S101  # skipped rows never come here
-        sent = named["messages"][-1]["content"] if question.envelope in WITHIN else json.loads(question.content.sent)
+        sent = named["messages"][-1]["content"] if question.slot in WITHIN else json.loads(question.content.sent)
         return [(sent if isinstance(sent, str) else json.dumps(sent, indent=2, ensure_ascii=False), True)]
     template = recipe.compiled(part)
     filled = template.pieces([column_values(part.iloc[place : place + 1], column)[0] for column in template.columns])
@@ -191,7 +194,7 @@ def _before(recipe: Recipe, question: Question, *, first: bool) -> list[tuple[st
     Long ones are cut, and of many the last are left out, so that the row itself is seen; its request has them all.
     """
     if not recipe.turns or (
-        callable(recipe.template) and question.envelope in (MESSAGES, PARAMS)
+        callable(recipe.template) and question.slot in (MESSAGES, PARAMS)
     ):  # which hold them already
         return []
     said = f"[the same {len(recipe.turns)} messages as above]\n"

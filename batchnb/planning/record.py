@@ -23,8 +23,9 @@ from batchnb.planning.limit import Limit, limited, unlimited
 from batchnb.planning.shipment import Shipment
 from batchnb.protocol.timing import plan_batch_size
 from batchnb.questions.columns import unique_keys
+from batchnb.questions.reading import read_digests, read_parts, read_rows
 from batchnb.questions.recipe import Recipe
-from batchnb.questions.rows import CHUNK, FEW, Row, Rows, in_parts
+from batchnb.questions.rows import FEW, ROWS_AT_A_TIME, Row, Rows, in_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,10 +93,10 @@ class _Asked:
         What the ledger knows may come without its content, unless they are wanted `whole`.
         """
         if self.rows is None and self.shipment is None and not whole:
-            parts = self.recipe.parts(self.frame, self.firsts, self.unsent)
+            parts = read_parts(self.recipe, self.frame, self.firsts, self.unsent)
         else:
-            rows = self.rows or self.recipe.rows(self.frame)
-            parts = in_parts(self.shipment.delivered(rows), FEW) if self.shipment else in_parts(rows, CHUNK)
+            rows = self.rows or read_rows(self.recipe, self.frame)
+            parts = in_parts(self.shipment.delivered(rows), FEW) if self.shipment else in_parts(rows, ROWS_AT_A_TIME)
         start = 0
         for part in parts:
             chosen = self.digests[start : start + len(part.digests)]
@@ -161,9 +162,9 @@ def _read(ledger: Ledger, frame: pd.DataFrame, recipe: Recipe, rows: list[Row] |
     """Read what a frame asks, and look up what of it is to be sent."""
     shipment = Shipment.of(ledger, recipe)
     if shipment:
-        firsts = [row.digest for row in shipment.noted(rows or recipe.rows(frame))]
+        firsts = [row.digest for row in shipment.noted(rows or read_rows(recipe, frame))]
     else:
-        firsts = [row.digest for row in rows] if rows else list(recipe.digests(frame))
+        firsts = [row.digest for row in rows] if rows else list(read_digests(recipe, frame))
     digests = firsts if recipe.replicate else list(ledger.askings.newest(firsts))
     job_id = _job_id(recipe, digests, None if recipe.key is None else unique_keys(frame, recipe.key))
     known = ledger.jobs.find(job_id)

@@ -42,7 +42,7 @@ from batchnb.ledger.evidence import Taken
 from batchnb.ledger.fragments import ATTACHED
 from batchnb.ledger.ledger import Ledger
 from batchnb.protocol.listing import PAGE, Listing, read_back
-from batchnb.questions import envelope
+from batchnb.questions.bodies import digest_in
 from batchnb.system.clock import Clock
 
 __all__ = ["FINDING_OUT", "READ_AGAIN", "STRANGERS", "Settlement", "Settling", "decision_on", "result_in", "times_of"]
@@ -274,7 +274,7 @@ class Settling:
             try:
                 read = chain.from_iterable(lines(chunks, elapsed=self._clock.elapsed))
                 for custom_id, _ in filter(None, map(result_in, read)):
-                    digest = envelope.digest_in(custom_id)
+                    digest = digest_in(custom_id)
                     if digest in ours:
                         found.add(digest)
                     else:

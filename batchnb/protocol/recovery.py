@@ -21,7 +21,7 @@ from batchnb.protocol.listing import PAGE, read_back
 from batchnb.protocol.reconcile import READ_AGAIN, STRANGERS, result_in, times_of
 from batchnb.protocol.submission import CHUNK, state_of, waiting_helps
 from batchnb.protocol.timing import backoff, poll_interval
-from batchnb.questions.envelope import digest_in
+from batchnb.questions.bodies import digest_in
 from batchnb.questions.spec import RecipeSpec
 
 __all__ = ["Recovered", "attach_batch", "is_batch_id", "recover"]

@@ -34,7 +34,7 @@ from batchnb.ledger.ledger import Ledger
 from batchnb.protocol.reconcile import FINDING_OUT, Settling, result_in, times_of
 from batchnb.protocol.spent import allowance_of
 from batchnb.protocol.uploads import Uploads
-from batchnb.questions import envelope
+from batchnb.questions.bodies import join_items
 from batchnb.questions.cache_marks import marked_items
 from batchnb.system.clock import Clock
 
@@ -201,7 +201,7 @@ class Submission:
             return self._upload(missing)
         try:
             items = self.uploads.resolved(batch.id, self._ledger.batches.items(batch.id))
-            body = envelope.join_items(items if batch.cache is None else marked_items(items, batch.cache))
+            body = join_items(items if batch.cache is None else marked_items(items, batch.cache))
             info = self.api.create_batch(body, self._ledger.batches.betas(batch.id))
         except RefusedError as error:
             return self._refused(job, batch, error)

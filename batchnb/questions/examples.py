@@ -16,6 +16,7 @@ from batchnb.errors import NOT_SENT, InputError
 from batchnb.questions.cells import cell_text, is_missing, own_value
 from batchnb.questions.columns import bare, column_values, name_of, places_of, row_name
 from batchnb.questions.params import unsent
+from batchnb.questions.question import read_questions
 from batchnb.questions.recipe import BLOCKS, MESSAGES, PARAMS, Recipe
 from batchnb.questions.replies.base import MisfitError, Reply
 from batchnb.questions.replies.schema import SchemaReply
@@ -78,10 +79,10 @@ def _asked(asking: Recipe, row: pd.DataFrame) -> list[dict[str, Any]]:
         tuple(one for one in columns if places_of(row.columns, one)) for columns in (asking.documents, asking.images)
     )
     asking = dataclasses.replace(asking, documents=documents, images=images)
-    question = next(asking.questions(row))
+    question = next(read_questions(asking, row))
     if question.content is None:
         raise InputError(f"{question.note}")
-    slot, sent = question.envelope, question.content.sent
+    slot, sent = question.slot, question.content.sent
     if slot == PARAMS:
         raise InputError("the template function returned params; of examples, it may return text, blocks or messages")
     if slot == MESSAGES:

@@ -1,6 +1,6 @@
 """Rows that ask plain text, as nearly all do: read a few thousand at a time, at a cost that a million rows can bear.
 
-The general way, :meth:`batchnb.questions.recipe.Recipe.questions`, gives the same, row by row. What goes wrong here
+The general way, :mod:`batchnb.questions.question`, gives the same, row by row. What goes wrong here
 is left to it, which names the row.
 """
 
@@ -11,9 +11,12 @@ from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from batchnb.errors import InputError
+from batchnb.questions.bodies import label_of
 from batchnb.questions.columns import column_values, unique_keys
-from batchnb.questions.envelope import encode_texts, label_of
-from batchnb.questions.rows import CHUNK, Rows
+from batchnb.questions.envelope import encode_texts
+from batchnb.questions.question import read_questions, skip_notes
+from batchnb.questions.recipe import CONTENT
+from batchnb.questions.rows import ROWS_AT_A_TIME, Rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +42,7 @@ class _Part(NamedTuple):
 
 def text_digests(recipe: Recipe, frame: pd.DataFrame, template: Template) -> Iterator[bytes | None]:
     """Yield the digest of what each sample of each row asks; None where a row asks nothing."""
-    samples = [envelope.hasher() for envelope, _ in recipe.sampled()]
+    samples = [now[CONTENT].hasher() for now, _ in recipe.sample_envelopes()]
     for part in _parts(recipe, frame, template):
         if len(samples) == 1 and None not in part.texts:  # as mostly
             yield from map(samples[0], part.texts)  # type: ignore[arg-type]
@@ -51,9 +54,9 @@ def text_rows(
     recipe: Recipe, frame: pd.DataFrame, template: Template, digests: Sequence[bytes | None], new: Collection[bytes]
 ) -> Iterator[Rows]:
     """Yield the rows as the ledger takes them; of those that ask nothing of what is `new`, without what they ask."""
-    samples = recipe.sampled()
+    samples = recipe.sample_envelopes()
     count = len(samples)
-    firsts = [None if first is asking else first.hasher() for asking, first in samples]
+    firsts = [None if first is now else first[CONTENT].hasher() for now, first in samples]
     keys = None if recipe.key is None else unique_keys(frame, recipe.key)
     for part in _parts(recipe, frame, template, digests, new):
         places = range(part.start, part.start + len(part.notes))
@@ -85,7 +88,7 @@ def _parts(
     new: Collection[bytes] = (),
 ) -> Iterator[_Part]:  # fmt: skip
     """Read the frame part by part; with `digests`, only the texts of those rows that ask something of what is `new`."""
-    size = max(1, CHUNK // recipe.samples)
+    size = max(1, ROWS_AT_A_TIME // recipe.samples)
     # Mostly all are new: then there is no need to look.
     looked_at = None if digests is None or len(new) >= len(digests) else digests
     for start in range(0, len(frame), size):
@@ -94,7 +97,7 @@ def _parts(
             cells = [column_values(part, column) for column in template.columns]
             notes: list[str | None] = [None] * len(part)
             if digests is None or None in digests[start * recipe.samples : (start + size) * recipe.samples]:
-                notes = recipe.notes(part, template.columns, cells)
+                notes = skip_notes(recipe, part, template.columns, cells)
             asking = [note is None for note in notes]
             if looked_at is not None:
                 first, count = start * recipe.samples, len(part) * recipe.samples
@@ -103,7 +106,7 @@ def _parts(
                 cells = [list(compress(values, asking)) for values in cells]
             texts: Sequence[bytes | None] = encode_texts(template.render_rows(cells))
         except InputError:
-            for _ in recipe.questions(frame):  # which names the row
+            for _ in read_questions(recipe, frame):  # which names the row
                 pass
             raise
         if len(texts) < len(part):

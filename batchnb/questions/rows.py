@@ -9,12 +9,12 @@ from typing import NamedTuple, TypeVar
 from batchnb.questions.envelope import Content
 from batchnb.questions.media import Medium
 
-__all__ = ["CHUNK", "FEW", "Row", "Rows", "chunks", "in_parts"]
+__all__ = ["FEW", "ROWS_AT_A_TIME", "Row", "Rows", "chunks", "in_parts"]
 
 _T = TypeVar("_T")
 
 #: Rows (several of them for a row of many samples) written or read at a time, so that no step holds them all.
-CHUNK = 5_000
+ROWS_AT_A_TIME = 5_000
 
 #: Rows written at a time where each may hold files of a quarter of a megabyte.
 FEW = 100
@@ -23,14 +23,14 @@ FEW = 100
 class Row(NamedTuple):
     """A row of a frame, or one of its samples, as it enters the ledger: a question, or the reason why there is none.
 
-    `question` is the digest under which it was asked for the first time, where `digest` is a later asking. `files` are
-    those that the request names by their content, its own and those that all rows share. `content` may be left out of a
-    question that the ledger has.
+    `slot` is the place of its envelope among those of the recipe. `question` is the digest under which it was asked for
+    the first time, where `digest` is a later asking. `files` are those that the request names by their content, its own
+    and those that all rows share. `content` may be left out of a question that the ledger has.
     """
 
     digest: bytes | None
     content: Content | None
-    envelope: int
+    slot: int
     label: str
     key: str | None
     note: str | None
@@ -77,7 +77,7 @@ def in_parts(rows: Iterable[Row], size: int) -> Iterator[Rows]:
     return map(Rows.of, chunks(rows, size))
 
 
-def chunks(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
+def chunks(items: Iterable[_T], size: int = ROWS_AT_A_TIME) -> Iterator[list[_T]]:
     """Yield the items in lists of at most `size`."""
     items = iter(items)
     while chunk := list(itertools.islice(items, size)):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from batchnb import Workspace
-from batchnb.questions.envelope import digest_in
+from batchnb.questions.bodies import digest_in
 from batchnb.sim import Fault
 
 SECONDS = 30

@@ -30,8 +30,9 @@ from batchnb.costs.prices import load_prices
 from batchnb.display.job.html import summary_html
 from batchnb.display.job.text import summary_text
 from batchnb.display.snapshot import Caching
+from batchnb.questions.bodies import join_items
 from batchnb.questions.cache_marks import MARK_BYTES, Shared, marked, marked_items, shared_of
-from batchnb.questions.envelope import Envelope, blocks_of, canonical, content_of, encode, join_items
+from batchnb.questions.envelope import Envelope, blocks_of, canonical, content_of, encode
 
 MODEL = "claude-haiku-4-5"
 HAIKU = load_prices().prices[MODEL]

@@ -19,7 +19,8 @@ from batchnb.answers.new_columns import Columns
 from batchnb.display.snapshot import ErrorKind
 from batchnb.ledger.jobs import NewJob
 from batchnb.ledger.migrations import STEPS
-from batchnb.questions.envelope import Envelope, content_of, digest_in
+from batchnb.questions.bodies import digest_in
+from batchnb.questions.envelope import Envelope, content_of
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply
 from batchnb.questions.replies.labels import LabelReply

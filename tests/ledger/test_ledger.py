@@ -31,7 +31,8 @@ from batchnb.ledger.ledger import Ledger
 from batchnb.ledger.migrations import STEPS
 from batchnb.ledger.store import Store
 from batchnb.ledger.write_rows import ForgottenError, runs_of
-from batchnb.questions.envelope import content_of, custom_id, digest_in, join_items
+from batchnb.questions.bodies import custom_id, digest_in, join_items
+from batchnb.questions.envelope import content_of
 from batchnb.questions.replies.base import TextReply
 from batchnb.questions.rows import Row, in_parts
 

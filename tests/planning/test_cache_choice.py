@@ -22,8 +22,8 @@ from batchnb.costs.cache import FIRST_REASON, PATIENCE
 from batchnb.display.job.text import summary_text
 from batchnb.protocol.submission import Submission
 from batchnb.protocol.watcher import Watcher
+from batchnb.questions.bodies import join_items
 from batchnb.questions.cache_marks import marked_items
-from batchnb.questions.envelope import join_items
 from batchnb.sim import Simulator
 
 pytest_plugins = ["bench_fixtures"]

@@ -14,19 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchnb import InputError
-from batchnb.questions.envelope import (
-    BODY_END,
-    BODY_START,
-    Envelope,
-    blocks_of,
-    canonical,
-    content_of,
-    custom_id,
-    digest_in,
-    item_size,
-    join_items,
-    label_of,
-)
+from batchnb.questions.bodies import BODY_END, BODY_START, custom_id, digest_in, item_size, join_items, label_of
+from batchnb.questions.envelope import Envelope, blocks_of, canonical, content_of
 from batchnb.questions.params import shared_params
 from batchnb.questions.replies.base import Reply, TextReply
 from batchnb.questions.replies.labels import LabelReply

@@ -18,6 +18,8 @@ from batchnb import InputError
 from batchnb.api.sdk import transform_schema
 from batchnb.questions.examples import example_turns
 from batchnb.questions.messages import opened
+from batchnb.questions.question import read_questions
+from batchnb.questions.reading import read_rows
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply, ToolReply
 from batchnb.questions.replies.labels import LabelReply
@@ -281,7 +283,7 @@ def test_an_examples_input_is_what_a_row_of_it_says_and_its_answer_is_read_back(
     made = example_turns(list(zip(inputs, answers, strict=True)), one, FRAME)
     frame = pd.DataFrame({"review": inputs}, dtype=object)
     assert [turn["content"] for turn in made[::2]] == [
-        json.loads(question.content.sent) for question in one.questions(frame)
+        json.loads(question.content.sent) for question in read_questions(one, frame)
     ]
     assert [reply.read(turn["content"]) for turn in made[1::2]] == answers
 
@@ -293,13 +295,13 @@ def test_rows_are_asked_after_the_examples_and_digested_with_them():
         *made, {"role": "user", "content": "About good"},
     ]  # fmt: skip
     function = recipe(lambda row: [*made, {"role": "user", "content": f"About {row['review']}"}])
-    assert next(one.envelopes()[0].params(question.content) for question in one.questions(FRAME)) == {
+    assert next(one.envelopes()[0].params(question.content) for question in read_questions(one, FRAME)) == {
         **SHARED, "messages": messages,
     }  # fmt: skip
-    assert [row.digest for row in one.rows(FRAME)] == [row.digest for row in function.rows(FRAME)]
-    assert [row.digest for row in one.rows(FRAME)] != [row.digest for row in recipe().rows(FRAME)]
+    assert [row.digest for row in read_rows(one, FRAME)] == [row.digest for row in read_rows(function, FRAME)]
+    assert [row.digest for row in read_rows(one, FRAME)] != [row.digest for row in read_rows(recipe(), FRAME)]
     also = dataclasses.replace(recipe(lambda row: [{"role": "user", "content": f"About {row['review']}"}]), turns=made)
-    assert [row.digest for row in also.rows(FRAME)] == [row.digest for row in one.rows(FRAME)]
+    assert [row.digest for row in read_rows(also, FRAME)] == [row.digest for row in read_rows(one, FRAME)]
 
 
 def test_examples_are_sent_once_kept_and_found_again(bench: Bench):

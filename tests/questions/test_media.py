@@ -32,6 +32,7 @@ from batchnb.questions.media import (
     substituted,
     with_sources,
 )
+from batchnb.questions.reading import read_rows
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply
 
@@ -172,7 +173,7 @@ def test_rows_with_columns_ask_what_a_function_with_blocks_asks(tmp_path, monkey
     block = {"type": "image", "source": inline_source(data, "image/png")}
     by_function = Recipe("photo", lambda row: [block, {"type": "text", "text": row["q"]}], **common)
     shared = Recipe("q", "{q}", blocks=(inspect(data, "a", "image").block,), **common)
-    digests = {next(recipe.rows(frame)).digest for recipe in (by_column, by_function, shared)}
+    digests = {next(read_rows(recipe, frame)).digest for recipe in (by_column, by_function, shared)}
     assert len(digests) == 1
 
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from batchnb import InputError, TemplateError
 from batchnb.questions.messages import compile_conversation, opened
+from batchnb.questions.question import read_questions
+from batchnb.questions.reading import read_rows
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply
 from batchnb.questions.rows import Row
@@ -40,7 +42,7 @@ def digests(rows: list[Row]) -> list[bytes | None]:
 
 def sent(one: Recipe, frame: pd.DataFrame) -> list[dict]:
     envelopes = one.envelopes()
-    return [envelopes[question.envelope].params(question.content) for question in one.questions(frame)]
+    return [envelopes[question.slot].params(question.content) for question in read_questions(one, frame)]
 
 
 FRAME = pd.DataFrame({"review": ["good", "so {stars} so", "{{x}}"], "stars": [5, 3, 1]})
@@ -87,22 +89,22 @@ def test_a_template_of_messages_asks_what_a_function_that_returns_them_asks(open
         ]
 
     one = of(template, frame)
-    assert digests(list(one.rows(frame))) == digests(list(recipe(function).rows(frame)))
+    assert digests(list(read_rows(one, frame))) == digests(list(read_rows(recipe(function), frame)))
     assert sent(one, frame) == sent(recipe(function), frame)
     again = Recipe.from_spec(RecipeSpec.read(one.spec().json), frame)
-    assert digests(list(again.rows(frame))) == digests(list(one.rows(frame)))
+    assert digests(list(read_rows(again, frame))) == digests(list(read_rows(one, frame)))
     assert again.spec().asked_digest() == one.spec().asked_digest()
 
 
 def test_a_text_and_the_same_text_as_one_message_are_one_question():
-    frame = FRAME
-    assert digests(list(of([user("A {review}")], frame).rows(frame))) == digests(list(recipe("A {review}").rows(frame)))
+    of_messages, of_text = of([user("A {review}")], FRAME), recipe("A {review}")
+    assert digests(list(read_rows(of_messages, FRAME))) == digests(list(read_rows(of_text, FRAME)))
 
 
 def test_rows_lack_what_any_of_their_messages_reads():
     frame = pd.DataFrame({"review": ["a", None, " "], "stars": [1, 2, None]})
     template = [user("{stars}"), assistant("ok"), user("{review}")]
-    assert [question.note for question in of(template, frame).questions(frame)] == [
+    assert [question.note for question in read_questions(of(template, frame), frame)] == [
         None,
         "missing value in 'review'",
         "missing value in 'stars'",
@@ -140,7 +142,7 @@ def test_an_error_names_the_message_it_is_in():
     frame = pd.DataFrame({"stars": [1, "x"]})
     one = of([user("{stars:.1f}"), assistant("ok"), user("{stars}")], frame)
     with pytest.raises(InputError, match=r"Row 1: .*format"):
-        list(one.questions(frame))
+        list(read_questions(one, frame))
 
 
 def test_pieces_show_roles_and_concatenate_to_what_is_sent():

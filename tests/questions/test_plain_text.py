@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from batchnb.errors import InputError
 from batchnb.questions import plain_text
+from batchnb.questions.reading import read_digests, read_parts, read_rows
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply
 from batchnb.questions.rows import Row
@@ -57,13 +58,13 @@ def outcome(read: Any) -> Any:
 
 
 def rows_of(one: Recipe, frame: pd.DataFrame, digests: Any, new: Any) -> list[Row]:
-    rows = [Row(*fields) for part in one.parts(frame, digests, new) for fields in zip(*part, strict=True)]
+    rows = [Row(*fields) for part in read_parts(one, frame, digests, new) for fields in zip(*part, strict=True)]
     return [row if row.content is not None else row._replace(label="") for row in rows]  # which is not looked at
 
 
 @pytest.fixture(params=[1, 4, 5_000], autouse=True)
 def part(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plain_text, "CHUNK", request.param)
+    monkeypatch.setattr(plain_text, "ROWS_AT_A_TIME", request.param)
 
 
 @given(FRAMES, RECIPES)
@@ -73,8 +74,8 @@ def part(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_they_are_the_rows_that_the_general_way_gives(cells: list[tuple[Any, Any]], fields: dict[str, Any]):
     frame, one = frame_of(cells), recipe(**fields)
-    general = outcome(lambda: one.rows(frame))
-    digests = outcome(lambda: one.digests(frame))
+    general = outcome(lambda: read_rows(one, frame))
+    digests = outcome(lambda: read_digests(one, frame))
     if isinstance(general, str):
         assert digests == general
         return
@@ -88,7 +89,7 @@ def test_they_are_the_rows_that_the_general_way_gives(cells: list[tuple[Any, Any
 @given(FRAMES, RECIPES, st.sets(st.integers(0, 35)))
 def test_what_is_known_comes_without_its_content(cells: list[tuple[Any, Any]], fields: dict[str, Any], known: set[int]):
     frame, one = frame_of(cells), recipe(**fields)
-    general = outcome(lambda: one.rows(frame))
+    general = outcome(lambda: read_rows(one, frame))
     if isinstance(general, str):
         return
     digests = [row.digest for row in general]
@@ -103,7 +104,7 @@ def test_what_is_known_comes_without_its_content(cells: list[tuple[Any, Any]], f
 def test_only_what_is_new_is_rendered(monkeypatch: pytest.MonkeyPatch):
     frame = pd.DataFrame({"text": [f"text {number}" for number in range(20)]})
     one = recipe(template="Say: {text}")
-    digests = list(one.digests(frame))
+    digests = list(read_digests(one, frame))
     encoded: list[Any] = []
     monkeypatch.setattr(plain_text, "encode_texts", lambda texts: [encoded.append(text) or b'""' for text in texts])
     rows = rows_of(one, frame, digests, {digests[7]})
@@ -112,10 +113,10 @@ def test_only_what_is_new_is_rendered(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_samples_of_rows_count_for_the_size_of_a_part(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(plain_text, "CHUNK", 20)
+    monkeypatch.setattr(plain_text, "ROWS_AT_A_TIME", 20)
     frame, one = pd.DataFrame({"text": [f"text {number}" for number in range(25)]}), recipe(template=None, samples=9)
-    digests = list(one.digests(frame))
-    sizes = [len(part.digests) for part in one.parts(frame, digests, set(digests))]
+    digests = list(read_digests(one, frame))
+    sizes = [len(part.digests) for part in read_parts(one, frame, digests, set(digests))]
     assert sum(sizes) == 225
     assert max(sizes) == 18
 
@@ -145,5 +146,5 @@ def test_digests_are_those_of_earlier_releases():
         ),
     ]  # fmt: skip
     for one, written in expected:
-        assert [digest and digest.hex() for digest in one.digests(frame)] == written
-        assert [row.digest and row.digest.hex() for row in one.rows(frame)] == written
+        assert [digest and digest.hex() for digest in read_digests(one, frame)] == written
+        assert [row.digest and row.digest.hex() for row in read_rows(one, frame)] == written

@@ -16,6 +16,8 @@ from batchnb import InputError, Job, Workspace
 from batchnb.api.addresses import simulator_client
 from batchnb.api.sdk import message_fields
 from batchnb.questions.params import REFUSED, shared_params
+from batchnb.questions.question import read_questions
+from batchnb.questions.reading import read_rows
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply
 from batchnb.questions.replies.labels import LabelReply
@@ -149,10 +151,10 @@ def test_params_of_a_row_ask_what_a_template_function_that_returns_them_all_asks
 
     varied = Recipe("review", "About {review}", turns=turns, vary=lambda row: rows[row.name], **same)
     called = Recipe("review", whole, turns=turns, **same)
-    assert [row.digest for row in varied.rows(frame)] == [row.digest for row in called.rows(frame)]
+    assert [row.digest for row in read_rows(varied, frame)] == [row.digest for row in read_rows(called, frame)]
     envelopes = varied.envelopes()
-    for question, own in zip(varied.questions(frame), rows, strict=True):
-        params = envelopes[question.envelope].params(question.content)
+    for question, own in zip(read_questions(varied, frame), rows, strict=True):
+        params = envelopes[question.slot].params(question.content)
         assert params["messages"][:-1] == list(turns)
         assert all(params[name] == value for name, value in (own or {}).items() if name != "output_config")
         assert ("format" in params.get("output_config", {})) == labels

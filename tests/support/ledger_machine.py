@@ -24,7 +24,7 @@ from machine_server import FAULTS, KINDS, Interrupted, Killed, Made, Server
 from batchnb import Job
 from batchnb.errors import ApiError, CredentialsError, JobStateError, LedgerError
 from batchnb.ledger.ledger import Ledger
-from batchnb.questions.envelope import digest_in
+from batchnb.questions.bodies import digest_in
 
 EXAMPLES = int(os.environ.get("LEDGER_MACHINE_EXAMPLES", "100"))
 

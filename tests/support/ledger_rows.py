@@ -8,7 +8,8 @@ from typing import Any
 from batchnb.answers.judge import Answer
 from batchnb.ledger.jobs import NewJob
 from batchnb.ledger.ledger import Ledger
-from batchnb.questions.envelope import Envelope, content_of, label_of
+from batchnb.questions.bodies import label_of
+from batchnb.questions.envelope import Envelope, content_of
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply
 from batchnb.questions.rows import Row, in_parts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchnb.costs.prices import Usage
 from batchnb.ledger.counts import Tallies
-from batchnb.questions.envelope import custom_id
+from batchnb.questions.bodies import custom_id
 
 if TYPE_CHECKING:
     import pandas as pd

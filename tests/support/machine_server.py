@@ -20,7 +20,7 @@ from batchnb.api.heard import Heard, Place
 from batchnb.api.redaction import Redactor
 from batchnb.api.shapes import BatchInfo
 from batchnb.errors import AmbiguousError, BatchnbError, CredentialsError, NotFoundError, RefusedError
-from batchnb.questions.envelope import digest_in
+from batchnb.questions.bodies import digest_in
 
 if TYPE_CHECKING:
     from fake_clock import FakeClock

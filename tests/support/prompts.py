@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from batchnb.questions.reading import read_digests, read_rows
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply
 
@@ -24,10 +25,10 @@ def recipe(column: Any = "x", template: Any = None, **fields: Any) -> Recipe:
 def prompts(frame: pd.DataFrame, column: Any = "x", template: Any = None, **fields: Any) -> list[str | None]:
     """Return what each row asks; the quick way of reading plain text must agree with the general one."""
     one = recipe(column, template, **fields)
-    rows = list(one.rows(frame))
-    assert list(one.digests(frame)) == [row.digest for row in rows]
+    rows = list(read_rows(one, frame))
+    assert list(read_digests(one, frame)) == [row.digest for row in rows]
     return [SKIPPED if row.content is None else msgspec.json.decode(row.content.sent) for row in rows]
 
 
 def digests(frame: pd.DataFrame, column: Any = "x", template: Any = None) -> list[str | None]:
-    return [digest and digest.hex() for digest in recipe(column, template).digests(frame)]
+    return [digest and digest.hex() for digest in read_digests(recipe(column, template), frame)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Protocol
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "count",
     "date_time",
     "duration",
+    "exact_money",
     "half_character",
     "minutes",
     "money",
@@ -88,6 +90,11 @@ def money(dollars: float) -> str:
     if dollars >= 0.1 or dollars == 0:
         return f"${dollars:,.2f}"
     return f"${dollars:.4f}" if dollars >= 0.0001 else "under $0.0001"
+
+
+def exact_money(dollars: Decimal) -> str:
+    """Say a limit, and what counts towards it, to the cent, or as exactly as it takes to tell it from nothing."""
+    return f"${dollars:,.2f}" if dollars == 0 or dollars >= Decimal("0.1") else f"${dollars:.2g}"
 
 
 def duration(seconds: float) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from batchnb.answers.records import Origin
     from batchnb.questions.replies.base import Reply
 
-__all__ = ["DETAILS", "Details", "detail_names", "dollars", "parts_of"]
+__all__ = ["DETAILS", "Details", "cost_of_answer", "detail_names", "parts_of"]
 
 #: What the columns tell, in their order; each is called ``<into>_<name>``.
 DETAILS = (
@@ -57,7 +57,7 @@ def detail_names(into: str) -> tuple[str, ...]:
     return tuple(f"{into}_{name}" for name in DETAILS)
 
 
-def dollars(origin: Origin, prices: PriceTable) -> float | None:
+def cost_of_answer(origin: Origin, prices: PriceTable) -> float | None:
     """Return what an answer cost, in dollars, at the rate it was asked at; None where that is not known."""
     cost = cost_of(prices, origin.model, origin.usage, batch=not origin.standard, geo=origin.geo)
     return None if cost is None else float(cost)
@@ -139,7 +139,7 @@ class Details:
         request = digest.hex() if self._known else None
         return (
             origin.model or None, message.id, origin.batch_id, request, message.stop_reason, refusal, spelled, *tokens,
-            dollars(origin, self._prices), ended_at,
+            cost_of_answer(origin, self._prices), ended_at,
         )  # fmt: skip
 
 

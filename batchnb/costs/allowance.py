@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from batchnb import units
 from batchnb.costs.delivery import Delivery
 from batchnb.errors import InputError
 
-__all__ = ["Allowance", "amount_of", "dollars", "held_back"]
+__all__ = ["Allowance", "amount_of", "held_back"]
 
 #: The shares of max_cost that must be left for another batch: beside others under way, and alone.
 WORTH_A_BATCH, ENOUGH = Decimal("0.1"), Decimal("0.05")
@@ -123,14 +124,9 @@ def amount_of(max_cost: Any) -> Decimal | None:
     return amount
 
 
-def dollars(amount: Decimal) -> str:
-    """Say an amount to the cent, or as exactly as it takes to tell it from nothing."""
-    return f"${amount:,.2f}" if amount == 0 or amount >= Decimal("0.1") else f"${amount:.2g}"
-
-
 def held_back(allowance: Allowance | None, unsent: int) -> str:
     """Say why nothing more of a job is sent."""
-    requests = f"{unsent:,} request{'' if unsent == 1 else 's'} {'was' if unsent == 1 else 'were'} not sent"
+    requests = f"{units.count(unsent, 'request')} {'was' if unsent == 1 else 'were'} not sent"
     if allowance is None:
         return (
             f"Held back: {requests}, since it is not known what the job has cost so far, and max_cost limits "
@@ -141,10 +137,10 @@ def held_back(allowance: Allowance | None, unsent: int) -> str:
             f"Held back: {requests}, since max_cost was set when nothing was to be sent, and what they can cost at "
             "most was not counted. Run the cell again."
         )
-    spent = f"{dollars(allowance.spent)} of at most {dollars(allowance.limit)} is spent"
+    spent = f"{units.exact_money(allowance.spent)} of at most {units.exact_money(allowance.limit)} is spent"
     if allowance.in_flight:
         return (
-            f"Held back: {spent}, and the answers still to come can cost {dollars(allowance.in_flight)}. {requests} "
-            "yet; as many follow as max_cost then allows."
+            f"Held back: {spent}, and the answers still to come can cost {units.exact_money(allowance.in_flight)}. "
+            f"{requests} yet; as many follow as max_cost then allows."
         )
     return f"Held back: {spent}; {requests}. Run the cell again with a higher max_cost."

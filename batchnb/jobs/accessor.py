@@ -69,12 +69,12 @@ class FrameAccessor:
         from batchnb.display.job.screen import show
         from batchnb.planning.arguments import wishes_of
 
-        told = Options(**options)
-        wishes = wishes_of(told)
-        workspace, recipe = self._asked(column, template, told)
+        call = Options(**options)
+        wishes = wishes_of(call)
+        workspace, recipe = self._recipe(column, template, call)
         job = workspace.submit(self._frame, recipe, wishes)
-        job.details = told.details
-        show(job, progress=told.progress)
+        job.details = call.details
+        show(job, progress=call.progress)
         return job
 
     @takes(*ASKED)
@@ -105,7 +105,7 @@ class FrameAccessor:
         """
         from batchnb.planning.preview import first_rows, preview
 
-        workspace, recipe = self._asked(column, template, Options(**options))
+        workspace, recipe = self._recipe(column, template, Options(**options))
         return preview(workspace, self._frame, recipe, first_rows(self._frame, n))
 
     @takes(*ASKED, "cache")
@@ -144,10 +144,10 @@ class FrameAccessor:
         from batchnb.planning.cache_choice import check_cache
         from batchnb.planning.estimate import estimate
 
-        told = Options(**options)
-        check_cache(told.cache)
-        workspace, recipe = self._asked(column, template, told)
-        return estimate(workspace, self._frame, recipe, n=n, seed=seed, cache=told.cache)
+        call = Options(**options)
+        check_cache(call.cache)
+        workspace, recipe = self._recipe(column, template, call)
+        return estimate(workspace, self._frame, recipe, n=n, seed=seed, cache=call.cache)
 
     @takes(*ASKED)
     def pilot(
@@ -189,9 +189,9 @@ class FrameAccessor:
         """
         from batchnb.jobs.pilot import run
 
-        told = Options(**options)
-        workspace, recipe = self._asked(column, template, told)
-        return run(workspace, self._frame, recipe, n, gold=gold, seed=seed, overwrite=told.overwrite)
+        call = Options(**options)
+        workspace, recipe = self._recipe(column, template, call)
+        return run(workspace, self._frame, recipe, n, gold=gold, seed=seed, overwrite=call.overwrite)
 
     @takes(*FORM)
     def compose(self, column: Hashable, template: str | None = None, **options: Any) -> Composer:
@@ -249,7 +249,7 @@ class FrameAccessor:
             Replace columns of the same names that batchnb did not make.
         details : bool, optional
             Further columns that tell where each answer is from and what it cost, as ``job.to_frame(details=True)``
-            describes them. Default: as `submit` was told.
+            describes them. Default: as `submit` was call.
 
         Returns
         -------
@@ -263,7 +263,7 @@ class FrameAccessor:
         """
         return job.merge(self._frame, template=template, params=params, on=on, overwrite=overwrite, details=details)
 
-    def _asked(self, column: Hashable, template: Template, options: Options) -> tuple[Workspace, Recipe]:
+    def _recipe(self, column: Hashable, template: Template, options: Options) -> tuple[Workspace, Recipe]:
         """Return where the rows are to be asked, and what."""
         from batchnb.jobs.defaults import default_workspace
         from batchnb.planning.arguments import recipe_of

@@ -130,13 +130,13 @@ class _Desk:
     """Does what a form asks for, but for showing it."""
 
     def __init__(
-        self, workspace: Workspace, frame: pd.DataFrame, recipe: Callable[[Draft], Recipe], found: str | None,
+        self, workspace: Workspace, frame: pd.DataFrame, recipe: Callable[[Draft], Recipe], frame_name: str | None,
         workspace_name: str | None, stand_in: str,
     ) -> None:  # fmt: skip
         self.workspace = workspace
         self.frame = frame
-        self.frame_name = found or stand_in
-        self.known = found is not None
+        self.frame_name = frame_name or stand_in
+        self.is_named = frame_name is not None
         self.job: Job | None = None
         self._recipe = recipe
         self._workspace_name = workspace_name
@@ -170,8 +170,8 @@ class _Desk:
 
     def answers(self, job: Any, column: Hashable, into: str) -> list[tuple[str, str, str]]:
         frame = job.to_frame()
-        given = [own_column(frame, name).tolist() for name in (into, f"{into}_status", f"{into}_error")]
-        columns = [column_values(frame, column), *given]
+        replies = [own_column(frame, name).tolist() for name in (into, f"{into}_status", f"{into}_error")]
+        columns = [column_values(frame, column), *replies]
         return [
             (str(label), str(asked), str(answer) if status == "succeeded" else _outcome(status, error))
             for label, asked, answer, status, error in zip(frame.index, *columns, strict=True)
@@ -192,7 +192,7 @@ class _Form:
         workspace.watcher  # noqa: B018
         kinds = [(f"{draft.column}_{kind.suffix}", kind.max_tokens) for kind in (TextReply(), LabelReply(()))]
         setting = Setting(
-            desk.frame_name, desk.known, len(frame), list(frame.columns), sorted(workspace.prices.prices),
+            desk.frame_name, desk.is_named, len(frame), list(frame.columns), sorted(workspace.prices.prices),
             workspace.model, (kinds[0], kinds[1]), workspace.simulated,
         )  # fmt: skip
         try:
@@ -313,7 +313,7 @@ def _name_of(thing: object) -> str | None:
     """Find the variable by which the user calls something; None where there is none."""
     names = getattr(ipython(), "user_ns", {})
     for name, value in list(names.items()):
-        known = isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
-        if value is thing and known and not name.startswith("_"):
+        is_variable = isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
+        if value is thing and is_variable and not name.startswith("_"):
             return str(name)
     return None

@@ -79,8 +79,8 @@ def default_workspace() -> Workspace:
 
 def _settings() -> str:
     """Return a digest of the environment's settings, which says nothing of them and holds in this process only."""
-    found = sorted((name, value) for name, value in os.environ.items() if name.upper().startswith(VARIABLES))
-    return hashlib.blake2b(repr(found).encode("utf-8", "surrogatepass"), key=_salt, digest_size=16).hexdigest()
+    settings = sorted((name, value) for name, value in os.environ.items() if name.upper().startswith(VARIABLES))
+    return hashlib.blake2b(repr(settings).encode("utf-8", "surrogatepass"), key=_salt, digest_size=16).hexdigest()
 
 
 def simulate(
@@ -189,10 +189,10 @@ def _start(state: str | Path | None, name: str | None, **settings: Any) -> Simul
 
     if state is not None and name is not None:
         raise InputError("simulate() takes a state folder or the name of a state, not both.")
-    given = state_folder(name) if name is not None else state
+    folder = state_folder(name) if name is not None else state
     try:
-        if given is not None:
-            return Simulator(given, own_key=True, **settings).start()
+        if folder is not None:
+            return Simulator(folder, own_key=True, **settings).start()
         for folder in _default_folders():
             try:
                 return Simulator(folder, own_key=True, **settings).start()
@@ -210,12 +210,12 @@ def _default_folders() -> Iterator[Path]:
     """Yield the folders that a state without a name may be in, the first first."""
     from batchnb.sim.state.names import default_name
 
-    known = default_name()
+    notebook = default_name()
     for number in range(1, MOST_SIMULATORS):
-        if known is None:
+        if notebook is None:
             yield state_folder(str(number))
         else:
-            yield state_folder(known if number == 1 else f"{known}.{number}")
+            yield state_folder(notebook if number == 1 else f"{notebook}.{number}")
 
 
 def _begin_in_child() -> None:

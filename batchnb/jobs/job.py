@@ -346,13 +346,13 @@ class Job(Answered, Handle):
         with ledger.consistently():  # or rows that are sent meanwhile would be neither unsent nor in a batch
             record = self._record
             facts = self._facts(patient=record.state != "ended")
-            found = snapshot_of(
+            snapshot = snapshot_of(
                 record, facts, ledger, now=self._workspace.now(), simulated=self.simulated, failing=failing,
                 failure=watcher.failure, forecasts=self._workspace.forecasts,
             )  # fmt: skip
-        if found.note is None and record.state != "ended":
-            found = dataclasses.replace(found, note=watcher.waiting_for(self._number))
-        return found
+        if snapshot.note is None and record.state != "ended":
+            snapshot = dataclasses.replace(snapshot, note=watcher.waiting_for(self._number))
+        return snapshot
 
     def _facts(self, *, patient: bool = False) -> Facts:
         """Count what became of the rows, unless nothing can have changed since the last time.

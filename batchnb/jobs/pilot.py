@@ -60,13 +60,13 @@ def run(
     rows = _rows(workspace, bare(frame), recipe)
     # Further samples are left to `submit`: what a row costs and what it is answered the first one tells.
     firsts = rows[:: recipe.samples]
-    positions = _sample(firsts, n, seed)
+    positions = _chosen(firsts, n, seed)
     if not positions:
         why = next((row.note for row in firsts if row.note), "it has none")
         raise InputError(f"No row of the frame has anything to ask ({why}). {NOT_SENT}")
     job, asked, note = _ask(workspace, frame, recipe, [firsts[position] for position in positions], positions)
     sizes = {row.digest: len(row.content.sent) for row in rows if row.digest is not None and row.content is not None}
-    return Pilot(_Taken(
+    return Pilot(_Sample(
         job=job, frame=rows_at(frame, positions), recipe=recipe, total=len(frame), asked=asked, note=note,
         digests=tuple(firsts[position].digest or b"" for position in positions), sizes=sizes, gold=compared,
     ), workspace)  # fmt: skip
@@ -81,7 +81,7 @@ def _rows(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe) -> list[Row
     return [row.under(digest) for row, digest in zip(rows, newest, strict=True)]
 
 
-def _sample(rows: Sequence[Row], n: int, seed: int) -> list[int]:
+def _chosen(rows: Sequence[Row], n: int, seed: int) -> list[int]:
     """Choose rows that ask different things, spread over the lengths of what they ask."""
     places: dict[bytes, int] = {}
     for position, row in enumerate(rows):
@@ -130,8 +130,8 @@ def _call(workspace: Workspace, claims: Sequence[int]) -> str | None:
         is_or_are = "is" if len(claims) == 1 else "are"
         print(f"batchnb: {units.count(len(claims), 'row')} {is_or_are} {FULL_PRICE}.", file=sys.stderr)  # noqa: T201
         said = "The pilot was stopped: the answers that came are kept. Run the cell again to ask the other rows."
-        with call_bar(len(claims)) as told, explained(said):
-            calls.run(told)
+        with call_bar(len(claims)) as count_one, explained(said):
+            calls.run(count_one)
     finally:
         if not calls.started:  # a stream that takes no text, or an interrupt, came first
             workspace.ledger.pilots.leave(claims)
@@ -157,7 +157,7 @@ def _new_job(recipe: Recipe, digests: Sequence[bytes], envelopes: Sequence[Envel
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
+class _Sample:
     """What a pilot was taken of: the rows of its sample, and the bytes of what the whole frame asks."""
 
     job: Job
@@ -183,15 +183,15 @@ class Pilot(Handle):
         The sample as a job of its own, for ``job.errors()``, ``job.resolve(...)`` and ``job.export(...)``.
     """
 
-    def __init__(self, taken: _Taken, workspace: Workspace) -> None:
-        self.job = taken.job
-        self._taken = taken
+    def __init__(self, sample: _Sample, workspace: Workspace) -> None:
+        self.job = sample.job
+        self._sample = sample
         self._workspace = workspace
-        self._answers = taken.job.to_frame()
-        self._origins = dict(workspace.ledger.rows.origins(taken.job._number))  # noqa: SLF001  # its own
+        self._answers = sample.job.to_frame()
+        self._origins = dict(workspace.ledger.rows.origins(sample.job._number))  # noqa: SLF001  # its own
         self._agrees = {
-            name: agreement(self._given(name), column_values(taken.frame, column), self._statuses, column)
-            for name, column in taken.gold.items()
+            name: agreement(self._column(name), column_values(sample.frame, column), self._statuses, column)
+            for name, column in sample.gold.items()
         }
 
     def _instead(self) -> str:
@@ -202,11 +202,11 @@ class Pilot(Handle):
 
     @property
     def _statuses(self) -> list[str]:
-        return [str(status) for status in self._given(f"{self._taken.recipe.into}_status")]
+        return [str(status) for status in self._column(f"{self._sample.recipe.into}_status")]
 
-    def _given(self, name: str) -> list[Any]:
-        given: list[Any] = own_column(self._answers, name).tolist()
-        return given
+    def _column(self, name: str) -> list[Any]:
+        values: list[Any] = own_column(self._answers, name).tolist()
+        return values
 
     def to_frame(self) -> pd.DataFrame:
         """Return the rows of the sample with their answers; with gold, also ``<column>_agrees`` (boolean).
@@ -214,7 +214,7 @@ class Pilot(Handle):
         NA where one of the two is missing. Touches no network.
         """
         agrees = {agreement_column(name): pd.array(values, dtype="boolean") for name, values in self._agrees.items()}
-        return remembering(with_columns(self._answers, agrees), self._taken.recipe.into, agrees)
+        return remembering(with_columns(self._answers, agrees), self._sample.recipe.into, agrees)
 
     @property
     def mix(self) -> dict[Any, Any]:
@@ -222,9 +222,9 @@ class Pilot(Handle):
 
         With several such columns ``{column: {label: count}}``; empty where there are none.
         """
-        counted = {name: _mix(own_column(self._answers, name)) for name in value_columns(self._taken.recipe)}
-        found = {name: counts for name, counts in counted.items() if counts is not None}
-        return next(iter(found.values())) if len(found) == 1 else found
+        counted = {name: _mix(own_column(self._answers, name)) for name in value_columns(self._sample.recipe)}
+        mixes = {name: counts for name, counts in counted.items() if counts is not None}
+        return next(iter(mixes.values())) if len(mixes) == 1 else mixes
 
     @property
     def agreement(self) -> float | None:
@@ -237,8 +237,8 @@ class Pilot(Handle):
 
     @property
     def _compared(self) -> tuple[int, int]:
-        known = [one for values in self._agrees.values() for one in values if one is not None]
-        return sum(known), len(known)
+        verdicts = [one for values in self._agrees.values() for one in values if one is not None]
+        return sum(verdicts), len(verdicts)
 
     @property
     def usage(self) -> Usage:
@@ -256,20 +256,20 @@ class Pilot(Handle):
 
         From the sample's answers, by the length of what is asked; without what a cache may save.
         """
-        taken, prices = self._taken, self._workspace.prices
-        unsent = list(self._workspace.ledger.jobs.unsent(taken.sizes))
+        sample, prices = self._sample, self._workspace.prices
+        unsent = list(self._workspace.ledger.jobs.unsent(sample.sizes))
         sizes, prompts, replies = [], [], []
-        for digest in taken.digests:
+        for digest in sample.digests:
             origin = self._origins.get(digest)
             if origin is None or not origin.model:
                 continue
             parts = parts_of(origin, prices)
             if parts is None:
                 return Projection(len(unsent), None)
-            sizes.append(taken.sizes[digest])
+            sizes.append(sample.sizes[digest])
             prompts.append(parts[0])
             replies.append(parts[1])
-        return project(sizes, prompts, replies, [taken.sizes[digest] for digest in unsent])
+        return project(sizes, prompts, replies, [sample.sizes[digest] for digest in unsent])
 
     def __repr__(self) -> str:
         return pilot_text(self._view())
@@ -278,50 +278,50 @@ class Pilot(Handle):
         return str(pilot_html(self._view()))
 
     def _view(self) -> PilotView:
-        taken, usage, rest = self._taken, self.usage, self.rest
+        sample, usage, rest = self._sample, self.usage, self.rest
         mix = self.mix
         is_flat = all(isinstance(count, int) for count in mix.values())
         flat = mix if is_flat else {f"{c}: {v}": n for c, counts in mix.items() for v, n in counts.items()}
         return PilotView(
             name=self.job.name,
-            model=taken.recipe.model,
+            model=sample.recipe.model,
             rows=tuple(self._shown()),
-            total=taken.total,
-            asked=taken.asked,
+            total=sample.total,
+            asked=sample.asked,
             mix={str(label): count for label, count in flat.items()},
-            agreement=self._compared if taken.gold else None,
+            agreement=self._compared if sample.gold else None,
             input_tokens=usage.prompt_tokens,
             output_tokens=usage.output_tokens,
             cost=self.cost,
             rest=rest.requests,
             projected=None if rest.expected is None else (rest.expected, rest.low, rest.high),
-            with_gold=bool(taken.gold),
-            note=taken.note or self.job.snapshot().note,
+            with_gold=bool(sample.gold),
+            note=sample.note or self.job.snapshot().note,
             simulated=self.job.simulated,
         )
 
     def _shown(self) -> Iterator[PilotRow]:
-        taken, into = self._taken, self._taken.recipe.into
-        names = value_columns(taken.recipe)
-        about = column_values(taken.frame, taken.recipe.column)
-        errors, answers = self._given(f"{into}_error"), {name: self._given(name) for name in names}
-        golds = {name: column_values(taken.frame, column) for name, column in taken.gold.items()}
-        for place, (label, status) in enumerate(zip(taken.frame.index, self._statuses, strict=True)):
+        sample, into = self._sample, self._sample.recipe.into
+        names = value_columns(sample.recipe)
+        about = column_values(sample.frame, sample.recipe.column)
+        errors, answers = self._column(f"{into}_error"), {name: self._column(name) for name in names}
+        golds = {name: column_values(sample.frame, column) for name, column in sample.gold.items()}
+        for place, (label, status) in enumerate(zip(sample.frame.index, self._statuses, strict=True)):
             values = [(name, answers[name][place]) for name in names]
             wanted = [(name, column[place]) for name, column in golds.items() if not is_missing(column[place])]
             agrees = [one for column in self._agrees.values() if (one := column[place]) is not None]
             yield PilotRow(
                 label=str(label),
                 prompt=str(about[place]),
-                answer=_told(values),
+                answer=_answers_text(values),
                 status=status,
                 note=None if is_missing(errors[place]) else str(errors[place]),
-                gold=_told(wanted),
+                gold=_answers_text(wanted),
                 agrees=all(agrees) if agrees else None,
             )
 
 
-def _told(values: Sequence[tuple[str, Any]]) -> str | None:
+def _answers_text(values: Sequence[tuple[str, Any]]) -> str | None:
     """Write answers for people: a single one as it is, several by name; None where there are none."""
     there = [(name, value) for name, value in values if not is_missing(value)]
     if not there:

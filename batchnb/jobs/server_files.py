@@ -60,14 +60,14 @@ class FileTable(Handle):
         ``known`` tells whether this ledger uploaded the file; ``requests`` how many of its requests name it, and
         ``needed`` how many of those are not answered yet. Times are UTC. Touches no network.
         """
-        known = {file.server_id: file for file in self._workspace.ledger.files.on_server()}
+        ours = {file.server_id: file for file in self._workspace.ledger.files.on_server()}
         rows = []
         for info in self._infos:
-            ours = known.get(info.id)
-            uses = (pd.NA, pd.NA) if ours is None else (ours.requests, ours.needed)
+            file = ours.get(info.id)
+            uses = (pd.NA, pd.NA) if file is None else (file.requests, file.needed)
             rows.append(
                 [info.id, info.filename, info.mime_type, info.size_bytes, info.created_at, info.expires_at,
-                 ours is not None, *uses, self._workspace.simulated]
+                 file is not None, *uses, self._workspace.simulated]
             )  # fmt: skip
         frame = pd.DataFrame(rows, columns=COLUMNS)
         for name in ("created", "expires"):
@@ -98,18 +98,18 @@ class FileTable(Handle):
         InputError
             `ids` is neither.
         """
-        known = {file.server_id: file for file in self._workspace.ledger.files.on_server()}
+        ours = {file.server_id: file for file in self._workspace.ledger.files.on_server()}
         if isinstance(ids, str) and ids == "unused":
             there = {info.id for info in self._infos}
-            chosen = [name for name, file in known.items() if not file.needed and name in there]
+            chosen = [name for name, file in ours.items() if not file.needed and name in there]
         else:
             chosen = [ids] if isinstance(ids, str) else list(ids)
         if not all(isinstance(one, str) and one for one in chosen):
             raise InputError('delete() takes ids of files, as the table lists them, or "unused". Nothing was deleted.')
         for one in chosen:
-            if not force and one in known and known[one].needed:
+            if not force and one in ours and ours[one].needed:
                 raise JobStateError(
-                    f"The file {known[one].name!r} ({one}) is needed by {known[one].needed:,} requests that are not "
+                    f"The file {ours[one].name!r} ({one}) is needed by {ours[one].needed:,} requests that are not "
                     "answered yet. Nothing was deleted. Wait for their job's end, or cancel it; force=True deletes the "
                     "file all the same, and they fail."
                 )

@@ -122,19 +122,19 @@ def job_frame(
 
     The cost is in dollars, and missing where a price is unknown; times are UTC.
     """
-    found: list[list[object]] = []
+    rows: list[list[object]] = []
     for job in jobs:
         tally = counted(ledger, job)
         cost = sum_of(costs_of(tally.lines, prices))
         # What has ended, with all its answers, has no batch that there is something to say of.
         is_done = job.state == "ended" and "pending" not in tally.outcomes
-        found.append([
+        rows.append([
             job.id, job.name, utc(job.created_at), job.recipe.model, job.rows,
             tally.outcomes.get("succeeded", 0), status_of(job, ledger), None if cost is None else float(cost),
             simulated, job.note if is_done else _note(job, ledger.batches.of_job(job.number), now),
         ])  # fmt: skip
     columns = ["id", "name", "created", "model", "rows", "succeeded", "status", "cost", "simulated", "note"]
-    return pd.DataFrame(found, columns=columns)
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _error(ledger: Ledger, job: JobRecord, kind: Kind) -> ErrorKind:
@@ -259,8 +259,8 @@ def _skew(batches: Sequence[BatchRecord], now: Moment) -> float | None:
 
 
 def _note(job: JobRecord, batches: Sequence[BatchRecord], now: Moment) -> str | None:
-    told = (deadline(batch, now.at_server(batch.skew)) for batch in batches)
-    notes = [*filter(None, told), job.note, *(batch.note for batch in batches)]
+    warnings = (deadline(batch, now.at_server(batch.skew)) for batch in batches)
+    notes = [*filter(None, warnings), job.note, *(batch.note for batch in batches)]
     return next(filter(None, notes), None)
 
 
@@ -311,12 +311,12 @@ SERVER_COLUMNS = ["id", "status", "requests", *COUNTS, "created_at", "ended_at",
 
 def server_frame(infos: Iterable[BatchInfo], *, simulated: bool) -> pd.DataFrame:
     """List batches as the server has them: id, status, requests, the five request counts, times (UTC), simulated."""
-    found: list[list[object]] = []
+    rows: list[list[object]] = []
     for info in infos:
         times = [info.created_at, info.ended_at, info.expires_at]
         counts = [info.request_counts.get(name, 0) for name in COUNTS]
-        found.append([info.id, info.processing_status, info.total, *counts, *times, simulated])
-    return pd.DataFrame(found, columns=SERVER_COLUMNS)
+        rows.append([info.id, info.processing_status, info.total, *counts, *times, simulated])
+    return pd.DataFrame(rows, columns=SERVER_COLUMNS)
 
 
 def _row(record: BatchRecord, cost: Decimal | None) -> list[Any]:

@@ -134,15 +134,15 @@ class _Jobs:
             self._ended.clear()
         lines = []
         for record in records[: self.limit]:
-            known = (record.id, record.number, record.ended_at)
+            version = (record.id, record.number, record.ended_at)
             # What has ended is not counted again at each look.
-            line = self._ended.get(known)
+            line = self._ended.get(version)
             if line is None:
-                job = self._jobs.get(known[:2]) or Job(record.id, self._workspace)
-                self._jobs[known[:2]] = job  # which knows what it has counted
+                job = self._jobs.get(version[:2]) or Job(record.id, self._workspace)
+                self._jobs[version[:2]] = job  # which knows what it has counted
                 line = job_line(job.snapshot())
                 if record.state == "ended":
-                    self._ended[known] = line
+                    self._ended[version] = line
             lines.append(line)
         return Table(
             noun="job", counted="Rows", part_words=ROW_WORDS, lines=tuple(lines), total=len(records),
@@ -201,13 +201,13 @@ class _ServerBatches:
 
     def cancel(self, id: str) -> None:
         self._workspace.api.cancel_batch(id)
-        known = self._workspace.ledger.batches.find(id)
-        if known is not None:
-            self._workspace.watcher.wake([known])
+        batch = self._workspace.ledger.batches.find(id)
+        if batch is not None:
+            self._workspace.watcher.wake([batch])
 
     def delete(self, id: str) -> None:
-        known = self._workspace.ledger.batches.find(id)
-        if known is not None and known.state != "collected":
+        batch = self._workspace.ledger.batches.find(id)
+        if batch is not None and batch.state != "collected":
             raise JobStateError(
                 "its results are not all here yet, and would be lost. Open it, and delete it when its job has ended."
             )

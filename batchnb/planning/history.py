@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from batchnb import units
 from batchnb.costs.bills import costs_of, sum_of
 from batchnb.costs.prices import PriceTable
 from batchnb.ledger.ledger import Ledger
@@ -39,7 +40,7 @@ class Earlier:
     @property
     def words(self) -> str:
         """Where what they tell is from."""
-        return f"from {self.answers:,} earlier answer{'' if self.answers == 1 else 's'} of this recipe"
+        return f"from {units.count(self.answers, 'earlier answer')} of this recipe"
 
 
 def earlier(ledger: Ledger, spec: RecipeSpec, prices: PriceTable, *, without: int | None = None) -> Earlier | None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 
-from batchnb.costs.allowance import Allowance, amount_of, dollars
+from batchnb import units
+from batchnb.costs.allowance import Allowance, amount_of
 from batchnb.costs.bounds import Priced, price_at_most, price_of
 from batchnb.costs.delivery import Delivery
 from batchnb.errors import NOT_SENT, InputError
@@ -164,11 +165,11 @@ def _refusal(
     recipe: Recipe, plan: Plan, start: Allowance, most: Priced, expected: Decimal | None, fitting: int,
     notes: Sequence[str], delivery: Delivery,
 ) -> str:  # fmt: skip
-    about = "" if expected is None else f", about {dollars(expected)} expected"
+    about = "" if expected is None else f", about {units.exact_money(expected)} expected"
     number = len(plan.unsent)
-    unsent = f"{number:,} request{'' if number == 1 else 's'} can cost {dollars(most.total)} at most"
+    unsent = f"{units.count(number, 'request')} can cost {units.exact_money(most.total)} at most"
     before = start.spent + start.in_flight
-    spent = f", beside {dollars(before)} that the job has spent or may have to pay already" if before else ""
+    spent = f", beside {units.exact_money(before)} that the job has spent or may have to pay already" if before else ""
     head = " ".join([f"{unsent}{about}{spent}: more than max_cost={start.limit}.", *notes])
     ways = f"lower max_tokens (now {recipe.sent['max_tokens']:,}; the worst case has every reply that long)"
     if delivery.cache:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchnb.costs.allowance import ENOUGH, Allowance, amount_of, dollars, held_back
+from batchnb.costs.allowance import ENOUGH, Allowance, amount_of, held_back
 from batchnb.costs.delivery import Delivery
 from batchnb.errors import InputError
+from batchnb.units import exact_money
 
 D = Decimal
 EACH, PER_CHARACTER, PER_EXTRA = "0.0007", "0.0000002", "0.0000001"
@@ -92,7 +93,7 @@ def test_what_is_no_amount_is_refused(wrong):
 
 
 def test_amounts_are_said_to_the_cent_or_as_exactly_as_it_takes():
-    assert [dollars(D(amount)) for amount in ("1234.567", "0.5", "0.0123", "0.00004", "0")] == [
+    assert [exact_money(D(amount)) for amount in ("1234.567", "0.5", "0.0123", "0.00004", "0")] == [
         "$1,234.57", "$0.50", "$0.012", "$0.00004", "$0.00",
     ]  # fmt: skip
 

@@ -168,7 +168,7 @@ def labels_from(text: str, given: Sequence[str | int] = ()) -> tuple[str | int, 
     if given and text == labels_text(given):
         return tuple(given)
     separator = "\n" if "\n" in text.strip() else ","
-    found = [label for part in text.split(separator) if (label := part.strip())]
+    labels = [label for part in text.split(separator) if (label := part.strip())]
     if given and all(isinstance(label, int) for label in given):
-        return tuple(int(label) if label.removeprefix("-").isdecimal() else label for label in found)
-    return tuple(found)
+        return tuple(int(label) if label.removeprefix("-").isdecimal() else label for label in labels)
+    return tuple(labels)

@@ -165,12 +165,12 @@ def bar(
 
 
 def _legend(snapshot: Snapshot) -> Html:
-    found = words.segments(snapshot)
-    if not found:
+    parts = words.segments(snapshot)
+    if not parts:
         return tag("div", words.counts_words(snapshot), class_="batchnb-legend")
     items = (
         tag("span", tag("span", class_=f"batchnb-swatch batchnb-{key}"), f"{number:,} {words.SEGMENTS[key]}")
-        for key, number in found
+        for key, number in parts
     )
     return tag("div", join(" · ", items), class_="batchnb-legend")
 

@@ -57,8 +57,8 @@ EXPIRY_SHOWN = 6 * 3600.0
 def segments(snapshot: Snapshot) -> list[tuple[str, int]]:
     """List the parts of the bar that are not empty: ``(key of SEGMENTS, requests)``."""
     counts = snapshot.counts
-    found = ((key, snapshot.unsent if key == "unsent" else getattr(counts, key)) for key in SEGMENTS)
-    return [(key, number) for key, number in found if number]
+    parts = ((key, snapshot.unsent if key == "unsent" else getattr(counts, key)) for key in SEGMENTS)
+    return [(key, number) for key, number in parts if number]
 
 
 def finished(snapshot: Snapshot) -> tuple[int, int]:
@@ -69,12 +69,12 @@ def finished(snapshot: Snapshot) -> tuple[int, int]:
 
 def counts_words(snapshot: Snapshot) -> str:
     """Say the bar in words: ``"1,800 succeeded · 12 errored · 600 processing · 600 not yet sent"``."""
-    found = segments(snapshot)
-    if not found and snapshot.singly:
+    parts = segments(snapshot)
+    if not parts and snapshot.singly:
         return f"{units.count(snapshot.singly, 'row')} asked one by one"
-    if not found:
+    if not parts:
         return "nothing was sent" if snapshot.status == "ended" else "nothing sent yet"
-    return parts_words(found)
+    return parts_words(parts)
 
 
 def parts_words(parts: Iterable[tuple[str, int]], named: Mapping[str, str] = SEGMENTS) -> str:
@@ -176,8 +176,8 @@ def open_words(snapshot: Snapshot) -> str | None:
 
 def batch_segments(batch: BatchLine) -> list[tuple[str, int]]:
     """List the parts of one batch's bar that are not empty: ``(key of SEGMENTS, requests)``."""
-    found = ((key, getattr(batch.counts, key)) for key in SEGMENTS if key != "unsent")
-    return [(key, number) for key, number in found if number]
+    parts = ((key, getattr(batch.counts, key)) for key in SEGMENTS if key != "unsent")
+    return [(key, number) for key, number in parts if number]
 
 
 def batch_words(batch: BatchLine) -> str:

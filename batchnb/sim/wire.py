@@ -37,7 +37,7 @@ DEFAULT_MESSAGES = {
     "not_found_error": "Not found",
     "billing_error": "Your credit balance is too low to access the Anthropic API.",
     "permission_error": "Your API key does not have permission to use the specified resource.",
-    "authentication_error": "invalid x-api-key",
+    "authentication_error": "API key is invalid.",
     "invalid_request_error": "The request was invalid.",
     "conflict_error": "The resource is in conflict with another request.",
     "request_too_large": "Request exceeds the maximum size",

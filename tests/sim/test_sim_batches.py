@@ -158,7 +158,7 @@ def test_a_batch_is_deleted_only_after_its_end_and_is_gone_then():
     clock = ShiftedClock()
     with Simulator(delay=NEVER, clock=clock) as simulator, sdk(simulator) as client:
         batch = client.messages.batches.create(requests=requests(1))
-        with pytest.raises(anthropic.BadRequestError, match="Cancel it first"):
+        with pytest.raises(anthropic.BadRequestError, match="Consider canceling the batch instead"):
             client.messages.batches.delete(batch.id)
         clock.shift = 3601
         deleted = client.messages.batches.delete(ended(client, batch.id).id)

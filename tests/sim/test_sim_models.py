@@ -121,7 +121,7 @@ def test_a_state_folder_of_an_older_simulator_is_taken_over(tmp_path):
     with Simulator(tmp_path, delay=(0.0, 0.0)) as simulator, sdk(simulator) as client:
         assert results(client, batch.id)["a"].type == "succeeded"
         file = client.files.upload(file=("a.png", png(), "image/png"))
-        asked = {"custom_id": "b", "params": params([by_id(file.id)], max_tokens=100_000)}
+        asked = {"custom_id": "b", "params": params([by_id(file.id)], model="claude-opus-4-8", max_tokens=200_000)}
         batch = client.messages.batches.create(requests=[asked], extra_headers={"anthropic-beta": LONG})
         ended(client, batch.id)
         assert results(client, batch.id)["b"].type == "succeeded"

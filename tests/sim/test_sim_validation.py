@@ -45,7 +45,7 @@ BAD = [
     (params(top_k=5), "top_k: Extra inputs are not permitted"),
     (params(prompt="hello"), "prompt: Extra inputs are not permitted"),
     (params(mcp_servers=[]), "mcp_servers: Extra inputs are not permitted"),
-    (params(max_tokens=-1), "max_tokens: Input should be greater than or equal to"),
+    (params(max_tokens=-1), "max_tokens: must be greater than or equal to"),
     (params(max_tokens="12"), "max_tokens: Input should be a valid integer"),
     (params(max_tokens=64_001), "64001 > 64000, which is the maximum allowed number of output tokens"),
     (params(model=""), "model: String should have at least 1 character"),
@@ -135,9 +135,9 @@ def test_bad_rows_of_a_batch_are_errors_at_its_end_and_cost_no_good_row(simulato
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (params(stream=True), "stream: "),
-        (params(speed="fast"), "speed: "),
-        (params(max_tokens=0), "max_tokens: Input should be greater than or equal to 1"),
+        (params(stream=True), '"stream=True" is not supported in the Message Batches API'),
+        (params(speed="fast", model="claude-opus-5-5"), "speed: "),
+        (params(max_tokens=0), "max_tokens: must be greater than or equal to 1"),
     ],
 )
 def test_some_params_are_refused_in_a_batch_only(bad, message):
@@ -226,7 +226,7 @@ def test_count_tokens_checks_the_shape_of_a_request(simulator):
         ("a\n", "requests.1.custom_id: String should match pattern"),
         ("", "requests.1.custom_id: String should have at least 1 character"),
         ("a" * 65, "requests.1.custom_id: String should have at most 64 characters"),
-        ("row-0", "requests.1.custom_id: custom_id must be unique"),
+        ("row-0", "requests: custom_id's must be unique within a batch. Duplicate custom_id found: row-0"),
         (7, "requests.1.custom_id: Input should be a valid string"),
         (None, "requests.1.custom_id: Input should be a valid string"),
     ],

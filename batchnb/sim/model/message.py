@@ -9,11 +9,13 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from batchnb.sim.model.responder import Reply, count_tokens, respond, text_tokens
+from batchnb.sim.model.thinking import Thinking, block_of, tokens_of
 from batchnb.sim.state import prompt_cache
 from batchnb.sim.wire import new_id
 
@@ -42,8 +44,13 @@ class Answerer:
         self._seed = seed
         self._noise = noise
 
-    def reply(self, params: Mapping[str, Any], read: Mapping[str, Any], name: str) -> Reply:
-        """Return the responder's reply to a request, whatever form the responder gave it.
+    def reply(
+        self, params: Mapping[str, Any], read: Mapping[str, Any], name: str, thinking: Thinking | None = None
+    ) -> Reply:
+        """Return the reply to a request: what the model thinks first, then what the responder gives in any form.
+
+        Thinking counts towards ``max_tokens``: where it leaves no room, it is all there is. A `Reply` of a user's
+        responder is the whole answer, as it is.
 
         Parameters
         ----------
@@ -53,12 +60,30 @@ class Answerer:
             The request as `Validator.check` returns it, which the built-in one is given.
         name
             The request's own name (its custom_id).
+        thinking
+            How the model thinks about it; None where it does not.
 
         Raises
         ------
         Exception
             Whatever a user's responder raises; TypeError when it returns something else than it may.
         """
+        if read.get("max_tokens") == 0:  # only fills the cache
+            return Reply([], "max_tokens", count_tokens(read), 0)
+        if thinking is None:
+            return self._answer(params, read, name)
+        spent = tokens_of(thinking, self._seed, name)
+        room = read["max_tokens"] - spent
+        if spent and room <= 0:
+            most = read["max_tokens"]
+            return Reply([block_of(thinking)], "max_tokens", count_tokens(read), most, thinking_tokens=most)
+        reply = self._answer(params, {**read, "thinking": None, "max_tokens": room}, name)
+        if not spent or reply.thinking_tokens is not None:
+            return reply
+        content = [block_of(thinking), *reply.content]
+        return replace(reply, content=content, output_tokens=spent + reply.output_tokens, thinking_tokens=spent)
+
+    def _answer(self, params: Mapping[str, Any], read: Mapping[str, Any], name: str) -> Reply:
         if self._responder is None:
             rng = random.Random(zlib.crc32(f"{self._seed}:{name}".encode()))  # noqa: S311 - answers
             return respond(read, rng, seed=self._seed, noise=self._noise)
@@ -73,7 +98,7 @@ class Answerer:
             # Never zero, as the API's own count never is.
             return Reply(content, "end_turn", count_tokens(read), max(1, text_tokens(given)))
         if isinstance(given, Reply):
-            return given
+            return given if given.thinking_tokens is not None else replace(given, thinking_tokens=0)
         raise TypeError(f"a responder returns str, dict or Reply, not {type(given).__name__}")
 
 
@@ -120,6 +145,7 @@ def _usage(reply: Reply, params: Mapping[str, Any], tier: str, split: prompt_cac
             "ephemeral_1h_input_tokens": split.written_1h,
         },
         "output_tokens": reply.output_tokens,
+        "output_tokens_details": {"thinking_tokens": reply.thinking_tokens or 0},
         "service_tier": tier,
         "inference_geo": params.get("inference_geo") or "global",
     }

@@ -65,6 +65,8 @@ class Reply:
         Estimates. `output_tokens` never exceeds the request's ``max_tokens``.
     stop_sequence : str or None
         The sequence that ended the reply, where one did.
+    thinking_tokens : int or None
+        How many of `output_tokens` the model thought.
     """
 
     content: list[dict[str, Any]]
@@ -72,6 +74,7 @@ class Reply:
     input_tokens: int
     output_tokens: int
     stop_sequence: str | None = None
+    thinking_tokens: int | None = None
 
 
 def respond(params: Mapping[str, Any], rng: random.Random, *, seed: int = 0, noise: float = 1.0) -> Reply:

@@ -17,17 +17,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from batchnb.sim.rules import parameters, schemas
+from batchnb.sim.model.thinking import Thinking, thinking_of
+from batchnb.sim.rules import by_model, parameters, schemas
 from batchnb.sim.rules.attachments import Attachments, no_files
 from batchnb.sim.rules.content import check_breakpoints, check_messages, check_system, tagged
 from batchnb.sim.rules.media import Content
 from batchnb.sim.state.catalogue import Catalogue, Model
 from batchnb.sim.wire import ApiError, invalid
 
-_EFFORTS = ("low", "medium", "high", "xhigh", "max")
-_TOOL_CHOICES = ("auto", "any", "tool", "none")
-_THINKING = ("enabled", "disabled", "adaptive", "between_tools")
-_MIN_THINKING_BUDGET = 1024
 _REMEMBERED = 100_000  # bytes of a schema that is kept in memory
 #: The beta under which the older name of `output_config.format` is taken, by libraries that still use it.
 _OLDER_FORMAT = "structured-outputs-2025-11-13"
@@ -46,11 +43,14 @@ class Accepted(NamedTuple):
         The canonical id of the model.
     window
         Its context window, in tokens; None where that is not checked.
+    thinking
+        How it thinks about the request; None where it does not.
     """
 
     read: Mapping[str, Any]
     model: str
     window: int | None = None
+    thinking: Thinking | None = None
 
     def check_length(self, tokens: int) -> None:
         """Raise ApiError for a request of more tokens than the model reads."""
@@ -107,16 +107,16 @@ class Validator:
         model = self._model(params["model"], endpoint)
         if endpoint != "count_tokens":
             _check_max_tokens(params["max_tokens"], model, endpoint, betas)
-            _check_sampling(params)
+            by_model.check_sampling(params, model)
         attachments = Attachments(self.content_of, self.image_bytes)
         check_messages(params["messages"], attachments, prefill=model.prefill)
         attachments.check_together(model)
         if params.get("system") is not None:
             check_system(params["system"])
         if len(params) > (2 if endpoint == "count_tokens" else 3):  # more than what has been seen above
-            _check_options(params, endpoint, model)
+            _check_options(params, endpoint, model, betas)
         check_breakpoints(params)
-        return Accepted(attachments.read(params), model.id, model.window)
+        return Accepted(attachments.read(params), model.id, model.window, thinking_of(params, model))
 
     def _model(self, name: object, endpoint: str) -> Model:
         if not isinstance(name, str):
@@ -158,42 +158,33 @@ def _check_max_tokens(value: object, model: Model, endpoint: str, betas: Collect
         raise invalid("max_tokens: Input should be a valid integer")
     least = 1 if endpoint == "batch" else 0  # zero only fills the cache, and is not taken in a batch
     if value < least:
-        raise invalid(f"max_tokens: Input should be greater than or equal to {least}")
+        raise invalid(f"max_tokens: must be greater than or equal to {least}")
     most = model.output
-    if endpoint == "batch" and _LONG_OUTPUT in betas:
-        most = max(most, _LONGEST_OUTPUT)  # whether for every model is unverified
+    if endpoint == "batch" and _LONG_OUTPUT in betas and model.long_output:
+        most = max(most, _LONGEST_OUTPUT)
     if value > most:
         raise invalid(
             f"max_tokens: {value} > {most}, which is the maximum allowed number of output tokens for {model.id}"
         )
 
 
-def _check_sampling(params: Mapping[str, Any]) -> None:
-    for name in ("temperature", "top_p"):
-        value = params.get(name)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise invalid(f"{name}: Input should be a valid number")
-        if not 0 <= value <= 1:
-            raise invalid(f"{name}: range: 0..1")
-
-
-def _check_options(params: Mapping[str, Any], endpoint: str, model: Model) -> None:
+def _check_options(params: Mapping[str, Any], endpoint: str, model: Model, betas: Collection[str]) -> None:
     if params.get("stream") is not None:
         _check_stream(params["stream"], endpoint)
     if params.get("speed") is not None:
-        _check_speed(params["speed"], endpoint)
+        by_model.check_speed(params["speed"], model, endpoint, betas)
+    if params.get("inference_geo") is not None:
+        by_model.check_geography(params["inference_geo"], model)
     if params.get("stop_sequences") is not None:
         _check_stop_sequences(params["stop_sequences"])
     if params.get("thinking") is not None:
-        _check_thinking(params["thinking"], params.get("max_tokens"))
+        by_model.check_thinking(params["thinking"], model, params)
     if params.get("output_config") is not None:
-        _check_output_config(params["output_config"], model)
+        _check_output_config(params["output_config"], model, params, betas)
     if params.get("tools") is not None:
         _check_tools(params["tools"], model)
     if params.get("tool_choice") is not None:
-        _check_tool_choice(params["tool_choice"], params.get("tools") or ())
+        by_model.check_tool_choice(params["tool_choice"], model, params.get("tools") or ())
     if params.get("service_tier") not in (None, "auto", "standard_only"):
         raise invalid("service_tier: Input should be 'auto' or 'standard_only'")
     _check_metadata(params.get("metadata"))
@@ -203,14 +194,7 @@ def _check_stream(value: object, endpoint: str) -> None:
     if not isinstance(value, bool):
         raise invalid("stream: Input should be a valid boolean")
     if value and endpoint == "batch":
-        raise invalid("stream: Streaming is not supported in the Message Batches API")
-
-
-def _check_speed(value: object, endpoint: str) -> None:
-    if value not in ("standard", "fast"):
-        raise invalid("speed: Input should be 'standard' or 'fast'")
-    if value == "fast" and endpoint == "batch":
-        raise invalid("speed: 'fast' is not supported in the Message Batches API")
+        raise invalid('"stream=True" is not supported in the Message Batches API')
 
 
 def _check_stop_sequences(value: object) -> None:
@@ -223,31 +207,14 @@ def _check_stop_sequences(value: object) -> None:
             raise invalid("stop_sequences: each stop sequence must contain non-whitespace")
 
 
-def _check_thinking(value: object, max_tokens: object) -> None:
-    kind, setting = tagged(value, "thinking", _THINKING)
-    if kind != "enabled":
-        return
-    budget = setting.get("budget_tokens")
-    if budget is None:
-        raise invalid("thinking.enabled.budget_tokens: Field required")
-    if isinstance(budget, bool) or not isinstance(budget, int):
-        raise invalid("thinking.enabled.budget_tokens: Input should be a valid integer")
-    if budget < _MIN_THINKING_BUDGET:
-        raise invalid(
-            f"thinking.enabled.budget_tokens: Input should be greater than or equal to {_MIN_THINKING_BUDGET}"
-        )
-    if isinstance(max_tokens, int) and budget >= max_tokens:
-        raise invalid("`max_tokens` must be greater than `thinking.budget_tokens`.")
-
-
-def _check_output_config(value: object, model: Model) -> None:
+def _check_output_config(value: object, model: Model, params: Mapping[str, Any], betas: Collection[str]) -> None:
     if not isinstance(value, dict):
         raise invalid("output_config: Input should be an object")
     for name in value:
         if name not in ("effort", "format", "task_budget"):
             raise invalid(f"output_config.{name}: Extra inputs are not permitted")
-    if value.get("effort") not in (None, *_EFFORTS):
-        raise invalid("output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'")
+    by_model.check_effort(value.get("effort"), model, params.get("thinking"))
+    by_model.check_task_budget(value.get("task_budget"), model, betas)
     layout = value.get("format")
     if layout is None:
         return
@@ -303,16 +270,6 @@ def _check_custom_tool(tool: Mapping[str, Any], where: str, model: Model) -> Non
     if tool.get("strict") and not model.structured_outputs:
         raise invalid(f"'{model.id}' does not support strict tools.")
     _check_schema(schema, f"{where}.input_schema", strict=bool(tool.get("strict")))
-
-
-def _check_tool_choice(value: object, tools: object) -> None:
-    kind, choice = tagged(value, "tool_choice", _TOOL_CHOICES)
-    if kind in ("any", "tool") and not tools:
-        raise invalid("tool_choice: `tool_choice` may only be specified while providing `tools`.")
-    if kind == "tool" and isinstance(tools, list):
-        name = choice.get("name")
-        if name not in [tool.get("name") for tool in tools]:
-            raise invalid(f"Tool '{name}' not found in provided tools")
 
 
 def _check_metadata(value: object) -> None:

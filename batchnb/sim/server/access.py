@@ -55,7 +55,7 @@ class Access:
         if not given:
             raise ApiError("authentication_error", "x-api-key header is required")
         if self._key is not None and not any(hmac.compare_digest(self._key, key.encode("latin-1")) for key in given):
-            raise ApiError("authentication_error", "invalid x-api-key (this simulator takes its own alone)")
+            raise ApiError("authentication_error", "API key is invalid. (This simulator takes its own alone.)")
 
 
 def _bearers(lines: Sequence[str]) -> list[str]:

@@ -226,7 +226,7 @@ class Service:
         params = decode_json(ask.body)
         accepted = self._checked(params, ask, "messages")
         try:
-            reply = self._answerer.reply(params, accepted.read, "")
+            reply = self._answerer.reply(params, accepted.read, "", accepted.thinking)
         except ApiError:
             raise
         except Exception as problem:

@@ -247,7 +247,7 @@ class Batches:
         """
         batch = self.retrieve(batch_id)
         if batch.ended_at is None:
-            raise invalid(f"Message Batch {batch_id} cannot be deleted while it is processing. Cancel it first.")
+            raise invalid("In progress batches cannot be deleted. Consider canceling the batch instead.")
         self._store.delete(batch.seq, self._clock.now())
 
     def results(self, batch_id: str) -> tuple[int, Iterator[bytes]]:
@@ -262,7 +262,7 @@ class Batches:
         """
         batch = self.retrieve(batch_id)
         if batch.ended_at is None:
-            raise ApiError("not_found_error", f"Message Batch {batch_id} has no available results yet.")
+            raise ApiError("not_found_error", f"Message Batch {batch_id} has no available results.")
         if self._archived_at(batch) is not None:
             raise ApiError("not_found_error", f"The results of Message Batch {batch_id} are no longer available.")
         order = list(range(batch.total))

@@ -1,9 +1,10 @@
-"""The models that the simulator knows, as ``GET /v1/models`` tells them.
+"""The models that the simulator knows: what ``GET /v1/models`` tells of them, and what each refuses.
 
-Sources: anthropic 2.14.0 (names, retirement dates and the shape of ``ModelInfo``), platform.claude.com documentation
-(the models with a published price). Release and deprecation dates, context windows, output limits and the capabilities
-of single models are plausible but unverified; nothing outside the simulator should rest on them. No model that the SDK
-still names is known to lack batches, structured outputs, images or PDFs: a test that needs one makes it up.
+Sources: anthropic 2.14.0 (names, retirement dates, the shape of ``ModelInfo``, the order in which models are listed:
+newest first), platform.claude.com documentation (release dates, windows, outputs, thinking, effort, forced tools, fast
+speed, inference geography). Unverified: everything about ``claude-mythos-preview`` but its dates, and whether the 5.2
+models differ from 5.1. No model that the SDK still names is known to lack batches, structured outputs, images or PDFs:
+a test that needs one makes it up.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
-_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+KINDS_OF_THINKING = ("adaptive", "between_tools", "disabled", "enabled")
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,24 @@ class Model:
         ``"active"``, ``"deprecated"`` or ``"retired"``. Requests that name a retired one are a 404.
     window, output
         The context window and the largest ``max_tokens``, in tokens.
-    adaptive
-        Whether the model takes ``thinking: adaptive``, effort and the newer context management.
+    thinks
+        Whether it thinks where a request does not say whether to.
+    thinking
+        The kinds of thinking that it takes: ``adaptive``, ``between_tools``, ``disabled``, ``enabled``.
+    efforts
+        The levels of effort that it takes; empty where it takes none.
+    effort
+        The level that it uses where none is given.
+    forced_tool
+        Whether ``tool_choice`` may be ``any`` or ``tool``.
+    sampling
+        Whether older versions of the API take ``temperature`` and its like; else only their defaults.
+    long_output
+        Whether it takes the beta for answers of 300,000 tokens in batches.
+    geography
+        Whether it takes ``inference_geo``.
+    fast
+        Whether it takes the fast speed: ``"general"``, ``"beta"`` (with a beta header), or empty.
     prefill
         Whether the last message may be the assistant's.
     aliases
@@ -47,7 +65,15 @@ class Model:
     released: str = "2026-01-01"
     window: int = 1_000_000
     output: int = 128_000
-    adaptive: bool = True
+    thinks: bool = False
+    thinking: tuple[str, ...] = ("adaptive", "disabled")
+    efforts: tuple[str, ...] = EFFORTS
+    effort: str = "high"
+    forced_tool: bool = True
+    sampling: bool = False
+    long_output: bool = False
+    geography: bool = True
+    fast: str = ""
     prefill: bool = False
     deprecated: str = ""
     retires: str = ""
@@ -89,92 +115,76 @@ def _support(supported: bool) -> dict[str, bool]:
 
 
 def _capabilities(model: Model) -> dict[str, Any]:
-    old = not model.adaptive
+    new = "adaptive" in model.thinking
     return {
         "batch": _support(model.batch),
         "citations": _support(True),
-        "code_execution": _support(model.adaptive),
+        "code_execution": _support(new),
         "context_management": {
             "supported": True,
             "clear_thinking_20251015": _support(True),
             "clear_tool_uses_20250919": _support(True),
-            "compact_20260112": _support(model.adaptive),
+            "compact_20260112": _support(new),
         },
-        "effort": {"supported": model.adaptive} | {level: _support(model.adaptive) for level in _EFFORTS},
+        "effort": _support(bool(model.efforts)) | {level: _support(level in model.efforts) for level in EFFORTS},
         "image_input": _support(model.images),
         "pdf_input": _support(model.pdfs),
         "server_tools": {"supported": True, "code_execution": _support(True), "web_search": _support(True)},
         "structured_outputs": _support(model.structured_outputs),
         "thinking": {
-            "supported": True,
-            "types": {
-                "adaptive": _support(model.adaptive),
-                "between_tools": _support(model.adaptive),
-                "disabled": _support(True),
-                "enabled": _support(old),
-            },
+            "supported": bool({"adaptive", "enabled"} & set(model.thinking)),
+            "types": {kind: _support(kind in model.thinking) for kind in KINDS_OF_THINKING},
         },
     }
 
 
-def _older(model_id: str, name: str, released: str, **rest: Any) -> Model:
-    return Model(model_id, name, released, window=200_000, output=64_000, adaptive=False, prefill=True, **rest)
-
+# How models think. Kinds that are not named are refused.
+_ALWAYS: dict[str, Any] = {"thinks": True, "thinking": ("adaptive",)}
+_UNLESS_DISABLED: dict[str, Any] = {"thinks": True, "thinking": ("adaptive", "disabled")}
+_UNLESS_BETWEEN_TOOLS: dict[str, Any] = {"thinks": True, "thinking": ("adaptive", "between_tools")}
+_WHEN_ASKED: dict[str, Any] = {"thinking": ("adaptive", "disabled")}
+_WHEN_ASKED_OR_ENABLED: dict[str, Any] = {"thinking": ("adaptive", "disabled", "enabled")}
+_WHEN_ENABLED: dict[str, Any] = {"thinking": ("disabled", "enabled")}
+# What else sets them apart.
+_UNFORCED: dict[str, Any] = {"forced_tool": False}
+_LONG: dict[str, Any] = {"long_output": True}
+_NO_XHIGH: dict[str, Any] = {"efforts": ("low", "medium", "high", "max"), "sampling": True}
+_SMALL: dict[str, Any] = {
+    "window": 200_000, "output": 64_000, "sampling": True, "geography": False, "prefill": True, "efforts": (),
+}  # fmt: skip
+_RETIRED: dict[str, Any] = {"lifecycle": "retired"}
+_DEPRECATED: dict[str, Any] = {"lifecycle": "deprecated"}
 
 # Newest first, the order in which the API lists them.
 MODELS = (
-    Model("claude-haiku-5-5", "Claude Haiku 5.5", "2026-10-21"),
-    Model("claude-sonnet-5-5", "Claude Sonnet 5.5", "2026-10-07"),
-    Model("claude-opus-5-5", "Claude Opus 5.5", "2026-09-23"),
-    Model("claude-fable-5-2", "Claude Fable 5.2", "2026-09-09"),
-    Model("claude-mythos-5-2", "Claude Mythos 5.2", "2026-09-09"),
-    Model("claude-fable-5-1", "Claude Fable 5.1", "2026-08-05"),
-    Model("claude-mythos-5-1", "Claude Mythos 5.1", "2026-08-05"),
-    Model("claude-sonnet-5", "Claude Sonnet 5", "2026-07-15"),
-    Model("claude-fable-5", "Claude Fable 5", "2026-07-01"),
-    Model("claude-mythos-5", "Claude Mythos 5", "2026-07-01"),
-    Model("claude-opus-5", "Claude Opus 5", "2026-06-17"),
-    Model("claude-opus-4-8", "Claude Opus 4.8", "2026-05-13"),
-    Model("claude-opus-4-7", "Claude Opus 4.7", "2026-04-15"),
-    Model("claude-sonnet-4-6", "Claude Sonnet 4.6", "2026-02-17", output=64_000),
-    Model("claude-opus-4-6", "Claude Opus 4.6", "2026-02-04"),
-    _older(
-        "claude-opus-4-5-20251101",
-        "Claude Opus 4.5",
-        "2025-11-24",
-        aliases=("claude-opus-4-5",),
-        lifecycle="deprecated",
-        deprecated="2026-11-20",
-        retires="2027-01-22",
-    ),
-    _older("claude-haiku-4-5-20251001", "Claude Haiku 4.5", "2025-10-15", aliases=("claude-haiku-4-5",)),
-    _older(
-        "claude-sonnet-4-5-20250929",
-        "Claude Sonnet 4.5",
-        "2025-09-29",
-        aliases=("claude-sonnet-4-5",),
-        lifecycle="deprecated",
-        deprecated="2026-05-30",
-        retires="2026-11-30",
-    ),
-    Model(
-        "claude-mythos-preview",
-        "Claude Mythos Preview",
-        "2026-04-07",
-        lifecycle="retired",
-        deprecated="2026-05-01",
-        retires="2026-06-30",
-    ),
-    _older(
-        "claude-opus-4-1-20250805",
-        "Claude Opus 4.1",
-        "2025-08-05",
-        aliases=("claude-opus-4-1",),
-        lifecycle="retired",
-        deprecated="2026-06-05",
-        retires="2026-08-05",
-    ),
-)
+    Model("claude-fable-5-2", "Claude Fable 5.2", "2026-11-09", **_ALWAYS, **_UNFORCED, fast="general"),
+    Model("claude-mythos-5-2", "Claude Mythos 5.2", "2026-11-09", **_ALWAYS, **_UNFORCED, fast="general"),
+    Model("claude-haiku-5-5", "Claude Haiku 5.5", "2026-10-07", **_UNLESS_DISABLED, **_LONG, effort="medium"),
+    Model("claude-sonnet-5-5", "Claude Sonnet 5.5", "2026-09-28", **_UNLESS_BETWEEN_TOOLS, **_UNFORCED, **_LONG),
+    Model("claude-opus-5-5", "Claude Opus 5.5", "2026-09-22", **_ALWAYS, **_UNFORCED, **_LONG, effort="medium",
+          fast="general"),
+    Model("claude-fable-5-1", "Claude Fable 5.1", "2026-09-01", **_ALWAYS, **_UNFORCED),
+    Model("claude-mythos-5-1", "Claude Mythos 5.1", "2026-09-01", **_ALWAYS, **_UNFORCED),
+    Model("claude-opus-5", "Claude Opus 5", "2026-07-24", **_UNLESS_DISABLED, **_LONG, fast="beta"),
+    Model("claude-sonnet-5", "Claude Sonnet 5", "2026-06-30", **_UNLESS_DISABLED, **_LONG),
+    Model("claude-fable-5", "Claude Fable 5", "2026-06-09", **_ALWAYS),
+    Model("claude-mythos-5", "Claude Mythos 5", "2026-06-09", **_ALWAYS),
+    Model("claude-opus-4-8", "Claude Opus 4.8", "2026-05-28", **_WHEN_ASKED, **_LONG),
+    Model("claude-opus-4-7", "Claude Opus 4.7", "2026-04-16", **_WHEN_ASKED, **_LONG),
+    Model("claude-mythos-preview", "Claude Mythos Preview", "2026-04-07", **_ALWAYS, **_RETIRED,
+          deprecated="2026-05-01", retires="2026-06-30"),
+    Model("claude-sonnet-4-6", "Claude Sonnet 4.6", "2026-02-17", **_WHEN_ASKED_OR_ENABLED, **_NO_XHIGH, **_LONG),
+    Model("claude-opus-4-6", "Claude Opus 4.6", "2026-02-05", **_WHEN_ASKED_OR_ENABLED, **_NO_XHIGH, **_LONG),
+    Model("claude-opus-4-5-20251101", "Claude Opus 4.5", "2025-11-24", aliases=("claude-opus-4-5",), **_WHEN_ENABLED,
+          **_SMALL | {"efforts": ("low", "medium", "high")}, **_DEPRECATED, deprecated="2026-11-23",
+          retires="2027-01-22"),
+    Model("claude-haiku-4-5-20251001", "Claude Haiku 4.5", "2025-10-15", aliases=("claude-haiku-4-5",),
+          **_WHEN_ENABLED, **_SMALL),
+    Model("claude-sonnet-4-5-20250929", "Claude Sonnet 4.5", "2025-09-29", aliases=("claude-sonnet-4-5",),
+          **_WHEN_ENABLED, **_SMALL, **_RETIRED, deprecated="2026-05-30", retires="2026-11-30"),
+    Model("claude-opus-4-1-20250805", "Claude Opus 4.1", "2025-08-05", aliases=("claude-opus-4-1",), **_WHEN_ENABLED,
+          **_SMALL, **_RETIRED, deprecated="2026-06-05", retires="2026-08-05"),
+)  # fmt: skip
 
 
 class Catalogue:

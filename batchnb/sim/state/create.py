@@ -78,7 +78,7 @@ def _bad_custom_id(i: int, name: str) -> ApiError:
         return invalid(f"{where}: String should have at most 64 characters")
     if not _custom_id.fullmatch(name):
         return invalid(f"{where}: String should match pattern '{_PATTERN}'")
-    return invalid(f"{where}: custom_id must be unique within a batch, and '{name}' is repeated")
+    return invalid(f"requests: custom_id's must be unique within a batch. Duplicate custom_id found: {name}")
 
 
 def _explain(body: bytes, max_requests: int) -> ApiError:

@@ -72,7 +72,7 @@ class Executor:
             params, "batch", version=batch.version, beta=batch.beta, betas=batch.betas.split(",")
         )
         read = accepted.read
-        reply = self._answerer.reply(params, read, request.custom_id)
+        reply = self._answerer.reply(params, read, request.custom_id, accepted.thinking)
         accepted.check_length(reply.input_tokens)
         if request.fate == "refusal":
             reply = Reply([{"type": "text", "text": _REFUSAL_TEXT}], "refusal", reply.input_tokens, 8)

@@ -26,6 +26,8 @@ _canonical = msgspec.json.Encoder(order="sorted")
 # The shortest prefix, in tokens, that a model caches; the first match of the name's beginning counts.
 _MINIMUM = (
     ("claude-opus-5", 512),
+    ("claude-sonnet-5-5", 512),
+    ("claude-haiku-5-5", 512),
     ("claude-fable-5", 512),
     ("claude-mythos-5", 512),
     ("claude-opus-4-7", 2048),

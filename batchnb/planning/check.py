@@ -156,18 +156,20 @@ def check_first(
     assert question.content is not None  # noqa: S101  # the row has a digest
     tell_files(recipe.reader)
     params, _ = for_check(recipe.reader, recipe.envelopes()[question.slot].params(question.content))
+    needs = {NEEDS[medium.media_type] for medium in question.files if medium.media_type in NEEDS}
+    named = row_name(frame, position) if question.slot == PARAMS else ""
     try:
         if all(message.get("content") for message in params["messages"]):  # not where files too large were all it held
             api.count_tokens(params, recipe.betas)
     except ApiError as error:
+        if error.status == 400:  # where it is the model that cannot, what is said here names the row, and what to do
+            check_model(api, prices, params, recipe.betas, named, needs)
         raise_refusal(error, str(params.get("model")), api, prices)
         if error.status != 413:  # a batch takes larger requests than that endpoint does, whose limit is 32 MB
             warn(f"The first request could not be checked before sending ({error}). It is sent all the same.")
         if error.status is None:  # a server that does not answer would not tell of models either
             return
-    own = question.slot == PARAMS
-    needs = {NEEDS[medium.media_type] for medium in question.files if medium.media_type in NEEDS}
-    check_model(api, prices, params, recipe.betas, row_name(frame, position) if own else "", needs)
+    check_model(api, prices, params, recipe.betas, named, needs)
     for name, its in _differing(rows):
         check_model(api, prices, its, recipe.betas, name)
 
@@ -254,7 +256,7 @@ def raise_refusal(error: ApiError, model: str, api: Api, prices: PriceTable) -> 
     if is_of_account(error):
         raise CredentialsError(f"The server does nothing for this account or key now ({error}). {NOT_SENT}") from error
     if error.status == 400:
-        raise InputError(f"The server refuses this request: {error}. Nothing was sent.") from error
+        raise InputError(f"The server refuses this request: {str(error).rstrip('.')}. Nothing was sent.") from error
     if error.type in ("simulated", "tls", "proxy"):  # settings, which do not mend themselves
         raise error
 

@@ -283,10 +283,10 @@ def test_a_model_on_its_way_out_is_warned_of_once(simulator, workspace):
     for into in ("a", "b"):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            submit(workspace, model="claude-sonnet-4-5", system=into, into=into).result(SECONDS)
+            submit(workspace, model="claude-opus-4-5", system=into, into=into).result(SECONDS)
         said = [str(one.message) for one in caught if "deprecated" in str(one.message)]
         assert len(said) == (into == "a")
-        assert all("to be retired on 2026-11-30" in one for one in said)
+        assert all("to be retired on 2027-01-22" in one for one in said)
 
 
 def test_every_model_that_rows_name_for_themselves_is_asked_for(simulator, workspace):

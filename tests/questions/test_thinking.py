@@ -269,7 +269,7 @@ def test_what_a_params_function_raises_says_of_which_row(submit):
     ],
 )
 def test_thinking_goes_by_name_or_number_and_leaves_the_reply_its_room(submit, asked, thinking, sent, most):
-    model = "claude-opus-5" if thinking in ("adaptive", "between_tools") else None
+    model = {"adaptive": "claude-opus-5", "between_tools": "claude-sonnet-5-5"}.get(str(thinking))
     result = submit(thinking=thinking, model=model).result(SECONDS)
     assert {one["max_tokens"] for one in asked} == {most}
     assert all(one["thinking"] == (sent or thinking) for one in asked)
@@ -294,7 +294,7 @@ def test_what_was_thought_is_no_part_of_the_answer(tmp_path, frame):
 
 
 def test_effort_goes_into_the_output_config_beside_a_format(submit, asked):
-    submit(effort="xhigh", labels=LABELS, model="claude-opus-5", max_tokens=50).result(SECONDS)
+    submit(effort="xhigh", labels=LABELS, model="claude-opus-4-8", max_tokens=50).result(SECONDS)
     assert {one["output_config"]["effort"] for one in asked} == {"xhigh"}
     assert all(one["output_config"]["format"]["type"] == "json_schema" for one in asked)
     assert {one["max_tokens"] for one in asked} == {50}

@@ -25,7 +25,7 @@ from batchnb.answers.merge import custom_id_of, result_lines
 from batchnb.errors import BatchnbError, InputError
 from batchnb.jobs.status import facts_of
 from batchnb.questions.columns import row_name
-from batchnb.questions.media import file_source, substituted
+from batchnb.questions.media_sources import file_source, substituted
 from batchnb.system.replacing import replacing
 
 if TYPE_CHECKING:

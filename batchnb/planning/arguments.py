@@ -18,7 +18,8 @@ from batchnb.planning.record import Wishes
 from batchnb.questions.columns import check_column, name_of
 from batchnb.questions.envelope import content_of
 from batchnb.questions.examples import example_turns
-from batchnb.questions.media import Medium, shas_in
+from batchnb.questions.media import Medium
+from batchnb.questions.media_sources import shas_in
 from batchnb.questions.messages import Message, opened
 from batchnb.questions.model_defaults import given_in
 from batchnb.questions.params import check_names, shared_params, split_betas, tools_of

@@ -24,19 +24,17 @@ from batchnb.errors import NOT_SENT, InputError
 from batchnb.planning.folders import Folders, folders_of, quoted, working_folder
 from batchnb.questions.columns import check_column, places_of
 from batchnb.questions.media import (
-    INLINE_LIMIT,
     MOST_FILE_BYTES,
     Attachment,
     Medium,
-    inline_source,
-    inspect,
     is_nothing,
     items_of,
     least_tokens,
     most_tokens,
     url_block,
-    with_sources,
 )
+from batchnb.questions.media_sources import INLINE_LIMIT, inline_source, with_sources
+from batchnb.questions.media_types import inspect
 from batchnb.questions.params import unsent
 from batchnb.questions.recipe import MediaReader
 

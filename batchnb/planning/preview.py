@@ -15,7 +15,8 @@ from batchnb.planning.attachments import for_check
 from batchnb.planning.count import plan_of
 from batchnb.planning.estimate import estimate_of
 from batchnb.questions.columns import bare, column_values
-from batchnb.questions.media import file_source, shown, with_sources
+from batchnb.questions.media import shown
+from batchnb.questions.media_sources import file_source, with_sources
 from batchnb.questions.question import read_questions
 from batchnb.questions.reading import read_rows
 from batchnb.questions.recipe import BLOCKS, CONTENT, MESSAGES, PARAMS

@@ -10,7 +10,8 @@ from typing import Any
 from batchnb.errors import NOT_SENT, InputError
 from batchnb.ledger.ledger import Ledger
 from batchnb.questions.envelope import Content, Envelope
-from batchnb.questions.media import INLINE_LIMIT, Medium, base64_size, inline_source, substituted
+from batchnb.questions.media import Medium
+from batchnb.questions.media_sources import INLINE_LIMIT, base64_size, inline_source, substituted
 from batchnb.questions.recipe import MediaReader, Recipe
 from batchnb.questions.rows import Row
 

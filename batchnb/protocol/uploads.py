@@ -15,7 +15,7 @@ from batchnb.api.client import Api
 from batchnb.errors import RefusedError
 from batchnb.ledger.files import FileRecord
 from batchnb.ledger.ledger import Ledger
-from batchnb.questions.media import file_source, substituted
+from batchnb.questions.media_sources import file_source, substituted
 
 __all__ = ["Item", "Uploads", "with_ids"]
 

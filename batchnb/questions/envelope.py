@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from batchnb.errors import InputError
-from batchnb.questions.media import TEXT, named_by
+from batchnb.questions.media import TEXT
+from batchnb.questions.media_sources import named_by
 from batchnb.units import half_character
 
 __all__ = [

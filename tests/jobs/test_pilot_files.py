@@ -11,7 +11,7 @@ from media_samples import png
 
 import batchnb.protocol.calls
 from batchnb import Workspace
-from batchnb.questions.media import INLINE_LIMIT
+from batchnb.questions.media_sources import INLINE_LIMIT
 from batchnb.sim import Fault, Simulator
 
 SECONDS = 30

@@ -21,7 +21,7 @@ import batchnb.protocol.submission
 import batchnb.protocol.watches
 from batchnb import InputError, Job, Workspace
 from batchnb.protocol.uploads import with_ids
-from batchnb.questions.media import INLINE_LIMIT
+from batchnb.questions.media_sources import INLINE_LIMIT
 from batchnb.sim import Fault, Limits, Simulator
 
 SECONDS = 60

@@ -18,20 +18,9 @@ from media_samples import gif, jpeg, pdf, png, webp
 from batchnb import InputError
 from batchnb.planning.attachments import Reader, for_check
 from batchnb.questions.envelope import Envelope, canonical, content_of
-from batchnb.questions.media import (
-    Medium,
-    base64_size,
-    check_together,
-    file_source,
-    inline_source,
-    inspect,
-    is_nothing,
-    least_tokens,
-    shas_in,
-    shown,
-    substituted,
-    with_sources,
-)
+from batchnb.questions.media import Medium, check_together, is_nothing, least_tokens, shown
+from batchnb.questions.media_sources import base64_size, file_source, inline_source, shas_in, substituted, with_sources
+from batchnb.questions.media_types import inspect
 from batchnb.questions.reading import read_rows
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply

@@ -94,7 +94,7 @@ def jobs(workspace: Workspace | None = None) -> JobTable:
     """
     from batchnb.jobs.tables import JobTable
 
-    return JobTable(_workspace(workspace))
+    return JobTable(_workspace(workspace).session)
 
 
 def attach(id: str, *, progress: bool = True, workspace: Workspace | None = None) -> Job:
@@ -140,7 +140,7 @@ def batches(limit: int = 100, *, workspace: Workspace | None = None) -> BatchTab
     """
     from batchnb.jobs.tables import BatchTable
 
-    return BatchTable(_workspace(workspace), limit)
+    return BatchTable(_workspace(workspace).session, limit)
 
 
 def files(workspace: Workspace | None = None) -> FileTable:
@@ -156,7 +156,7 @@ def files(workspace: Workspace | None = None) -> FileTable:
     """
     from batchnb.jobs.server_files import FileTable
 
-    return FileTable(_workspace(workspace))
+    return FileTable(_workspace(workspace).session)
 
 
 def prune(
@@ -191,7 +191,7 @@ def prune(
     """
     from batchnb.jobs.prune import prune as pruned
 
-    return pruned(_workspace(workspace), older_than, dry_run=dry_run)
+    return pruned(_workspace(workspace).session, older_than, dry_run=dry_run)
 
 
 def recover(timeout: float | None = None, *, forget: bool = False, workspace: Workspace | None = None) -> pd.DataFrame:
@@ -257,11 +257,10 @@ def models(
     InputError
         `rows`, `like` or `reply` is of the wrong kind.
     """
-    from batchnb.costs.price_list import prices_in_use
     from batchnb.planning.model_frame import model_frame
 
-    place = _workspace(workspace)
-    return model_frame(place.api, prices_in_use(), simulated=place.simulated, rows=rows, like=like, reply=reply)
+    session = _workspace(workspace).session
+    return model_frame(session.api, session.prices, simulated=session.simulated, rows=rows, like=like, reply=reply)
 
 
 def prices() -> pd.DataFrame:

@@ -59,7 +59,7 @@ def _close_defaults() -> None:
         current._from_environment.popitem()[1].close()
     if current._simulation is not None:
         current._simulation.stop()
-        current._simulation.workspace._client.close()
+        current._simulation.workspace.session._client.close()
         current._simulation = None
 
 

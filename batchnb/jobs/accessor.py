@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from batchnb.jobs.composer import Composer
     from batchnb.jobs.job import Job
     from batchnb.jobs.pilot import Pilot
-    from batchnb.jobs.workspace import Workspace
     from batchnb.planning.preview import ShownPreview
+    from batchnb.planning.session import Session
     from batchnb.questions.recipe import Recipe
 
 __all__ = ["FrameAccessor", "Template"]
@@ -67,12 +67,13 @@ class FrameAccessor:
             There is no key, or the server refuses it. Nothing was sent.
         """
         from batchnb.display.job.screen import show
+        from batchnb.jobs.submit import submit
         from batchnb.planning.arguments import wishes_of
 
         call = Options(**options)
         wishes = wishes_of(call)
-        workspace, recipe = self._recipe(column, template, call)
-        job = workspace.submit(self._frame, recipe, wishes)
+        session, recipe = self._recipe(column, template, call)
+        job = submit(session, self._frame, recipe, wishes)
         job.details = call.details
         show(job, progress=call.progress)
         return job
@@ -105,8 +106,8 @@ class FrameAccessor:
         """
         from batchnb.planning.preview import first_rows, preview
 
-        workspace, recipe = self._recipe(column, template, Options(**options))
-        return preview(workspace, self._frame, recipe, first_rows(self._frame, n))
+        session, recipe = self._recipe(column, template, Options(**options))
+        return preview(session, self._frame, recipe, first_rows(self._frame, n))
 
     @takes(*ASKED, "cache")
     def estimate(
@@ -146,8 +147,8 @@ class FrameAccessor:
 
         call = Options(**options)
         check_cache(call.cache)
-        workspace, recipe = self._recipe(column, template, call)
-        return estimate(workspace, self._frame, recipe, n=n, seed=seed, cache=call.cache)
+        session, recipe = self._recipe(column, template, call)
+        return estimate(session, self._frame, recipe, n=n, seed=seed, cache=call.cache)
 
     @takes(*ASKED)
     def pilot(
@@ -190,8 +191,8 @@ class FrameAccessor:
         from batchnb.jobs.pilot import run
 
         call = Options(**options)
-        workspace, recipe = self._recipe(column, template, call)
-        return run(workspace, self._frame, recipe, n, gold=gold, seed=seed, overwrite=call.overwrite)
+        session, recipe = self._recipe(column, template, call)
+        return run(session, self._frame, recipe, n, gold=gold, seed=seed, overwrite=call.overwrite)
 
     @takes(*FORM)
     def compose(self, column: Hashable, template: str | None = None, **options: Any) -> Composer:
@@ -263,13 +264,13 @@ class FrameAccessor:
         """
         return job.merge(self._frame, template=template, params=params, on=on, overwrite=overwrite, details=details)
 
-    def _recipe(self, column: Hashable, template: Template, options: Options) -> tuple[Workspace, Recipe]:
+    def _recipe(self, column: Hashable, template: Template, options: Options) -> tuple[Session, Recipe]:
         """Return where the rows are to be asked, and what."""
         from batchnb.jobs.defaults import default_workspace
         from batchnb.planning.arguments import recipe_of
 
-        workspace = options.workspace or default_workspace()
-        return workspace, recipe_of(workspace, self._frame, column, template, options)
+        session = (options.workspace or default_workspace()).session
+        return session, recipe_of(session, self._frame, column, template, options)
 
     def _compose(self, source: object, column: Hashable, template: str | None, options: Options) -> Composer:
         from batchnb.jobs.composer import compose
@@ -277,5 +278,5 @@ class FrameAccessor:
         from batchnb.planning.arguments import check_frame
 
         check_frame(self._frame, column)
-        workspace = options.workspace or default_workspace()
-        return compose(workspace, self._frame, column, template, options, source=source)
+        session = (options.workspace or default_workspace()).session
+        return compose(session, self._frame, column, template, options, source=source)

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Have every open job of the ledger go on until only time can bring more; return the exit status. Prints."""
     workspace = default_workspace()
     try:
-        records = [record for record in workspace.ledger.jobs.all() if _is_open(workspace, record)]
+        records = [record for record in workspace.session.ledger.jobs.all() if _is_open(workspace, record)]
         if not records:
             print("Nothing is open in this ledger.")
             return DONE
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _is_open(workspace: Workspace, job: JobRecord) -> bool:
     """Tell whether a job has rows without an answer: it has not ended, or some were given up for now."""
-    return job.state != "ended" or workspace.ledger.rows.is_undecided(job.number)
+    return job.state != "ended" or workspace.session.ledger.rows.is_undecided(job.number)
 
 
 def _see_through(workspace: Workspace, jobs: list[Job], deadline: float, patience: float) -> bool:
@@ -73,7 +73,7 @@ def _see_through(workspace: Workspace, jobs: list[Job], deadline: float, patienc
 
     Tells whether it came to that: not where the server has brought nothing for so many seconds of `patience`.
     """
-    watcher = workspace.watcher
+    watcher = workspace.session.watcher
     brought, since = _brought(workspace, jobs), time.monotonic()
     for job in jobs:
         while not job.wait(TICK):
@@ -92,14 +92,14 @@ def _see_through(workspace: Workspace, jobs: list[Job], deadline: float, patienc
 
 def _brought(workspace: Workspace, jobs: list[Job]) -> object:
     """Return a value that differs when the server has brought something."""
-    ledger, exchanges = workspace.ledger, workspace.api.exchanges
+    ledger, exchanges = workspace.session.ledger, workspace.session.api.exchanges
     checks = [batch.checked_at for job in jobs for batch in ledger.batches.of_job(ledger.jobs.get(job.id).number)]
     return checks, exchanges.sent // LEAST_MOVED, exchanges.received // LEAST_MOVED
 
 
 def _status(workspace: Workspace, jobs: list[Job], *, rested: bool) -> int:
-    records = [workspace.ledger.jobs.get(job.id) for job in jobs]
+    records = [workspace.session.ledger.jobs.get(job.id) for job in jobs]
     open_jobs = [record.number for record in records if record.state != "ended"]
     if open_jobs:
-        return OPEN if rested and not any(map(workspace.watcher.is_failing, open_jobs)) else FAILING
+        return OPEN if rested and not any(map(workspace.session.watcher.is_failing, open_jobs)) else FAILING
     return UNDECIDED if any(job.counts.get("pending") for job in jobs) else DONE

@@ -17,11 +17,13 @@ from batchnb.display.job.screen import embed, publish
 from batchnb.display.job.text import preview_text
 from batchnb.display.kernel.shell import execution, has_front_end, ipython
 from batchnb.errors import NOT_SENT, BatchnbError, InputError
+from batchnb.jobs.submit import submit
 from batchnb.planning.arguments import recipe_of
 from batchnb.planning.check import heard_by
 from batchnb.planning.options import Options
 from batchnb.planning.preview import glance, preview
 from batchnb.planning.record import Wishes
+from batchnb.planning.session import Session
 from batchnb.questions.columns import column_values
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.replies.base import TextReply
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
     from batchnb.display.shown.preview import Preview
     from batchnb.jobs.job import Job
-    from batchnb.jobs.workspace import Workspace
 
 __all__ = ["Composer", "compose"]
 
@@ -49,7 +50,7 @@ class Composer(Handle):
 
     Parameters
     ----------
-    workspace : Workspace
+    session : Session
         Where to send and keep the job.
     frame : pandas.DataFrame
         The rows, as they are at the time when something is sent.
@@ -59,17 +60,17 @@ class Composer(Handle):
         Makes a recipe of a draft, or raises InputError.
     source : DataFrame or Series
         What the user has a name for.
-    named : bool
-        Whether the code is to name the workspace.
+    workspace : Workspace or None
+        The user's own, which the code is to name; None for the default one.
     """
 
     def __init__(
-        self, workspace: Workspace, frame: pd.DataFrame, draft: Draft, recipe: Callable[[Draft], Recipe], *,
-        source: object, named: bool = False,
+        self, session: Session, frame: pd.DataFrame, draft: Draft, recipe: Callable[[Draft], Recipe], *,
+        source: object, workspace: object = None,
     ) -> None:  # fmt: skip
         self._draft = draft
-        name = _name_of(workspace) or "workspace" if named else None
-        self._desk = _Desk(workspace, frame, recipe, _name_of(source), name, "s" if draft.series else "df")
+        name = None if workspace is None else _name_of(workspace) or "workspace"
+        self._desk = _Desk(session, frame, recipe, _name_of(source), name, "s" if draft.series else "df")
         self._form: _Form | None = None
         if has_front_end():
             self._form = _Form(self._desk, draft)
@@ -130,10 +131,10 @@ class _Desk:
     """Does what a form asks for, but for showing it."""
 
     def __init__(
-        self, workspace: Workspace, frame: pd.DataFrame, recipe: Callable[[Draft], Recipe], frame_name: str | None,
+        self, session: Session, frame: pd.DataFrame, recipe: Callable[[Draft], Recipe], frame_name: str | None,
         workspace_name: str | None, stand_in: str,
     ) -> None:  # fmt: skip
-        self.workspace = workspace
+        self.session = session
         self.frame = frame
         self.frame_name = frame_name or stand_in
         self.is_named = frame_name is not None
@@ -145,10 +146,10 @@ class _Desk:
         return draft.call(self.frame_name, workspace=self._workspace_name, lead="job = ")
 
     def glance(self, draft: Draft, positions: Sequence[int]) -> Preview:
-        return glance(self.workspace, self.frame, self._recipe(draft), self._there(positions))
+        return glance(self.session, self.frame, self._recipe(draft), self._there(positions))
 
     def preview(self, draft: Draft, positions: Sequence[int]) -> Preview:
-        return preview(self.workspace, self.frame, self._recipe(draft), self._there(positions)).preview
+        return preview(self.session, self.frame, self._recipe(draft), self._there(positions)).preview
 
     def _there(self, positions: Sequence[int]) -> list[int]:
         return [position for position in positions if position < len(self.frame)]
@@ -165,7 +166,7 @@ class _Desk:
     def _send(self, frame: pd.DataFrame, recipe: Recipe, name: str | None) -> tuple[Job, list[str]]:
         said: list[str] = []
         with heard_by(said.append):
-            job = self.workspace.submit(frame, recipe, Wishes(name))
+            job = submit(self.session, frame, recipe, Wishes(name))
         return job, said
 
     def answers(self, job: Any, column: Hashable, into: str) -> list[tuple[str, str, str]]:
@@ -186,14 +187,14 @@ class _Form:
     """A form where it is displayed, and what it leaves there."""
 
     def __init__(self, desk: _Desk, draft: Draft) -> None:
-        workspace, frame = desk.workspace, desk.frame
+        session, frame = desk.session, desk.frame
         # Made here, the ledger says what it has to say in the cell; and with the watcher, the end of the kernel freezes
         # what is shown.
-        workspace.watcher  # noqa: B018
+        session.watcher  # noqa: B018
         kinds = [(f"{draft.column}_{kind.suffix}", kind.max_tokens) for kind in (TextReply(), LabelReply(()))]
         setting = Setting(
-            desk.frame_name, desk.is_named, len(frame), list(frame.columns), sorted(workspace.prices.prices),
-            workspace.model, (kinds[0], kinds[1]), workspace.simulated,
+            desk.frame_name, desk.is_named, len(frame), list(frame.columns), sorted(session.prices.prices),
+            session.model, (kinds[0], kinds[1]), session.simulated,
         )  # fmt: skip
         try:
             first: Preview | str = desk.glance(draft, range(SHOWN))
@@ -203,7 +204,7 @@ class _Form:
         self._places: list[_Place] = []
         self._shown_in: object = None
         self._key = f"compose {next(_numbers)}"
-        workspace.views[self._key] = self
+        session.views[self._key] = self
         self.view = ComposeView(desk, setting, draft, first, self._give_place)
 
     def publish(self) -> None:
@@ -234,7 +235,7 @@ class _Form:
 
     def _give_place(self, job: Any) -> Any:
         """Have the job shown where the form is; give its widget."""
-        self._desk.workspace.views.pop(self._key, None)
+        self._desk.session.views.pop(self._key, None)
         return embed(job, *self._places)
 
     def _static(self) -> dict[str, str]:
@@ -270,7 +271,7 @@ class _Place:
 
 
 def compose(
-    workspace: Workspace, frame: pd.DataFrame, column: Hashable, template: Any, options: Options, *, source: object
+    session: Session, frame: pd.DataFrame, column: Hashable, template: Any, options: Options, *, source: object
 ) -> Composer:
     """Check what a form is filled in with at first, and open it. See ``df.batch.compose``.
 
@@ -296,9 +297,9 @@ def compose(
     )  # fmt: skip
 
     def recipe(draft: Draft) -> Recipe:
-        return recipe_of(workspace, frame, draft.column, draft.template, Options(**draft.options()))
+        return recipe_of(session, frame, draft.column, draft.template, Options(**draft.options()))
 
-    return Composer(workspace, frame, draft, recipe, source=source, named=options.workspace is not None)
+    return Composer(session, frame, draft, recipe, source=source, workspace=options.workspace)
 
 
 def _written(desk: _Desk, draft: Draft) -> tuple[str | None, str]:

@@ -18,12 +18,12 @@ from batchnb.display.snapshot import Caching, Snapshot
 from batchnb.errors import BatchnbError, InputError, JobStateError, ResultTimeoutError
 from batchnb.jobs.job_results import Answered
 from batchnb.jobs.status import Facts, batch_frame, facts_of, snapshot_of, status_of
+from batchnb.planning.session import Session
 from batchnb.system.handles import Handle
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from batchnb.jobs.workspace import Workspace
     from batchnb.protocol.watcher import Watcher
 
 __all__ = ["Job"]
@@ -39,7 +39,7 @@ class Job(Answered, Handle):
     ----------
     id : str
         As ``batchnb.jobs()`` lists it.
-    workspace : Workspace
+    session : Session
         Where it is kept.
     frame : pandas.DataFrame, optional
         The frame it was made from, if this kernel made it.
@@ -51,12 +51,12 @@ class Job(Answered, Handle):
         ``submit(details=True)``, and else False.
     """
 
-    def __init__(self, id: str, workspace: Workspace, frame: pd.DataFrame | None = None) -> None:
+    def __init__(self, id: str, session: Session, frame: pd.DataFrame | None = None) -> None:
         self.details = False
         self._id = id
-        self._workspace = workspace
+        self._session = session
         self._frame = None if frame is None else copy_of(frame)
-        record = workspace.ledger.jobs.get(id)
+        record = session.ledger.jobs.get(id)
         self._number, self._called = record.number, record.name
         self._counted: _Counted | None = None
 
@@ -75,7 +75,7 @@ class Job(Answered, Handle):
     @property
     def status(self) -> str:
         """``submitting``, ``in_progress``, ``canceling`` or ``ended``."""
-        return status_of(self._record, self._workspace.ledger)
+        return status_of(self._record, self._session.ledger)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -103,7 +103,7 @@ class Job(Answered, Handle):
 
         ``cost`` is in dollars, for the batch's answers to this job's rows; missing where a price is unknown.
         """
-        return batch_frame(self._workspace.ledger, self._number, self._workspace.prices)
+        return batch_frame(self._session.ledger, self._number, self._session.prices)
 
     def done(self) -> bool:
         """Tell whether the job has ended. Touches no network."""
@@ -140,7 +140,7 @@ class Job(Answered, Handle):
         deadline = None if timeout is None else time.monotonic() + timeout
         with explained(self._goes_on()):
             while not self.done():
-                watcher = self._workspace.watcher
+                watcher = self._session.watcher
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 ended = wait(watcher.watch(self._number), left, meanwhile=watcher.keep_going)
                 if not ended:
@@ -184,7 +184,7 @@ class Job(Answered, Handle):
     async def _awaited(self) -> pd.DataFrame:
         with explained(self._goes_on()):
             while not self.done():
-                watcher = self._workspace.watcher
+                watcher = self._session.watcher
                 await async_wait(watcher.watch(self._number), None, meanwhile=watcher.keep_going)
                 self._raise_failure(watcher)
         return await asyncio.to_thread(self.to_frame)  # a million rows take more than a second
@@ -213,9 +213,9 @@ class Job(Answered, Handle):
 
         What has finished is kept, and what is running may still succeed. A batch that another open job needs is spared.
         """
-        self._workspace.ledger.batches.cancel(self._number)
-        self._workspace.watch(self._number)
-        self._workspace.watcher.wake(self._workspace.ledger.batches.of_job(self._number))
+        self._session.ledger.batches.cancel(self._number)
+        self._session.watch(self._number)
+        self._session.watcher.wake(self._session.ledger.batches.of_job(self._number))
 
     def collect(self) -> None:
         """Have the server asked now how the job's batches stand, and what has ended fetched. Returns at once.
@@ -223,8 +223,8 @@ class Job(Answered, Handle):
         The background thread does that by itself every so often; this makes it now. A batch that was given up gets one
         more look.
         """
-        self._workspace.go_on(self._number)
-        self._workspace.watcher.wake(self._workspace.ledger.batches.of_job(self._number))
+        self._session.go_on(self._number)
+        self._session.watcher.wake(self._session.ledger.batches.of_job(self._number))
 
     def retry(self, *, all: bool = False) -> int:
         """Ask the failed rows of this job again, and tell how many requests that is.
@@ -238,10 +238,10 @@ class Job(Answered, Handle):
         all : bool
             Also rows that were refused as invalid_request_error.
         """
-        self._workspace.api.require_credentials()
-        released = self._workspace.ledger.jobs.release(self._number, "all" if all else "retry")
+        self._session.api.require_credentials()
+        released = self._session.ledger.jobs.release(self._number, "all" if all else "retry")
         if released:
-            self._workspace.watch(self._number)
+            self._session.watch(self._number)
         return released
 
     def resolve(self, decision: str) -> int:
@@ -264,9 +264,9 @@ class Job(Answered, Handle):
         """
         if decision not in ("send", "drop"):
             raise InputError(f'resolve() takes "send" or "drop", not {decision!r}.')
-        ledger, send = self._workspace.ledger, decision == "send"
+        ledger, send = self._session.ledger, decision == "send"
         record = self._record
-        is_held_up = record.state == "ended" or self._workspace.watcher.is_held_up(record)
+        is_held_up = record.state == "ended" or self._session.watcher.is_held_up(record)
         # Before those of batches join them.
         unsent = ledger.rows.count_unsent(self._number) if is_held_up else 0
         sought = ledger.batches.resolve(self._number, send=send)
@@ -279,8 +279,8 @@ class Job(Answered, Handle):
                 'Run the cell again with a higher max_cost to have them sent, or job.resolve("drop") gives them up.'
             )
         if sought or unsent or self._record.state != record.state:  # it goes on, also where all had been answered
-            self._workspace.watch(self._number)
-            self._workspace.watcher.send_now(self._number)
+            self._session.watch(self._number)
+            self._session.watcher.send_now(self._number)
         if sought or unsent:
             print(f"batchnb: {_resolved(sought, unsent, send=send)}", file=sys.stderr)  # noqa: T201
         return sought + unsent
@@ -303,9 +303,9 @@ class Job(Answered, Handle):
         if not self.done():
             raise JobStateError(f"Job {self._id} has not ended: cancel() it and wait for its end before deleting it.")
         if remote:
-            for batch in self._workspace.ledger.batches.only_of_job(self._number):
-                self._workspace.delete_batch(batch)
-        self._workspace.ledger.jobs.delete(self._number)
+            for batch in self._session.ledger.batches.only_of_job(self._number):
+                self._session.delete_batch(batch)
+        self._session.ledger.jobs.delete(self._number)
         if (view := self.views.get(self._id)) is not None:
             view.tick()  # which finds the job gone
 
@@ -314,7 +314,7 @@ class Job(Answered, Handle):
     @property
     def views(self) -> MutableMapping[str, Any]:
         """The live views of the workspace's jobs, by job id."""
-        return self._workspace.views
+        return self._session.views
 
     def _ipython_display_(self) -> None:
         if has_front_end():
@@ -337,18 +337,18 @@ class Job(Answered, Handle):
         callable
             Ends the subscription.
         """
-        return self._workspace.watcher.subscribe(self._number, callback)
+        return self._session.watcher.subscribe(self._number, callback)
 
     def snapshot(self) -> Snapshot:
         """Return what a view may show of the job now. Touches no network."""
-        ledger, watcher = self._workspace.ledger, self._workspace.watcher
+        ledger, watcher = self._session.ledger, self._session.watcher
         failing = watcher.is_failing(self._number)
         with ledger.consistently():  # or rows that are sent meanwhile would be neither unsent nor in a batch
             record = self._record
             facts = self._facts(patient=record.state != "ended")
             snapshot = snapshot_of(
-                record, facts, ledger, now=self._workspace.now(), simulated=self.simulated, failing=failing,
-                failure=watcher.failure, forecasts=self._workspace.forecasts,
+                record, facts, ledger, now=self._session.now(), simulated=self.simulated, failing=failing,
+                failure=watcher.failure, forecasts=self._session.forecasts,
             )  # fmt: skip
         if snapshot.note is None and record.state != "ended":
             snapshot = dataclasses.replace(snapshot, note=watcher.waiting_for(self._number))
@@ -360,8 +360,8 @@ class Job(Answered, Handle):
         A view that moves is `patient`: on a large job it counts again only so often that counting takes a tenth of the
         time at most.
         """
-        ledger = self._workspace.ledger
-        started, prices = time.monotonic(), self._workspace.prices
+        ledger = self._session.ledger
+        started, prices = time.monotonic(), self._session.prices
         known = self._counted
         if known is not None and known.prices is prices and patient and started < known.good_until:
             return known.facts

@@ -13,6 +13,7 @@ from batchnb.errors import InputError
 from batchnb.jobs.export import form_of, write_raw, write_table
 from batchnb.planning.attachments import Reader
 from batchnb.planning.folders import Folders
+from batchnb.planning.session import Session
 from batchnb.questions.recipe import Recipe
 from batchnb.questions.scalars import check_texts
 from batchnb.system.replacing import as_path
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import sqlalchemy
 
     from batchnb.answers.records import RowAnswer
-    from batchnb.jobs.workspace import Workspace
     from batchnb.ledger.jobs import JobRecord
 
 __all__ = ["Answered"]
@@ -38,17 +38,17 @@ class Answered:
     details: bool
     _id: str
     _number: int
-    _workspace: Workspace
+    _session: Session
     _frame: pd.DataFrame | None
 
     @property
     def simulated(self) -> bool:
         """Whether the answers come from the simulator."""
-        return self._workspace.simulated
+        return self._session.simulated
 
     @property
     def _record(self) -> JobRecord:
-        return self._workspace.ledger.jobs.get(self._id)
+        return self._session.ledger.jobs.get(self._id)
 
     def to_frame(self, *, details: bool | None = None) -> pd.DataFrame:
         """Return what there is now: the job's frame plus the new columns, or, without the frame, answers by row.
@@ -78,7 +78,7 @@ class Answered:
         recipe, extra = self._record.recipe, self._details(wanted=details)
         if self._frame is not None:
             # What `submit` was told, it has checked.
-            parts = self._workspace.ledger.rows.results(self._number, digests=extra is not None)
+            parts = self._session.ledger.rows.results(self._number, digests=extra is not None)
             frame = merge.beside(self._frame, parts, recipe, extra, overwrite=self.details)
             return self._marked(frame)
         return self._marked(merge.by_row(self._answers(), recipe, extra))
@@ -86,11 +86,11 @@ class Answered:
     def _details(self, *, wanted: bool | None) -> Details | None:
         if not (self.details if wanted is None else wanted):
             return None
-        ledger, recipe = self._workspace.ledger, self._record.recipe
+        ledger, recipe = self._session.ledger, self._record.recipe
         origins = dict(ledger.rows.origins(self._number))
         # Nobody here knows what a batch made elsewhere asked.
         return Details(
-            recipe.into, recipe.samples, origins, self._workspace.prices, recipe.reply, known=not recipe.attached
+            recipe.into, recipe.samples, origins, self._session.prices, recipe.reply, known=not recipe.attached
         )
 
     def merge(
@@ -136,12 +136,12 @@ class Answered:
         if on is not None:
             raise InputError("on= is for batches made elsewhere; the rows of this job are matched by their content.")
         # The names a function's params may have come from the SDK, which text has no need to load.
-        fields = self._workspace.fields(spec.betas) if template or params else frozenset()
+        fields = self._session.fields(spec.betas) if template or params else frozenset()
         reader = Reader(Folders(spec.files_from), lenient=True)
         recipe = Recipe.from_spec(spec, frame, template, params=params, fields=fields, reader=reader)
         merged = merge.merge(
             frame, recipe, self._answers(), overwrite=overwrite, details=extra,
-            earlier=lambda: self._workspace.ledger.jobs.for_column(spec.column, spec.into),
+            earlier=lambda: self._session.ledger.jobs.for_column(spec.column, spec.into),
         )  # fmt: skip
         return self._marked(merged)
 
@@ -197,7 +197,7 @@ class Answered:
         path = as_path(path)
         form = form_of(path, safe=safe)
         if form.kind == ".jsonl":
-            ledger, prices = self._workspace.ledger, self._workspace.prices
+            ledger, prices = self._session.ledger, self._session.prices
             write_raw(path, ledger, self._number, prices, simulated=self.simulated)
             return path
         frame, names = self.to_frame(), merge.names(self._record.recipe)
@@ -263,7 +263,7 @@ class Answered:
         return write(rows, table, con, schema=schema, ready=ready, job=self._id, simulated=self.simulated)
 
     def _answers(self) -> Iterator[RowAnswer]:
-        return self._workspace.ledger.rows.answers(self._number)
+        return self._session.ledger.rows.answers(self._number)
 
     def _marked(self, frame: pd.DataFrame) -> pd.DataFrame:
         return marked(frame, self._record.recipe, job=self._id, simulated=self.simulated)

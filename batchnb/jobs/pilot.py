@@ -28,6 +28,7 @@ from batchnb.jobs.gold import agreement, agreement_column, check_agreement_colum
 from batchnb.jobs.job import Job
 from batchnb.ledger.jobs import NewJob
 from batchnb.planning.check import check_first
+from batchnb.planning.session import Session
 from batchnb.planning.shipment import Shipment
 from batchnb.protocol.calls import Calls
 from batchnb.questions.cells import is_missing
@@ -41,14 +42,13 @@ from batchnb.stats import spread
 from batchnb.system.handles import Handle
 
 if TYPE_CHECKING:
-    from batchnb.jobs.workspace import Workspace
     from batchnb.questions.recipe import Recipe
 
 __all__ = ["Pilot", "run"]
 
 
 def run(
-    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, n: Any, *, gold: Any, seed: Any, overwrite: bool = False
+    session: Session, frame: pd.DataFrame, recipe: Recipe, n: Any, *, gold: Any, seed: Any, overwrite: bool = False
 ) -> Pilot:
     """Have a sample of the frame's rows answered one by one, and give what came. See ``df.batch.pilot``."""
     n, seed = check_whole("n", n, 1), check_whole("seed", seed)
@@ -57,27 +57,27 @@ def run(
         raise InputError(f"A pilot asks through Messages, and the beta {LONG_OUTPUT!r} is for batches only. {NOT_SENT}")
     compared = gold_columns(frame, recipe, gold)
     check_agreement_columns(frame, recipe, compared, overwrite=overwrite)
-    rows = _rows(workspace, bare(frame), recipe)
+    rows = _rows(session, bare(frame), recipe)
     # Further samples are left to `submit`: what a row costs and what it is answered the first one tells.
     firsts = rows[:: recipe.samples]
     positions = _chosen(firsts, n, seed)
     if not positions:
         why = next((row.note for row in firsts if row.note), "it has none")
         raise InputError(f"No row of the frame has anything to ask ({why}). {NOT_SENT}")
-    job, asked, note = _ask(workspace, frame, recipe, [firsts[position] for position in positions], positions)
+    job, asked, note = _ask(session, frame, recipe, [firsts[position] for position in positions], positions)
     sizes = {row.digest: len(row.content.sent) for row in rows if row.digest is not None and row.content is not None}
     return Pilot(_Sample(
         job=job, frame=rows_at(frame, positions), recipe=recipe, total=len(frame), asked=asked, note=note,
         digests=tuple(firsts[position].digest or b"" for position in positions), sizes=sizes, gold=compared,
-    ), workspace)  # fmt: skip
+    ), session)  # fmt: skip
 
 
-def _rows(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe) -> list[Row]:
+def _rows(session: Session, frame: pd.DataFrame, recipe: Recipe) -> list[Row]:
     """Return what each sample of each row asks, under the digests that `submit` would take."""
     rows = list(read_rows(recipe, frame))
     if recipe.replicate:
         return rows
-    newest = workspace.ledger.askings.newest(row.digest for row in rows)
+    newest = session.ledger.askings.newest(row.digest for row in rows)
     return [row.under(digest) for row, digest in zip(rows, newest, strict=True)]
 
 
@@ -93,10 +93,10 @@ def _chosen(rows: Sequence[Row], n: int, seed: int) -> list[int]:
 
 
 def _ask(
-    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, rows: list[Row], positions: list[int]
+    session: Session, frame: pd.DataFrame, recipe: Recipe, rows: list[Row], positions: list[int]
 ) -> tuple[Job, int, str | None]:
     """Record the sample as a job of its own and have it answered; give that, how much was asked, and why not all."""
-    ledger = workspace.ledger
+    ledger = session.ledger
     digests = [row.digest for row in rows if row.digest is not None]
     unsent, missed = set(ledger.jobs.unsent(digests)), list[bytes]()
     shipment = Shipment.of(ledger, recipe)
@@ -108,7 +108,7 @@ def _ask(
         ledger.ask_before_sending()
         first = next(place for place, row in enumerate(rows) if row.digest in unsent)
         asked = [row for row in rows if row.digest in unsent]
-        check_first(workspace.api, workspace.prices, recipe, frame, positions[first], asked)
+        check_first(session.api, session.prices, recipe, frame, positions[first], asked)
     job = _new_job(recipe, digests, (shipment or recipe).envelopes())
     if shipment:
         shipment.spool(time.time())
@@ -116,16 +116,16 @@ def _ask(
         rows = list(shipment.delivered(rows))
     record, claims = ledger.pilots.start(job, rows, time.time())
     try:
-        stopped = _call(workspace, claims) if claims else None
+        stopped = _call(session, claims) if claims else None
     finally:
-        workspace.go_on(record.number)
+        session.go_on(record.number)
     note = stopped and f"{stopped} Run the cell again to ask the rows that have no answer."
-    return Job(job.id, workspace, rows_at(frame, positions)), len(claims), note
+    return Job(job.id, session, rows_at(frame, positions)), len(claims), note
 
 
-def _call(workspace: Workspace, claims: Sequence[int]) -> str | None:
+def _call(session: Session, claims: Sequence[int]) -> str | None:
     """Make the calls, and say why some were not made."""
-    calls = Calls(workspace.api, workspace.ledger, claims, ended=workspace.watcher.wake)
+    calls = Calls(session.api, session.ledger, claims, ended=session.watcher.wake)
     try:
         is_or_are = "is" if len(claims) == 1 else "are"
         print(f"batchnb: {units.count(len(claims), 'row')} {is_or_are} {FULL_PRICE}.", file=sys.stderr)  # noqa: T201
@@ -134,7 +134,7 @@ def _call(workspace: Workspace, claims: Sequence[int]) -> str | None:
             calls.run(count_one)
     finally:
         if not calls.started:  # a stream that takes no text, or an interrupt, came first
-            workspace.ledger.pilots.leave(claims)
+            session.ledger.pilots.leave(claims)
     return calls.stopped
 
 
@@ -183,12 +183,12 @@ class Pilot(Handle):
         The sample as a job of its own, for ``job.errors()``, ``job.resolve(...)`` and ``job.export(...)``.
     """
 
-    def __init__(self, sample: _Sample, workspace: Workspace) -> None:
+    def __init__(self, sample: _Sample, session: Session) -> None:
         self.job = sample.job
         self._sample = sample
-        self._workspace = workspace
+        self._session = session
         self._answers = sample.job.to_frame()
-        self._origins = dict(workspace.ledger.rows.origins(sample.job._number))  # noqa: SLF001  # its own
+        self._origins = dict(session.ledger.rows.origins(sample.job._number))  # noqa: SLF001  # its own
         self._agrees = {
             name: agreement(self._column(name), column_values(sample.frame, column), self._statuses, column)
             for name, column in sample.gold.items()
@@ -256,8 +256,8 @@ class Pilot(Handle):
 
         From the sample's answers, by the length of what is asked; without what a cache may save.
         """
-        sample, prices = self._sample, self._workspace.prices
-        unsent = list(self._workspace.ledger.jobs.unsent(sample.sizes))
+        sample, prices = self._sample, self._session.prices
+        unsent = list(self._session.ledger.jobs.unsent(sample.sizes))
         sizes, prompts, replies = [], [], []
         for digest in sample.digests:
             origin = self._origins.get(digest)

@@ -19,9 +19,9 @@ import pandas as pd
 from batchnb.answers.arrays import utc
 from batchnb.errors import BatchnbError, CredentialsError, InputError
 from batchnb.jobs.status import counted, job_frame
+from batchnb.planning.session import Session
 
 if TYPE_CHECKING:
-    from batchnb.jobs.workspace import Workspace
     from batchnb.ledger.jobs import JobRecord
     from batchnb.ledger.ledger import Ledger
     from batchnb.system.clock import Moment
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 __all__ = ["prune"]
 
 
-def prune(workspace: Workspace, older_than: str | timedelta | float, *, dry_run: bool) -> pd.DataFrame:
+def prune(session: Session, older_than: str | timedelta | float, *, dry_run: bool) -> pd.DataFrame:
     """Remove jobs by their age; see ``batchnb.prune``."""
     age = _seconds(older_than)
-    ledger, now = workspace.ledger, workspace.now()
+    ledger, now = session.ledger, session.now()
     jobs = ledger.jobs.all()
     old = [job for job in jobs if job.state == "ended" and job.ended_at is not None and job.ended_at <= now.local - age]
     if old and now.server is None:
         with contextlib.suppress(CredentialsError):  # then it goes by what the ledger knows
-            workspace.api.listen()
-        now = workspace.now()
+            session.api.listen()
+        now = session.now()
         if now.server is None and len(old) == len(jobs) and age and not dry_run:
             raise BatchnbError(
                 f"By this machine's clock ({utc(now.local):%Y-%m-%d}) all {len(jobs):,} jobs of this ledger ended "
@@ -46,7 +46,7 @@ def prune(workspace: Workspace, older_than: str | timedelta | float, *, dry_run:
                 "again when it can be reached; prune(..., dry_run=True) lists the jobs, and job.delete() removes one."
             )
     chosen = [job for job in old if _is_old(ledger, job, now, age) and "pending" not in counted(ledger, job).outcomes]
-    listed = job_frame(ledger, chosen, workspace.prices, now=now, simulated=workspace.simulated)
+    listed = job_frame(ledger, chosen, session.prices, now=now, simulated=session.simulated)
     if chosen and not dry_run:
         ledger.jobs.delete(*(job.number for job in chosen))
     return listed

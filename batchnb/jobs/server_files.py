@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from batchnb.errors import InputError, JobStateError, NotFoundError
+from batchnb.planning.session import Session
 from batchnb.system.handles import Handle
 
 if TYPE_CHECKING:
     from batchnb.api.shapes import FileInfo
-    from batchnb.jobs.workspace import Workspace
 
 __all__ = ["FileTable"]
 
@@ -30,17 +30,17 @@ class FileTable(Handle):
 
     Parameters
     ----------
-    workspace : Workspace
+    session : Session
         Whose files.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._infos: list[FileInfo] = []
         self._ask()
 
     def _ask(self) -> None:
-        self._infos = list(self._workspace.api.list_files())
+        self._infos = list(self._session.api.list_files())
 
     def _instead(self) -> str:
         return "Pass the frame that to_frame() gives."
@@ -60,14 +60,14 @@ class FileTable(Handle):
         ``known`` tells whether this ledger uploaded the file; ``requests`` how many of its requests name it, and
         ``needed`` how many of those are not answered yet. Times are UTC. Touches no network.
         """
-        ours = {file.server_id: file for file in self._workspace.ledger.files.on_server()}
+        ours = {file.server_id: file for file in self._session.ledger.files.on_server()}
         rows = []
         for info in self._infos:
             file = ours.get(info.id)
             uses = (pd.NA, pd.NA) if file is None else (file.requests, file.needed)
             rows.append(
                 [info.id, info.filename, info.mime_type, info.size_bytes, info.created_at, info.expires_at,
-                 file is not None, *uses, self._workspace.simulated]
+                 file is not None, *uses, self._session.simulated]
             )  # fmt: skip
         frame = pd.DataFrame(rows, columns=COLUMNS)
         for name in ("created", "expires"):
@@ -98,7 +98,7 @@ class FileTable(Handle):
         InputError
             `ids` is neither.
         """
-        ours = {file.server_id: file for file in self._workspace.ledger.files.on_server()}
+        ours = {file.server_id: file for file in self._session.ledger.files.on_server()}
         if isinstance(ids, str) and ids == "unused":
             there = {info.id for info in self._infos}
             chosen = [name for name, file in ours.items() if not file.needed and name in there]
@@ -120,11 +120,11 @@ class FileTable(Handle):
         try:
             for one in ids:
                 try:
-                    self._workspace.api.delete_file(one)
+                    self._session.api.delete_file(one)
                     deleted += 1
                 except NotFoundError:  # somebody else was first
                     pass
-                self._workspace.ledger.files.forget([one])
+                self._session.ledger.files.forget([one])
         finally:
             self._ask()
         return deleted

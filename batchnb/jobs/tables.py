@@ -13,8 +13,10 @@ from batchnb.display.kernel.shell import has_front_end
 from batchnb.display.snapshot import BatchLine
 from batchnb.display.tables.lines import ROW_WORDS, Table, TableLine, batch_line, job_line
 from batchnb.errors import JobStateError
+from batchnb.jobs.attach import attach
 from batchnb.jobs.job import Job
-from batchnb.jobs.status import server_frame
+from batchnb.jobs.status import job_frame, server_frame
+from batchnb.planning.session import Session
 from batchnb.system.handles import Handle
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from batchnb.api.shapes import BatchInfo
     from batchnb.display.tables.widget import Source
-    from batchnb.jobs.workspace import Workspace
 
 __all__ = ["BatchTable", "JobTable"]
 
@@ -33,8 +34,8 @@ SHOWN = 20
 class _LiveTable(Handle):
     """Shows itself: as a widget in a notebook, as text elsewhere."""
 
-    def __init__(self, workspace: Workspace, source: Source) -> None:
-        self._workspace = workspace
+    def __init__(self, session: Session, source: Source) -> None:
+        self._session = session
         self._source = source
 
     def _instead(self) -> str:
@@ -52,9 +53,9 @@ class _LiveTable(Handle):
         view = TableView(self._source, self._source.read())
         # One table of each kind is live: what an earlier cell shows is left as it was.
         kind = type(self).__name__
-        if (earlier := self._workspace.views.pop(kind, None)) is not None:
+        if (earlier := self._session.views.pop(kind, None)) is not None:
             earlier.freeze()
-        self._workspace.views[kind] = view
+        self._session.views[kind] = view
         view.publish()
 
 
@@ -65,22 +66,25 @@ class JobTable(_LiveTable):
 
     Parameters
     ----------
-    workspace : Workspace
+    session : Session
         Whose jobs.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        super().__init__(workspace, _Jobs(workspace))
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, _Jobs(session))
 
     def __len__(self) -> int:
-        return len(self._workspace.ledger.jobs.all())
+        return len(self._session.ledger.jobs.all())
 
     def to_frame(self) -> pd.DataFrame:
         """Return all jobs as a plain frame: id, name, created, model, rows, succeeded, status, cost, simulated, note.
 
         Touches no network.
         """
-        return self._workspace.jobs()
+        session = self._session
+        return job_frame(
+            session.ledger, session.ledger.jobs.all(), session.prices, now=session.now(), simulated=session.simulated
+        )
 
 
 class BatchTable(_LiveTable):
@@ -90,15 +94,15 @@ class BatchTable(_LiveTable):
 
     Parameters
     ----------
-    workspace : Workspace
+    session : Session
         Whose batches.
     limit : int
         How many at most.
     """
 
-    def __init__(self, workspace: Workspace, limit: int) -> None:
-        self._batches = _ServerBatches(workspace, limit)
-        super().__init__(workspace, self._batches)
+    def __init__(self, session: Session, limit: int) -> None:
+        self._batches = _ServerBatches(session, limit)
+        super().__init__(session, self._batches)
         self._batches.refresh()  # last, so that even one that the server refuses can be shown beside a traceback
 
     def __len__(self) -> int:
@@ -109,7 +113,7 @@ class BatchTable(_LiveTable):
 
         As the server said when it was last asked; touches no network.
         """
-        return server_frame(self._batches.infos, simulated=self._workspace.simulated)
+        return server_frame(self._batches.infos, simulated=self._session.simulated)
 
 
 class _Jobs:
@@ -117,20 +121,20 @@ class _Jobs:
 
     on_request = False
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._jobs: dict[tuple[str, int], Job] = {}
         self._ended: dict[tuple[str, int, float | None], TableLine] = {}
-        self._prices = workspace.prices  # with which those lines were drawn
+        self._prices = session.prices  # with which those lines were drawn
         self.limit = SHOWN
 
     def refresh(self) -> None:
         """Do nothing: the ledger is here, and nobody has to be asked."""
 
     def read(self) -> Table:
-        records = self._workspace.ledger.jobs.all()
-        if self._prices is not self._workspace.prices:
-            self._prices = self._workspace.prices
+        records = self._session.ledger.jobs.all()
+        if self._prices is not self._session.prices:
+            self._prices = self._session.prices
             self._ended.clear()
         lines = []
         for record in records[: self.limit]:
@@ -138,7 +142,7 @@ class _Jobs:
             # What has ended is not counted again at each look.
             line = self._ended.get(version)
             if line is None:
-                job = self._jobs.get(version[:2]) or Job(record.id, self._workspace)
+                job = self._jobs.get(version[:2]) or Job(record.id, self._session)
                 self._jobs[version[:2]] = job  # which knows what it has counted
                 line = job_line(job.snapshot())
                 if record.state == "ended":
@@ -146,21 +150,21 @@ class _Jobs:
             lines.append(line)
         return Table(
             noun="job", counted="Rows", part_words=ROW_WORDS, lines=tuple(lines), total=len(records),
-            now=time.time(), simulated=self._workspace.simulated, all_by="batchnb.jobs().to_frame()",
+            now=time.time(), simulated=self._session.simulated, all_by="batchnb.jobs().to_frame()",
             empty="There are no jobs in this ledger yet: df.batch.submit(...) makes one.",
         )  # fmt: skip
 
     def open(self, id: str) -> Job:
-        return self._workspace.attach(id)
+        return attach(self._session, id)
 
     def cancel(self, id: str) -> None:
-        Job(id, self._workspace).cancel()
+        Job(id, self._session).cancel()
 
     def delete(self, id: str) -> None:
-        Job(id, self._workspace).delete()
+        Job(id, self._session).delete()
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        return self._workspace.watcher.subscribe(None, callback)
+        return self._session.watcher.subscribe(None, callback)
 
 
 class _ServerBatches:
@@ -168,8 +172,8 @@ class _ServerBatches:
 
     on_request = True
 
-    def __init__(self, workspace: Workspace, limit: int) -> None:
-        self._workspace = workspace
+    def __init__(self, session: Session, limit: int) -> None:
+        self._session = session
         self._most = limit
         self.limit = SHOWN
         self.infos: list[BatchInfo] = []
@@ -177,14 +181,14 @@ class _ServerBatches:
 
     def refresh(self) -> None:
         """Ask the server. Blocks."""
-        self.infos = self._workspace.list_batches(self._most)
+        self.infos = self._session.list_batches(self._most)
         self._asked_at = time.time()
 
     def read(self) -> Table:
         return Table(
             noun="batch", counted="Requests", part_words=SEGMENTS,
             lines=tuple(map(self._line, self.infos[: self.limit])), total=len(self.infos), now=self._asked_at,
-            simulated=self._workspace.simulated, all_by="batchnb.batches().to_frame()",
+            simulated=self._session.simulated, all_by="batchnb.batches().to_frame()",
             empty="There are no batches on the server in the workspace of this key.",
         )  # fmt: skip
 
@@ -192,26 +196,26 @@ class _ServerBatches:
         counts = RequestCounts(*(info.request_counts.get(name, 0) for name in COUNTS))
         moments = (info.created_at, info.ended_at, info.expires_at)
         times = (None if moment is None else moment.timestamp() for moment in moments)
-        job = self._workspace.ledger.batches.job_of(info.id)
+        job = self._session.ledger.batches.job_of(info.id)
         return batch_line(BatchLine(info.id, info.processing_status, counts, *times), job and job[1], self._asked_at)
 
     def open(self, id: str) -> Job:
-        job = self._workspace.ledger.batches.job_of(id)
-        return self._workspace.attach(id if job is None else job[0])
+        job = self._session.ledger.batches.job_of(id)
+        return attach(self._session, id if job is None else job[0])
 
     def cancel(self, id: str) -> None:
-        self._workspace.api.cancel_batch(id)
-        batch = self._workspace.ledger.batches.find(id)
+        self._session.api.cancel_batch(id)
+        batch = self._session.ledger.batches.find(id)
         if batch is not None:
-            self._workspace.watcher.wake([batch])
+            self._session.watcher.wake([batch])
 
     def delete(self, id: str) -> None:
-        batch = self._workspace.ledger.batches.find(id)
+        batch = self._session.ledger.batches.find(id)
         if batch is not None and batch.state != "collected":
             raise JobStateError(
                 "its results are not all here yet, and would be lost. Open it, and delete it when its job has ended."
             )
-        self._workspace.delete_batch(id)
+        self._session.delete_batch(id)
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:  # noqa: ARG002  # asked by hand only
         return lambda: None

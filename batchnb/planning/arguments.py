@@ -15,6 +15,7 @@ from batchnb.planning.cache_choice import check_cache
 from batchnb.planning.limit import limit_of
 from batchnb.planning.options import Options
 from batchnb.planning.record import Wishes
+from batchnb.planning.session import Session
 from batchnb.questions.columns import check_column, name_of
 from batchnb.questions.envelope import content_of
 from batchnb.questions.examples import example_turns
@@ -30,8 +31,6 @@ from batchnb.questions.scalars import check_texts, whole
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from batchnb.jobs.workspace import Workspace
 
 __all__ = ["check_frame", "recipe_of", "wishes_of"]
 
@@ -67,7 +66,7 @@ def wishes_of(options: Options) -> Wishes:
 
 
 def recipe_of(
-    workspace: Workspace, frame: pd.DataFrame, column: Hashable,
+    session: Session, frame: pd.DataFrame, column: Hashable,
     template: str | Sequence[Message] | Callable[[Any], Any] | None, options: Options,
 ) -> Recipe:  # fmt: skip
     """Check what is to be asked about a frame, and put it together.
@@ -79,20 +78,20 @@ def recipe_of(
     InputError
         The frame or the options cannot be sent.
     """
-    model = options.model or workspace.model
+    model = options.model or session.model
     _check(frame, column, template, model, options)
-    recipe = _put_together(workspace, frame, column, template, model, options)
+    recipe = _put_together(session, frame, column, template, model, options)
     if options.examples is not None:
         turns = (*recipe.turns, *example_turns(options.examples, recipe, frame))
         recipe = dataclasses.replace(recipe, turns=turns, files=(*recipe.files, *_files_in(turns, recipe.reader)))
-    _check_new_columns(workspace, frame, recipe, options)
+    _check_new_columns(session, frame, recipe, options)
     if options.fresh is True:
-        return dataclasses.replace(recipe, replicate=workspace.ledger.askings.fresh_tag(recipe.spec().asked_digest()))
+        return dataclasses.replace(recipe, replicate=session.ledger.askings.fresh_tag(recipe.spec().asked_digest()))
     return recipe
 
 
 def _put_together(
-    workspace: Workspace, frame: pd.DataFrame, column: Hashable,
+    session: Session, frame: pd.DataFrame, column: Hashable,
     template: str | Sequence[Message] | Callable[[Any], Any] | None, model: str, options: Options,
 ) -> Recipe:  # fmt: skip
     """Make a recipe of a call, but for its examples, which go through the template as rows do."""
@@ -101,7 +100,7 @@ def _put_together(
     params, betas = split_betas(params)
     if options.model is not None and "model" in params:
         raise InputError(f"model is given twice: as model= and in params=. Keep one. {NOT_SENT}")
-    fields = workspace.fields(betas)
+    fields = session.fields(betas)
     check_names(params, fields | {"messages"}, "params=")
     reply = reply_of(
         labels=options.labels, multiple=options.multiple, other=options.other, explain=options.explain,
@@ -151,13 +150,13 @@ def _check(frame: pd.DataFrame, column: Hashable, template: object, model: str, 
         raise InputError(f'missing= takes "skip", "raise" or "send", not {options.missing!r}. {NOT_SENT}')
 
 
-def _check_new_columns(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, options: Options) -> None:
+def _check_new_columns(session: Session, frame: pd.DataFrame, recipe: Recipe, options: Options) -> None:
     """Raise InputError where a new column would replace one that batchnb did not make, or that is read."""
     read = (recipe.column,) if callable(recipe.template) else recipe.compiled(frame).columns
     read = (*read, *recipe.documents, *recipe.images, *(() if recipe.key is None else (recipe.key,)))
     check_into(
         frame, recipe.into, read, overwrite=options.overwrite, samples=recipe.samples, reply=recipe.reply,
-        earlier=lambda: workspace.ledger.jobs.for_column(str(recipe.column), recipe.into),
+        earlier=lambda: session.ledger.jobs.for_column(str(recipe.column), recipe.into),
     )  # fmt: skip
     if options.details:
         taken = detail_in_the_way(

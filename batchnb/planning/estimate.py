@@ -16,6 +16,7 @@ from batchnb.planning.cache_choice import with_cache
 from batchnb.planning.count import Counted, Plan, check_sample, count, plan_of
 from batchnb.planning.history import Earlier, earlier
 from batchnb.planning.outputs import expected_output
+from batchnb.planning.session import Session
 from batchnb.questions.columns import bare
 from batchnb.questions.reading import read_rows
 from batchnb.stats import Interval
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from batchnb.costs.prices import Price
     from batchnb.costs.tokens import Fit
-    from batchnb.jobs.workspace import Workspace
     from batchnb.questions.recipe import Recipe
     from batchnb.questions.rows import Row
 
@@ -33,7 +33,7 @@ __all__ = ["estimate", "estimate_of"]
 
 
 def estimate(
-    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, *, n: int | None = None, seed: int = 0,
+    session: Session, frame: pd.DataFrame, recipe: Recipe, *, n: int | None = None, seed: int = 0,
     cache: str | None = None,
 ) -> Estimate:  # fmt: skip
     """Estimate what a frame's rows would use and cost. See ``df.batch.estimate``."""
@@ -41,28 +41,28 @@ def estimate(
     frame = bare(frame)
     # A function may take its time, or give something else when it is called again.
     rows = list(read_rows(recipe, frame)) if recipe.calls else None
-    plan = plan_of(workspace.ledger, frame, recipe, rows)
-    return estimate_of(workspace, frame, recipe, plan, rows, n=n, seed=seed, cache=cache)
+    plan = plan_of(session.ledger, frame, recipe, rows)
+    return estimate_of(session, frame, recipe, plan, rows, n=n, seed=seed, cache=cache)
 
 
 def estimate_of(
-    workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, plan: Plan, rows: list[Row] | None, *,
+    session: Session, frame: pd.DataFrame, recipe: Recipe, plan: Plan, rows: list[Row] | None, *,
     n: int | None = None, seed: int = 0, cache: str | None = "auto",
 ) -> Estimate:  # fmt: skip
     """Estimate what a plan would use and cost, as `estimate` does: of a frame whose rows were read already."""
-    counted = count(workspace.api, workspace.prices, frame, recipe, plan, n=n, seed=seed, rows=rows)
-    before = earlier(workspace.ledger, recipe.spec(), workspace.prices)
+    counted = count(session.api, session.prices, frame, recipe, plan, n=n, seed=seed, rows=rows)
+    before = earlier(session.ledger, recipe.spec(), session.prices)
     output, source = expected_output(recipe, before)
     delivery = Delivery()
     if plan.unsent and counted.fit is not None:
         delivery = with_cache(
-            delivery, cache, workspace.api, workspace.ledger, workspace.prices, recipe, frame,
+            delivery, cache, session.api, session.ledger, session.prices, recipe, frame,
             plan.places[plan.unsent[0]], len(plan.unsent),
         )  # fmt: skip
-    priced = _priced(workspace, recipe, plan, counted.fit, output, delivery.cache)
+    priced = _priced(session, recipe, plan, counted.fit, output, delivery.cache)
     if priced["cost"] is not None and plan.unsent:
-        workspace.forecasts[recipe.spec().history_digest()] = priced["cost"].expected / len(plan.unsent)
-    price = workspace.prices.price(recipe.model)
+        session.forecasts[recipe.spec().history_digest()] = priced["cost"].expected / len(plan.unsent)
+    price = session.prices.price(recipe.model)
     return Estimate(
         model=recipe.model,
         rows=plan.rows,
@@ -76,7 +76,7 @@ def estimate_of(
         output_source=source,
         price=None if price is None else _price_words(price),
         notes=_notes(plan, counted, delivery),
-        simulated=workspace.simulated,
+        simulated=session.simulated,
         **_outputs(plan, output, before),
         **priced,
     )
@@ -96,11 +96,11 @@ def _outputs(plan: Plan, output: float, before: Earlier | None) -> dict[str, Any
 
 
 def _priced(
-    workspace: Workspace, recipe: Recipe, plan: Plan, fit: Fit | None, output: float, cache: str | None
+    session: Session, recipe: Recipe, plan: Plan, fit: Fit | None, output: float, cache: str | None
 ) -> dict[str, Any]:
     """Return the dollars of an estimate, by the names it has for them."""
     names = ("cost", "worst", "without_batching", "saved_duplicates", "saved_reused")
-    prices, asks = workspace.prices, plan.to_send
+    prices, asks = session.prices, plan.to_send
     if fit is None:
         nothing = not plan.unsent and prices.price(recipe.model) is not None
         return dict.fromkeys(names) | ({"cost": Interval(0.0, 0.0, 0.0), "worst": 0.0} if nothing else {})

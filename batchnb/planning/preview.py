@@ -14,6 +14,7 @@ from batchnb.errors import ApiError, CredentialsError
 from batchnb.planning.attachments import for_check
 from batchnb.planning.count import plan_of
 from batchnb.planning.estimate import estimate_of
+from batchnb.planning.session import Session
 from batchnb.questions.columns import bare, column_values
 from batchnb.questions.media import shown
 from batchnb.questions.media_sources import file_source, with_sources
@@ -25,7 +26,6 @@ from batchnb.questions.scalars import check_whole
 if TYPE_CHECKING:
     import pandas as pd
 
-    from batchnb.jobs.workspace import Workspace
     from batchnb.questions.question import Question
     from batchnb.questions.recipe import Recipe
 
@@ -58,13 +58,13 @@ class ShownPreview:
         return str(preview_html(self.preview))
 
 
-def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> ShownPreview:
+def preview(session: Session, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> ShownPreview:
     """Fill in the rows at `positions`, and count what all rows would send. See ``df.batch.preview``."""
     frame = bare(frame)
     rows = list(read_rows(recipe, frame)) if recipe.calls else None
-    plan = plan_of(workspace.ledger, frame, recipe, rows)
+    plan = plan_of(session.ledger, frame, recipe, rows)
     try:
-        told = estimate_of(workspace, frame, recipe, plan, rows, n=COUNTED)
+        told = estimate_of(session, frame, recipe, plan, rows, n=COUNTED)
     except (ApiError, CredentialsError):
         told = None
     reused = _reused(plan.digests, recipe.samples, set(plan.unsent))
@@ -73,7 +73,7 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions
     filled = _rows(part, recipe, positions, questions, _requests(recipe, questions), reused)
     tokens, cost = (told.input_tokens, told.cost) if told else (None, None)
     return ShownPreview(dataclasses.replace(
-        _preview(workspace, frame, recipe, filled),
+        _preview(session, frame, recipe, filled),
         to_send=len(plan.unsent),
         reused=len(reused),
         skipped=plan.skipped,
@@ -84,12 +84,12 @@ def preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions
     ))  # fmt: skip
 
 
-def glance(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> Preview:
+def glance(session: Session, frame: pd.DataFrame, recipe: Recipe, positions: Sequence[int]) -> Preview:
     """Fill in the rows at `positions`, and look at no others: quick on any frame. Touches no network."""
     part = bare(frame).iloc[list(positions)]
     questions = list(read_questions(recipe, part))
     filled = _rows(part, recipe, positions, questions, _requests(recipe, questions), {})
-    return _preview(workspace, frame, recipe, filled)
+    return _preview(session, frame, recipe, filled)
 
 
 def _requests(recipe: Recipe, questions: Sequence[Question]) -> list[dict[str, Any] | None]:
@@ -107,7 +107,7 @@ def _rows(
     )
 
 
-def _preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, filled: tuple[PreviewRow, ...]) -> Preview:
+def _preview(session: Session, frame: pd.DataFrame, recipe: Recipe, filled: tuple[PreviewRow, ...]) -> Preview:
     """Return a preview of which nobody has counted yet what would be sent."""
     system = recipe.shared.get("system")
     return Preview(
@@ -120,7 +120,7 @@ def _preview(workspace: Workspace, frame: pd.DataFrame, recipe: Recipe, filled: 
         system=system if isinstance(system, str) or system is None else json.dumps(system, ensure_ascii=False),
         input_tokens=None,
         cost=None,
-        simulated=workspace.simulated,
+        simulated=session.simulated,
     )
 
 

@@ -175,7 +175,8 @@ def drive(workspace: Workspace, frame: pd.DataFrame, folder: Path) -> tuple[list
     attempt(workspace.jobs)
     attempt(lambda: workspace.recover(timeout=0.1))
     attempt(lambda: workspace.attach("msgbatch_000001"))
-    texts.extend([repr(workspace), repr(vars(workspace)), repr(workspace.api), repr(vars(workspace.api))])
+    for part in (workspace, workspace.session, workspace.session.api):
+        texts.extend([repr(part), repr(vars(part))])
     return texts, raised
 
 

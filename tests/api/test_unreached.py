@@ -254,7 +254,7 @@ def test_a_job_behind_a_proxy_that_is_down_is_sent_at_once_when_there_is_a_way(s
             frame = pd.DataFrame({"text": ["a", "b"]})
             job = frame.batch.submit("text", "Echo: {text}", workspace=workspace, progress=False)
             assert not job.wait(0.5)
-            records = workspace.ledger.batches.of_job(job._number)
+            records = workspace.session.ledger.batches.of_job(job._number)
             assert {record.state for record in records} <= {"submitting"}
             workspace.close()
     monkeypatch.delenv("HTTPS_PROXY")

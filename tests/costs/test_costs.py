@@ -82,7 +82,7 @@ def test_per_job_and_per_batch_to_the_cent_and_beyond(bench: Bench, server: inde
     for number, cost in enumerate(batches["cost"]):
         assert cost == float(sum(bought.costs[text] for text in rows[7 * number : 7 * number + 7]))
     assert batches["cost"].sum() == pytest.approx(float(total), abs=1e-12)
-    assert bench.workspace.jobs()["cost"].iloc[0] == float(total)
+    assert bench.workspace.jobs().to_frame()["cost"].iloc[0] == float(total)
 
 
 def test_a_row_at_a_time(bench: Bench, server: independent.Server) -> None:

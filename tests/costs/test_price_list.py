@@ -84,7 +84,7 @@ def test_a_price_that_is_set_is_used_at_once_everywhere(workspace):
     batchnb.set_price("claude-haiku-4-5", input=10, output=50, source="our contract")
     assert job.cost == pytest.approx(10 * before)
     assert job.snapshot().cost == pytest.approx(10 * before)
-    assert workspace.jobs()["cost"].iloc[0] == pytest.approx(10 * before)
+    assert workspace.jobs().to_frame()["cost"].iloc[0] == pytest.approx(10 * before)
     assert job.batches["cost"].sum() == pytest.approx(10 * before)
     row = row_of("claude-haiku-4-5")
     assert (row["input"], row["batch_input"], row["source"]) == (10, 5, "our contract")

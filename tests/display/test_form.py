@@ -179,7 +179,7 @@ def test_what_cannot_be_sent_is_said_in_the_librarys_words_and_the_buttons_rest(
         assert action.widget.disabled
         assert "see above" in action.widget.tooltip
         action.widget.click()
-    assert workspace.jobs().empty
+    assert workspace.jobs().to_frame().empty
     form.fields.template.value, form.fields.kind.value = "{review}", "text"
     form.fields.into.value = form.fields.max_tokens.value = ""
     until(lambda: not form.submit.widget.disabled)

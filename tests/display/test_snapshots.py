@@ -130,8 +130,8 @@ def test_collect_asks_the_server_at_once(bench: Bench):
     bench.server.ends = False
     job = bench.submit(texts(3), workspace=bench.open(max_poll=3600.0, home=bench.home / "patient"))
     until(job, lambda snapshot: snapshot.checked_at is not None)
-    for batch in job._workspace.ledger.batches.of_job(job._number):
-        job._workspace.watcher._turns._due[batch.id].at = 1e12  # as after hours of polling
+    for batch in job._session.ledger.batches.of_job(job._number):
+        job._session.watcher._turns._due[batch.id].at = 1e12  # as after hours of polling
     bench.server.end()
     job.collect()
     assert_echoed(job)
@@ -157,7 +157,7 @@ def test_a_failing_check_is_told_beside_the_last_one_that_worked(bench: Bench):
 def test_no_view_says_where_the_ledger_lies(bench: Bench):
     job = bench.submit(texts(3))
     job.wait(PATIENCE)
-    ledger = job._workspace.ledger
+    ledger = job._session.ledger
     ledger.jobs.note(job._number, f"The ledger {ledger.path}: the disk is full. Look into {ledger.home}/locks.")
     assert str(bench.home) not in job.snapshot().note
     assert ledger.path.name in job.snapshot().note

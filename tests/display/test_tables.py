@@ -252,7 +252,7 @@ def test_jobs_shows_itself_as_text_and_gives_a_plain_frame(frame, workspace):
 
 def test_the_table_of_jobs_is_live_also_for_jobs_that_are_made_after_it(frame, workspace, in_notebook):
     batchnb.jobs(workspace)._ipython_display_()
-    (view,) = workspace.views.values()
+    (view,) = workspace.session.views.values()
     assert "There are no jobs in this ledger yet" in view.lines.value
     ended = threading.Event()
     view.lines.observe(lambda change: "4 succeeded" in change["new"] and ended.set(), "value")
@@ -267,7 +267,7 @@ def test_a_table_of_real_jobs_opens_cancels_and_deletes_them(frame, tmp_path, op
         job = submit(frame, workspace)
         await_batch(workspace)
         batchnb.jobs(workspace)._ipython_display_()
-        view = workspace.views["JobTable"]
+        view = workspace.session.views["JobTable"]
         click(view, "open")
         (opened,) = view.place.children
         assert "Echo" in opened.children[1].value
@@ -331,9 +331,9 @@ def test_the_servers_batches_are_listed_whoever_made_them(frame, workspace, else
 
 def test_a_batch_made_elsewhere_is_opened_by_attaching_it_and_can_be_deleted(workspace, elsewhere, in_notebook):
     batchnb.batches(workspace=workspace)._ipython_display_()
-    view = workspace.views["BatchTable"]
+    view = workspace.session.views["BatchTable"]
     click(view, "open")
-    assert workspace.jobs()["id"].tolist() == [elsewhere]
+    assert workspace.jobs().to_frame()["id"].tolist() == [elsewhere]
     assert workspace.attach(elsewhere).wait(SECONDS)
     click(view, "refresh")
     assert "1 succeeded" in view.lines.value
@@ -345,10 +345,10 @@ def test_a_batch_made_elsewhere_is_opened_by_attaching_it_and_can_be_deleted(wor
 def test_a_batch_whose_results_are_not_all_here_is_not_deleted(frame, workspace, in_notebook):
     job = submit(frame, workspace)
     job.wait(SECONDS)
-    (record,) = workspace.ledger.batches.of_job(job._number)
+    (record,) = workspace.session.ledger.batches.of_job(job._number)
     batchnb.batches(workspace=workspace)._ipython_display_()
-    view = workspace.views["BatchTable"]
-    with workspace.ledger._store.transaction() as db:
+    view = workspace.session.views["BatchTable"]
+    with workspace.session.ledger._store.transaction() as db:
         db.execute("UPDATE batches SET state = 'ended' WHERE id = ?", (record.id,))
     click(view, "delete", 2)
     assert "its results are not all here yet" in view.note.value
@@ -361,7 +361,7 @@ def test_a_batch_of_the_server_is_canceled(frame, tmp_path, open_workspace, in_n
         job = submit(frame, workspace)
         await_batch(workspace)
         batchnb.batches(workspace=workspace)._ipython_display_()
-        view = workspace.views["BatchTable"]
+        view = workspace.session.views["BatchTable"]
         click(view, "cancel", 2)
         assert job.wait(SECONDS)
         assert job.counts["canceled"]

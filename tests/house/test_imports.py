@@ -39,10 +39,7 @@ ORDER = ["units", "stats", "errors", "model_table", "system", "batchnb", "demo",
 #: Only a type checker reads these, which run up: what they name is handed down to them.
 HANDED_DOWN = {
     ("answers.new_columns", "ledger.jobs"),  # whose columns are looked for
-    ("planning.arguments", "jobs.workspace"),  # the workspace is where a plan's parts come from
-    ("planning.estimate", "jobs.workspace"),
-    ("planning.options", "jobs.workspace"),
-    ("planning.preview", "jobs.workspace"),
+    ("planning.options", "jobs.workspace"),  # which a user may name
 }
 
 #: Values in, values out: no clock, no files, no network, no threads. A room, or a file of one.

@@ -99,5 +99,5 @@ def bench_keys(real, workspace) -> list[str]:
     import leaks
     import simulation
 
-    clients = [real.api._client, workspace.api._client]
+    clients = [real.session.api._client, workspace.session.api._client]
     return [bench.KEY, leaks.KEY, simulation.KEY, *crash_places.KEYS, *(client.api_key for client in clients)]

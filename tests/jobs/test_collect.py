@@ -187,7 +187,7 @@ def test_where_rows_wait_for_a_decision_it_is_3_and_says_what_to_do(user: Bench,
     assert 'job.resolve("send")' in said
     assert main(["collect"]) == 3
     with kernel(user) as workspace:
-        job = workspace.attach(workspace.jobs()["id"][0])
+        job = workspace.attach(workspace.jobs().to_frame()["id"][0])
         assert job.resolve("drop") == 10
         job.wait(30)
     assert main(["collect"]) == 0

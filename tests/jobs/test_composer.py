@@ -25,7 +25,7 @@ pytest_plugins = ["composer_fixtures"]
 
 
 def requests_sent(workspace: Workspace) -> int:
-    return int(workspace.batches()["requests"].sum())
+    return int(workspace.batches().to_frame()["requests"].sum())
 
 
 def test_rows_that_were_tried_are_not_bought_twice(compose, workspace):
@@ -90,7 +90,7 @@ def test_submitting_gives_the_forms_place_to_the_job_with_its_code_above(compose
     assert final["text/plain"].startswith(f"{form.code}\n\n[SIMULATED] review → said · Ended")
     assert "10 succeeded" in final["text/html"]
     assert "into=&quot;said&quot;" in final["text/html"]
-    assert list(workspace.views) == [form.job.id]
+    assert list(workspace.session.views) == [form.job.id]
     view(form).fields.template.value = "edited after"
     assert form.draft.template == "Say {review}"
     form._form.publish()
@@ -111,7 +111,7 @@ def test_the_code_submits_the_very_same_job(compose, frame, workspace):
 def test_a_refusal_is_shown_and_nothing_is_lost(compose, monkeypatch, workspace):
     form = compose("Say {review}")
     with monkeypatch.context() as refused:
-        refused.setattr(workspace, "submit", lambda *_args, **_options: (_ for _ in ()).throw(InputError("<b>no</b>")))
+        refused.setattr(composer, "submit", lambda *_args, **_options: (_ for _ in ()).throw(InputError("<b>no</b>")))
         for name in ("submit", "try_rows"):
             click(form, name)
             assert "failed: InputError: &lt;b&gt;no&lt;/b&gt;" in view(form).notes.value
@@ -162,7 +162,7 @@ def test_closing_the_workspace_leaves_code_and_preview(compose, handles, workspa
     assert "Say ⟦good⟧" in last["text/plain"]
     assert "Say {review}" in last["text/html"]
     assert "<mark>good</mark>" in last["text/html"]
-    assert workspace.views == {}
+    assert workspace.session.views == {}
 
 
 def test_hostile_text_is_inert(handles, workspace):

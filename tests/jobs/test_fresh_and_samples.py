@@ -131,13 +131,13 @@ def test_true_counts_for_each_recipe_and_a_deleted_job_frees_no_number(bench: Be
         return job.result(PATIENCE)["echo"].tolist()
 
     assert [ask("Echo: {review}"), ask("Say {review}"), ask("Say {review}")] == [["a/1"], ["Say a/1"], ["Say a/2"]]
-    tags = [record.recipe.replicate for record in bench.workspace.ledger.jobs.all()]
+    tags = [record.recipe.replicate for record in bench.workspace.session.ledger.jobs.all()]
     assert tags == ["#2", "#1", "#1"]
     kept = bench.submit(["a"])  # gives the answer of #1, and keeps it
     assert kept.result()["echo"].tolist() == ["a/1"]
-    deleted = bench.workspace.ledger.jobs.all()[-1]
+    deleted = bench.workspace.session.ledger.jobs.all()[-1]
     assert deleted.recipe.replicate == "#1"
-    bench.workspace.ledger.jobs.delete(deleted.number)
+    bench.workspace.session.ledger.jobs.delete(deleted.number)
     assert ask("Echo: {review}") == ["a/2"]
 
 
@@ -275,7 +275,7 @@ def test_a_later_asking_is_known_as_one_even_if_the_ledger_had_it_without_its_qu
     """As when the answers of a lost ledger were taken back by their digests alone."""
     first, again, content = b"first" * 3 + b".", b"again" * 3 + b".", content_of("text")
     envelope = Envelope.around({"model": "m"}, "content")
-    ledger = bench.workspace.ledger
+    ledger = bench.workspace.session.ledger
     for number, question in ((1, None), (2, first)):
         job = NewJob(f"job_{number}", "a job", RECIPE, ((envelope, (), {"kind": "text"}),), 10, 1_000, 0)
         ledger.jobs.create(job, [Rows.of([Row(again, content, 0, "0", None, None, question)])], 1.0)
@@ -308,7 +308,7 @@ def test_a_ledger_of_the_first_version_goes_on(bench: Bench):
     place = bench.open()
     before = bench.submit(texts(3), workspace=place)
     assert_echoed(before)
-    path = place.ledger.path
+    path = place.session.ledger.path
     place.close()
     old = path.rename(path.with_suffix(".old"))
     with sqlite3.connect(path) as db:

@@ -167,8 +167,9 @@ def test_what_a_job_will_cost_is_told_at_the_price_of_batches(pilot, submit, sim
 
 def test_an_unknown_price_is_said_and_never_guessed(pilot, monkeypatch, workspace):
     from batchnb.costs.prices import PriceTable
+    from batchnb.planning.session import Session
 
-    monkeypatch.setattr(Workspace, "prices", PriceTable({}, workspace.prices.default))
+    monkeypatch.setattr(Session, "prices", PriceTable({}, workspace.prices.default))
     taken = pilot(5)
     assert (taken.cost, taken.rest.expected) == (None, None)
     assert "cost unknown" in repr(taken)
@@ -275,7 +276,7 @@ def test_samples_and_fresh_are_reused_too(pilot, submit, asked, frame):
 
 def test_a_pilot_is_a_job_that_is_listed_and_can_be_deleted(pilot, workspace, simulator):
     taken = pilot(4)
-    listed = workspace.jobs()
+    listed = workspace.jobs().to_frame()
     assert listed["name"].tolist() == ["pilot: review → label"]
     assert listed["status"].tolist() == ["ended"]
     job = workspace.attach(taken.job.id)

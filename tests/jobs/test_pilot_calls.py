@@ -139,7 +139,7 @@ def test_a_lost_row_can_be_given_up(workspace, simulator):
 
 
 def test_an_answer_that_is_none_is_not_taken_for_one(workspace, simulator, monkeypatch):
-    real = workspace.api._call
+    real = workspace.session.api._call
 
     def spoiled(method: str, path: str, **options: Any):
         response = real(method, path, **options)
@@ -147,12 +147,12 @@ def test_an_answer_that_is_none_is_not_taken_for_one(workspace, simulator, monke
             response.content = b"<html>"
         return response
 
-    monkeypatch.setattr(workspace.api, "_call", spoiled)
+    monkeypatch.setattr(workspace.session.api, "_call", spoiled)
     assert statuses(pilot(workspace, 3)) == {"pending": 3}
 
 
 def test_an_answer_that_cannot_be_recorded_at_once_is_kept_and_nothing_more_is_asked(workspace, responder, monkeypatch):
-    pilots, failures = workspace.ledger.pilots, iter([True] * 3)
+    pilots, failures = workspace.session.ledger.pilots, iter([True] * 3)
     record = pilots.answered
 
     def answered(*args: Any) -> None:
@@ -175,7 +175,7 @@ def test_an_interrupt_waits_for_the_calls_in_flight_and_keeps_their_answers(work
     assert "the answers that came are kept" in raised.value.__notes__[0]
     asked = responder.asked.total()
     assert 6 <= asked <= 6 + AT_ONCE
-    taken = workspace.attach(workspace.jobs()["id"].item())
+    taken = workspace.attach(workspace.jobs().to_frame()["id"].item())
     assert taken.done()
     assert taken.counts == {"succeeded": asked, "canceled": 12 - asked} if asked < 12 else {"succeeded": 12}
     assert statuses(pilot(workspace)) == {"succeeded": 12}
@@ -191,9 +191,9 @@ def test_a_pilot_left_with_calls_in_flight_ends_when_they_have_been_answered(wor
     monkeypatch.setattr(batchnb.protocol.calls, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pilot(workspace)
-    job = workspace.attach(workspace.jobs()["id"].item())
+    job = workspace.attach(workspace.jobs().to_frame()["id"].item())
     seen = threading.Event()
-    workspace.watcher.subscribe(job._number, seen.set)
+    workspace.session.watcher.subscribe(job._number, seen.set)
     assert seen.wait(SECONDS)
     responder.open.set()
     assert job.wait(SECONDS)
@@ -239,7 +239,7 @@ def test_a_killed_pilot_taken_again_asks_what_was_never_asked(killed, workspace,
 
 
 def test_a_killed_pilot_is_not_sent_as_a_batch_by_who_looks_after_the_ledger(killed, workspace, simulator, responder):
-    job = workspace.attach(workspace.jobs()["id"].item())
+    job = workspace.attach(workspace.jobs().to_frame()["id"].item())
     assert job.wait(SECONDS)
     assert job.counts == {"canceled": 12 - AT_ONCE, "pending": AT_ONCE}
     assert not any(call.path == "/v1/messages/batches" for call in simulator.calls)
@@ -272,7 +272,7 @@ def test_canceling_a_pilot_from_elsewhere_stops_it(workspace, simulator, respond
     thread.start()
     responder.wait_for(AT_ONCE)
     other = open_workspace(simulator)
-    other.attach(other.jobs()["id"].item()).cancel()
+    other.attach(other.jobs().to_frame()["id"].item()).cancel()
     responder.open.set()
     thread.join(SECONDS)
     assert statuses(taken[0]) == {"succeeded": AT_ONCE, "canceled": 12 - AT_ONCE}

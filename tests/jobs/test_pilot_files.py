@@ -96,8 +96,8 @@ def test_a_picture_that_the_server_does_not_take_fails_its_rows_and_nothing_is_a
 def test_a_picture_that_is_gone_from_the_server_is_uploaded_again_by_the_next_run(workspace, simulator):
     pictures = frame(*[LARGE] * 6)
     pilot(workspace, pictures.head(2))
-    for info in list(workspace.api.list_files()):
-        workspace.api.delete_file(info.id)
+    for info in list(workspace.session.api.list_files()):
+        workspace.session.api.delete_file(info.id)
     assert "errored" in pilot(workspace, pictures).job.counts  # that is how it shows
     assert pilot(workspace, pictures).job.counts == {"succeeded": 4}
     assert uploads(simulator) == 2
@@ -106,7 +106,7 @@ def test_a_picture_that_is_gone_from_the_server_is_uploaded_again_by_the_next_ru
 def test_a_picture_that_has_expired_is_uploaded_again(workspace, simulator):
     pictures = frame(*[LARGE] * 6)
     pilot(workspace, pictures.head(2))
-    with workspace.ledger.files._store.transaction() as db:
+    with workspace.session.ledger.files._store.transaction() as db:
         db.execute("UPDATE files SET expires_at = uploaded_at")
     assert pilot(workspace, pictures).job.counts == {"succeeded": 4}
     assert uploads(simulator) == 2

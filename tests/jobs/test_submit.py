@@ -833,8 +833,8 @@ def test_deleting_remotely_deletes_the_batches_too_once(submit, frame, workspace
         one.result(timeout=SECONDS)
     kept = other.batches["id"].tolist()
     job.delete(remote=True)
-    assert workspace.batches()["id"].tolist() == kept
-    workspace.api.delete_batch(kept[0])
+    assert workspace.batches().to_frame()["id"].tolist() == kept
+    workspace.session.api.delete_batch(kept[0])
     other.delete(remote=True)
     assert len(workspace.jobs()) == 0
 
@@ -864,7 +864,7 @@ def test_jobs_lists_them_newest_first(submit, frame, workspace):
     second = submit(frame, template="{stars}", labels=LABELS, name="second", model="claude-opus-4-8")
     for job in (first, second):
         job.result(timeout=SECONDS)
-    table = workspace.jobs()
+    table = workspace.jobs().to_frame()
     assert table["id"].tolist() == [second.id, first.id]
     assert table["name"].tolist() == ["second", "first"]
     assert table["model"].tolist() == ["claude-opus-4-8", "claude-haiku-4-5"]
@@ -879,11 +879,11 @@ def test_batches_lists_what_the_server_has_whoever_made_it(submit, frame, worksp
     with anthropic.Anthropic(api_key="k", base_url=simulator.url) as client:
         params = {"model": "claude-haiku-4-5", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
         foreign = client.messages.batches.create(requests=[{"custom_id": "theirs", "params": params}])
-    table = workspace.batches()
+    table = workspace.batches().to_frame()
     assert table["id"].tolist()[0] == foreign.id
     assert table["requests"].tolist() == [1, 3, 3, 3]
     assert table["simulated"].all()
-    assert workspace.batches(2)["id"].tolist() == table["id"].tolist()[:2]
+    assert workspace.batches(2).to_frame()["id"].tolist() == table["id"].tolist()[:2]
 
 
 def test_attach_of_an_unknown_id_is_a_clear_error(workspace):
@@ -984,7 +984,7 @@ def test_everything_of_a_simulated_job_says_so(submit, frame, workspace, tmp_pat
     assert result.attrs["batchnb"]["job"] == job.id
     assert result.attrs["batchnb"]["simulated"]
     assert job.snapshot().simulated
-    assert workspace.jobs()["simulated"].all()
+    assert workspace.jobs().to_frame()["simulated"].all()
     lines = [json.loads(line) for line in job.export(tmp_path / "out.jsonl").read_text().splitlines()]
     assert [line["simulated"] for line in lines] == [True] * 3
     assert pd.read_csv(job.export(tmp_path / "out.csv"))["simulated"].tolist() == [True] * 3
@@ -1076,7 +1076,7 @@ def test_simulate_makes_the_simulator_the_default_and_never_sees_the_key(frame, 
     assert batchnb.jobs().to_frame()["id"].tolist() == [job.id]
     assert batchnb.attach(job.id, progress=False).id == job.id
     assert len(batchnb.batches()) == 1
-    assert job._workspace.api._client.api_key != "sk-ant-real-key"
+    assert job._session.api._client.api_key != "sk-ant-real-key"
 
 
 NOTEBOOK = """

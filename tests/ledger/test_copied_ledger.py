@@ -29,13 +29,14 @@ def copied(bench: Bench, name: str = "copy") -> Workspace:
 def opened(place: Workspace, requests: int) -> Workspace:
     """Open a copied ledger, which must say how many requests wait."""
     with pytest.warns(UserWarning, match=rf"{requests} requests wait for a decision.*is a copy, or was restored"):
-        assert place.ledger.held_back == requests
+        assert place.session.ledger.held_back == requests
     return place
 
 
 def has_sent(place: Workspace) -> bool:
     """Tell whether a copy has tried to send anything."""
-    return any(batch.owner == place.ledger.owner.name for batch in place.ledger.batches._select("WHERE 1"))
+    ledger = place.session.ledger
+    return any(batch.owner == ledger.owner.name for batch in ledger.batches._select("WHERE 1"))
 
 
 def assert_waiting(bench: Bench, place: Workspace, rows: int, answered: int = 0) -> None:
@@ -48,7 +49,7 @@ def assert_waiting(bench: Bench, place: Workspace, rows: int, answered: int = 0)
     assert "is a copy, or was restored from a backup" in reasons.pop()
     assert job.errors()["type"].tolist() == ["lost"] * (rows - answered)
     assert "batchnb.recover()" in job.snapshot().note
-    assert "batchnb.recover()" in place.jobs()["note"][0]
+    assert "batchnb.recover()" in place.jobs().to_frame()["note"][0]
     assert not has_sent(place)
 
 
@@ -59,7 +60,7 @@ def unsent(bench: Bench) -> Bench:
     bench.server.always["create"] = Status(429)
     bench.submit(texts(30), batch_size=10)
     bench.server.wait_for(
-        lambda: bench.server.called("POST", "batches") >= 4 and bench.workspace.jobs()["succeeded"][0]
+        lambda: bench.server.called("POST", "batches") >= 4 and bench.workspace.jobs().to_frame()["succeeded"][0]
     )
     return bench
 
@@ -148,7 +149,7 @@ def test_a_copy_says_so_once_and_a_copy_of_it_again(unsent: Bench):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         again = unsent.open(home=place.home)
-        assert again.ledger.held_back == 0
+        assert again.session.ledger.held_back == 0
     assert_waiting(unsent, again, 30, answered=10)
 
 
@@ -188,7 +189,7 @@ def test_batches_in_progress_are_followed_by_both(bench: Bench):
     bench.submit(texts(30), batch_size=10)
     bench.server.wait_for(lambda: bench.server.called("GET", "msgbatch") >= 3 and len(bench.server.batches) == 3)
     place = copied(bench)
-    assert place.ledger.held_back == 0
+    assert place.session.ledger.held_back == 0
     job = bench.submit(texts(30), workspace=place, batch_size=10)
     go_on(bench)
     assert_echoed(job)
@@ -202,7 +203,7 @@ def test_open_jobs_of_a_copy_ask_nothing_again_by_themselves(bench: Bench):
     bench.submit(texts(30), batch_size=30)
     bench.server.wait_for(lambda: bench.server.called("GET", "msgbatch") >= 2)
     place = copied(bench)
-    job = place.attach(place.jobs()["id"][0])
+    job = place.attach(place.jobs().to_frame()["id"][0])
     bench.server.end()
     assert job.wait(30)
     assert job.counts == {"succeeded": 29, "errored": 1}
@@ -215,7 +216,7 @@ def test_open_jobs_of_a_copy_ask_nothing_again_by_themselves(bench: Bench):
 def test_a_finished_ledger_is_copied_without_a_question(bench: Bench):
     go_on(bench)
     place = copied(bench)
-    assert place.ledger.held_back == 0
+    assert place.session.ledger.held_back == 0
     calls = bench.server.count_calls()
     assert_echoed(bench.submit(texts(30), workspace=place))
     assert bench.server.count_calls() == calls
@@ -277,7 +278,7 @@ def test_a_file_that_a_program_has_put_there_anew_goes_on_when_somebody_says_so(
     unsent.server.always.clear()
     assert_waiting(unsent, place, 30, answered=10)
     place.recover()
-    job = place.attach(place.jobs()["id"][0])
+    job = place.attach(place.jobs().to_frame()["id"][0])
     assert job.resolve("send") == 20
     assert_echoed(unsent.submit(texts(30), batch_size=10, workspace=place))
     assert unsent.server.bought_once()

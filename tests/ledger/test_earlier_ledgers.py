@@ -124,7 +124,7 @@ def test_a_damaged_ledger_that_is_moved_away_by_hand_asks_the_same(bench: Bench,
 
 def test_a_ledger_that_another_kernel_has_open_is_not_set_aside(bench: Bench, path: Path):
     other = bench.open()
-    assert other.ledger.path == path
+    assert other.session.ledger.path == path
     empty(path)
     place = bench.open()
     with pytest.raises(LedgerError, match="another kernel or script"):
@@ -192,7 +192,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     path.rename(path.with_name("away"))
     place = bench.open()
     assert_asks(bench, place)
-    with place.ledger._store.read() as db:
+    with place.session.ledger._store.read() as db:
         assert db.execute("SELECT 1 FROM meta WHERE name = 'mark'").fetchone() is None
     (kept,) = path.parent.glob("*.left-*-wal")
     assert kept.read_bytes() == left
@@ -226,8 +226,8 @@ def test_a_recovery_that_did_not_come_to_its_end_is_none(bench: Bench):
     bench.server.ends = False
     job = bench.submit(texts(ROWS), batch_size=20)
     bench.server.wait_for(lambda: len(bench.server.batches) == 2)
-    path = job._workspace.ledger.path
-    job._workspace.close()
+    path = job._session.ledger.path
+    job._session.close()
     path.unlink()
     place = bench.open()
     assert place.recover(timeout=0)["note"].tolist() == ["still in progress"] * 2
@@ -273,9 +273,9 @@ def test_a_backup_that_has_forgotten_what_was_bought_since_asks(bench: Bench, pa
 def test_a_backup_of_before_a_batch_was_sent_does_not_send_it_by_itself(bench: Bench):
     bench.server.always["create"] = Status(429)
     job = bench.submit(texts(ROWS), batch_size=20)
-    path = job._workspace.ledger.path
+    path = job._session.ledger.path
     bench.server.wait_for(lambda: bench.server.called("POST", "batches") >= 1)
-    job._workspace.close()
+    job._session.close()
     backup = path.read_bytes()
     bench.server.always.clear()
     place = bench.open()
@@ -284,7 +284,7 @@ def test_a_backup_of_before_a_batch_was_sent_does_not_send_it_by_itself(bench: B
     path.write_bytes(backup)  # into the file itself: neither its number nor its name tells
     place = bench.open()
     with pytest.warns(UserWarning, match="wait for a decision"):
-        assert place.ledger.held_back == ROWS
+        assert place.session.ledger.held_back == ROWS
     job = place.attach(job.id)
     assert job.counts == {"pending": ROWS}
     place.recover()
@@ -350,7 +350,7 @@ def test_another_home_is_told_of_by_every_error_that_names_one(bench: Bench, pat
 def test_the_simulator_asks_nothing(workspace, simulator):
     frame = pd.DataFrame({"review": ["a"]})
     frame.batch.submit("review", into="echo", workspace=workspace, progress=False).result(30)
-    path = workspace.ledger.path
+    path = workspace.session.ledger.path
     workspace.close()
     path.unlink()
     frame.batch.submit("review", into="echo", workspace=workspace, progress=False).result(30)

@@ -68,7 +68,7 @@ def child_ends_while_a_batch_is_sent():
     job = submit(given["texts"])
     passed()
     os.waitpid(forked(end), 0)
-    say("forked", owner=workspace.ledger.owner.name)
+    say("forked", owner=workspace.session.ledger.owner.name)
     say("done", right=is_right(job))
 
 def child_works_and_ends():
@@ -82,7 +82,7 @@ def child_works_and_ends():
     say("done", right=right and own("the parent"))
 
 def look():
-    say("looked", alive=workspace.ledger.owner.is_alive(given["owner"]))
+    say("looked", alive=workspace.session.ledger.owner.is_alive(given["owner"]))
 
 def see_through():
     say("done", right=is_right(submit(given["texts"])))
@@ -126,7 +126,7 @@ def parent_is_killed():
         passed()
         say("worked", right=is_right(job))
         os._exit(0)
-    owner = workspace.ledger.owner.name
+    owner = workspace.session.ledger.owner.name
     os.waitpid(forked(work), 0)
 
 def locks_are_held():
@@ -134,7 +134,7 @@ def locks_are_held():
     is_right(job)
     held, let_go = threading.Event(), threading.Event()
     def hold():
-        with workspace._making, defaults._guard, FOREGROUND._lock, workspace.watcher._lock:
+        with workspace._making, defaults._guard, FOREGROUND._lock, workspace.session.watcher._lock:
             held.set()
             let_go.wait(60)
     holder = threading.Thread(target=hold, daemon=True)
@@ -155,7 +155,7 @@ def ledger_is_being_written():
     is_right(job)
     held, let_go = threading.Event(), threading.Event()
     def hold():
-        with workspace.ledger._store.transaction() as db:
+        with workspace.session.ledger._store.transaction() as db:
             db.execute("UPDATE jobs SET name = 'renamed'")
             held.set()
             let_go.wait(60)
@@ -180,20 +180,20 @@ def many_fork_while_the_ledger_is_written():
     def write():
         while not over.is_set():
             notes.append(str(len(notes)))
-            workspace.ledger.jobs.note(job._number, notes[-1])
+            workspace.session.ledger.jobs.note(job._number, notes[-1])
     writers = [threading.Thread(target=write) for _ in range(2)]
     for writer in writers:
         writer.start()
     codes = []
     def work():
-        workspace.ledger.jobs.note(job._number, "of a child")
+        workspace.session.ledger.jobs.note(job._number, "of a child")
         raise SystemExit(0 if is_right(job) else 1)
     for _ in range(12):
         codes.append(os.waitpid(forked(work), 0)[1])
     over.set()
     for writer in writers:
         writer.join()
-    with workspace.ledger._store.read() as db:
+    with workspace.session.ledger._store.read() as db:
         whole = db.execute("PRAGMA integrity_check").fetchall()
     say("done", right=set(codes) == {0} and own("the parent"), whole=whole)
 

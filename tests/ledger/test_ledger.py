@@ -590,7 +590,8 @@ def test_no_key_is_in_any_file_of_the_ledger_nor_in_what_is_shown(home, capsys):
         refused = job.result(timeout=60)
         job.retry()
         assert job.result(timeout=60)["text_reply"].tolist() == frame["text"].tolist()
-        shown = "".join(map(repr, (job, job.batches, job.errors(), refused.to_csv(), workspace.jobs(), workspace.api)))
+        api = workspace.session.api
+        shown = "".join(map(repr, (job, job.batches, job.errors(), refused.to_csv(), workspace.jobs(), api)))
         shown += "".join(capsys.readouterr())
         files = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
         workspace.close()

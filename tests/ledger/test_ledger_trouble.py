@@ -136,7 +136,7 @@ def test_answers_for_which_the_disk_has_no_room_are_read_again_when_it_has(cramp
 
 def failed_steps(job: Any) -> None:
     """Wait until the background thread could not write several times in a row."""
-    watcher = job._workspace.watcher
+    watcher = job._session.watcher
     before = watcher._ledger_failures
     while watcher._ledger_failures < before + SEVERAL:
         assert watcher.running
@@ -179,9 +179,9 @@ def cell():
         workspace = batchnb.Workspace(client, home=given["home"], scope="independent", max_poll=0.05)
     job = frame.batch.submit("review", "Echo: {review}", into="echo", workspace=workspace, progress=False)
     statuses = job.result(60)["echo_status"].tolist()
-    home = job._workspace.home
+    home = job._session.home
     modes = [[str(path), path.stat().st_mode & 0o7777, path.is_dir()] for path in [home, *home.rglob("*")]]
-    job._workspace.close()
+    job._session.close()
     say("done", statuses=statuses, modes=modes)
 """
 
@@ -226,7 +226,7 @@ def test_an_empty_file_is_no_new_ledger(bench: Bench):
     """SQLite takes it for a new database; every row would be bought a second time, without a word."""
     job = bench.submit(texts(5))
     assert_echoed(job)
-    job._workspace.close()
+    job._session.close()
     whole = ledger_of(bench.home).read_bytes()
     os.truncate(ledger_of(bench.home), 0)
     with pytest.raises(LedgerError, match=r"is empty.*recover"):
@@ -322,7 +322,7 @@ sys.stdin.read()
 def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Bench:
     """A bench that waits for a lock a fifth of a second: in the step that began to send, or beyond its end."""
     monkeypatch.setattr(batchnb.ledger.connection, "BUSY_SECONDS", 0.2)
-    bench.workspace.watcher._beside._soon = request.param
+    bench.workspace.session.watcher._beside._soon = request.param
     return bench
 
 
@@ -384,7 +384,7 @@ def of_a_newer_version(path: Path) -> None:
 def test_a_damaged_ledger_is_a_clear_error_and_one_that_is_mended_has_everything(bench: Bench, damage):
     job = bench.submit(texts(500))
     assert_echoed(job)
-    job._workspace.close()
+    job._session.close()
     path = ledger_of(bench.home)
     kept = path.read_bytes()
     damage(path)
@@ -406,7 +406,7 @@ def test_a_damaged_ledger_is_a_clear_error_and_one_that_is_mended_has_everything
 def test_garbage_beside_a_closed_ledger_harms_nothing(bench: Bench, garbage):
     job = bench.submit(texts(50))
     assert_echoed(job)
-    job._workspace.close()
+    job._session.close()
     path = ledger_of(bench.home)
     for ending in ("-wal", "-shm"):
         path.with_name(path.name + ending).write_bytes(garbage)

@@ -142,7 +142,7 @@ db = sqlite3.connect(sys.argv[1], timeout=30)
 for _ in range(200):
     db.execute("SELECT COUNT(*) FROM answers").fetchone()
 """
-    reader = subprocess.run([sys.executable, "-c", code, str(bench.workspace.ledger.path)], timeout=60)
+    reader = subprocess.run([sys.executable, "-c", code, str(bench.workspace.session.ledger.path)], timeout=60)
     assert reader.returncode == 0
     assert_echoed(job)
     assert bench.server.bought_once()

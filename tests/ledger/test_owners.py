@@ -116,23 +116,23 @@ def test_a_workspace_that_is_closed_with_a_claim_open_leaves_its_lock_free(bench
     workspace = bench.workspace
     job = bench.submit(texts(3))
     job.result(30)
-    ledger = workspace.ledger
+    ledger = workspace.session.ledger
     with ledger._store.transaction() as db:
         db.execute("UPDATE batches SET state = 'submitting'")
     name = ledger.owner.name
     workspace.close()
-    assert bench.open().ledger.owner.is_alive(name) is False
+    assert bench.open().session.ledger.owner.is_alive(name) is False
 
 
 def test_a_batch_whose_owner_left_no_trace_waits_and_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     job = bench.submit(texts(3))
     job.result(30)
-    ledger = bench.workspace.ledger
+    ledger = bench.workspace.session.ledger
     with ledger._store.transaction() as db:
         db.execute("UPDATE batches SET state = 'submitting', owner = 'gone', server_id = NULL, note = NULL")
         db.execute("DELETE FROM answers")
         db.execute("UPDATE jobs SET state = 'open'")
-    bench.workspace.watch(job._number)
+    bench.workspace.session.watch(job._number)
     while ledger.batches.of_job(job._number)[0].note != batchnb.protocol.polling.NO_TRACE:
         time.sleep(0.01)
     assert bench.batch_states(job) == ["submitting"]

@@ -27,7 +27,7 @@ def texts(many: int, start: int = 0) -> list[str]:
 def ended(bench: Bench, *of: str, days_ago: float = 0.0) -> batchnb.Job:
     job = bench.submit(list(of))
     job.result(60)
-    with sqlite3.connect(bench.workspace.ledger.path) as db:
+    with sqlite3.connect(bench.workspace.session.ledger.path) as db:
         seconds = days_ago * 86_400
         db.execute("UPDATE jobs SET ended_at = ended_at - ? WHERE id = ?", (seconds, job.id))
         db.execute(
@@ -40,7 +40,7 @@ def ended(bench: Bench, *of: str, days_ago: float = 0.0) -> batchnb.Job:
 
 
 def size(bench: Bench) -> int:
-    path = bench.workspace.ledger.path
+    path = bench.workspace.session.ledger.path
     return sum(one.stat().st_size for one in path.parent.glob(f"{path.name}*"))
 
 
@@ -53,7 +53,7 @@ def test_jobs_go_by_their_age_with_the_answers_no_other_job_has(bench: Bench, ag
     assert len(bench.workspace.jobs()) == 2
     removed = batchnb.prune(age, workspace=bench.workspace)
     pd.testing.assert_frame_equal(removed, planned)
-    assert bench.workspace.jobs()["id"].tolist() == [new.id]
+    assert bench.workspace.jobs().to_frame()["id"].tolist() == [new.id]
     assert outcomes(new.to_frame()) == {"succeeded": 2}
     before = sum(bench.server.asked.values())
     bench.submit(["a", "b", "c"]).result(60)
@@ -62,12 +62,12 @@ def test_jobs_go_by_their_age_with_the_answers_no_other_job_has(bench: Bench, ag
 
 def test_what_waits_is_kept_whatever_its_age(bench: Bench):
     job = ended(bench, "a", days_ago=100)
-    with sqlite3.connect(bench.workspace.ledger.path) as db:
+    with sqlite3.connect(bench.workspace.session.ledger.path) as db:
         db.execute("DELETE FROM answers")
         db.execute("UPDATE batches SET state = 'lost'")
     db.close()
     assert batchnb.prune(0, workspace=bench.workspace).empty
-    assert bench.workspace.jobs()["id"].tolist() == [job.id]
+    assert bench.workspace.jobs().to_frame()["id"].tolist() == [job.id]
 
 
 @pytest.mark.parametrize("age", ["yesterday", -1, None, True, "NaT", float("nan")])
@@ -101,7 +101,7 @@ def test_another_process_that_reads_is_not_disturbed_and_space_is_given_back_lat
     ended(bench, *texts(1_500, 5_000), days_ago=50)
     reading = f"""
 import sqlite3, sys
-db = sqlite3.connect({str(bench.workspace.ledger.path)!r}, isolation_level=None)
+db = sqlite3.connect({str(bench.workspace.session.ledger.path)!r}, isolation_level=None)
 db.execute("BEGIN")
 count = db.execute("SELECT COUNT(*) FROM contents").fetchone()
 print(count[0], flush=True)

@@ -45,14 +45,14 @@ def filling(bench: Bench, **options: Any) -> Job:
     bench.server.ends = False
     job = cached(bench, **options)
     bench.server.wait_for(lambda: bench.server.batches)
-    wait_for_rest(job._workspace)
+    wait_for_rest(job._session)
     return job
 
 
 def wait_for_rest(workspace: Workspace) -> None:
     """Wait until only time can bring more."""
-    while not workspace.watcher.at_rest:
-        workspace.watcher.wake()
+    while not workspace.session.watcher.at_rest:
+        workspace.session.watcher.wake()
 
 
 def go_on(bench: Bench) -> None:
@@ -107,7 +107,7 @@ def test_after_a_restart_the_first_batch_is_still_waited_for(bench):
     filling(bench, workspace=workspace)
     workspace.close()
     job = cached(bench, workspace=bench.open())
-    wait_for_rest(job._workspace)
+    wait_for_rest(job._session)
     assert sizes(bench) == [1]
     go_on(bench)
     assert_echoed(job)
@@ -118,7 +118,7 @@ def test_after_a_restart_the_first_batch_is_still_waited_for(bench):
 def test_two_kernels_fill_it_once(bench):
     job = filling(bench, workspace=bench.open())
     other = cached(bench, workspace=bench.open())
-    wait_for_rest(other._workspace)
+    wait_for_rest(other._session)
     assert sizes(bench) == [1]
     go_on(bench)
     assert_echoed(job)
@@ -246,8 +246,8 @@ def clock(monkeypatch) -> ShiftedClock:
 
 def test_a_first_batch_that_takes_long_is_not_waited_for_any_longer(bench, clock, monkeypatch):
     workspace = bench.open()
-    submission = Submission(workspace.api, workspace.ledger, clock, max_requests=100, grace=0.0)
-    watcher = Watcher(submission, workspace.ledger, max_poll=0.05, clock=clock)
+    submission = Submission(workspace.session.api, workspace.session.ledger, clock, max_requests=100, grace=0.0)
+    watcher = Watcher(submission, workspace.session.ledger, max_poll=0.05, clock=clock)
     monkeypatch.setattr(watcher, "_run", lambda: None)  # it goes on step by step
     workspace._parts["watcher"] = watcher
     bench.server.ends = False
@@ -267,7 +267,7 @@ def test_bodies_with_marks_are_no_larger_than_claimed(bench):
     job = bench.submit(texts(20), workspace=workspace, system=RULES, cache="1h", batch_size=20)
     assert_echoed(job)
     assert bench.server.bought_once()
-    batches = workspace.ledger.batches
+    batches = workspace.session.ledger.batches
     for record in batches.of_job(job._number):
         assert record.cache == "1h"
         assert len(join_items(marked_items(batches.items(record.id), "1h"))) <= record.bytes <= longest

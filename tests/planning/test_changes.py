@@ -113,7 +113,7 @@ def test_as_an_error_it_comes_before_anything_is_recorded_or_sent(bench: Bench):
         with pytest.raises(RecipeChangedWarning, match="3 of 3 rows"):
             submit(bench, texts(3), "Repeat: {review}")
     assert sum(bench.server.asked.values()) == 3
-    assert bench.workspace.jobs()["id"].tolist() == [job.id]
+    assert bench.workspace.jobs().to_frame()["id"].tolist() == [job.id]
 
 
 # When there is nothing to say: warnings are errors in tests
@@ -182,7 +182,7 @@ def test_the_newest_job_that_asked_these_rows_is_the_one_that_counts(bench: Benc
     second = said(bench, texts(3), "2 {review}")
     asked(bench, ["quite others"], "3 {review}")
     message = said(bench, texts(3), "4 {review}")
-    newest = bench.workspace.jobs().set_index("id").loc[lambda jobs: jobs["rows"] == 3].index[1]
+    newest = bench.workspace.jobs().to_frame().set_index("id").loc[lambda jobs: jobs["rows"] == 3].index[1]
     assert newest in message
     assert newest not in second
 

@@ -70,7 +70,7 @@ def test_it_counts_rows_as_submit_will(frame, workspace):
     later = estimate(doubled, workspace)
     assert later.reused == frame.head(100)["review"].nunique()
     assert later.requests == new - later.reused
-    assert later.saved_reused == pytest.approx(workspace.jobs()["cost"].iloc[0], rel=0.05)
+    assert later.saved_reused == pytest.approx(workspace.jobs().to_frame()["cost"].iloc[0], rel=0.05)
 
 
 def test_the_dollars_follow_from_the_tokens(frame, workspace):

@@ -138,7 +138,7 @@ def test_it_stops_before_more_is_spent_and_says_what_was_held_back(frame, worksp
     assert held["good_error"].str.startswith("Held back: $").all()
     shown = job.snapshot()
     assert (shown.note, shown.unsent, shown.expected) == (held["good_error"].iloc[0], len(held), None)
-    assert workspace.jobs()["note"].iloc[0] == held["good_error"].iloc[0]
+    assert workspace.jobs().to_frame()["note"].iloc[0] == held["good_error"].iloc[0]
     assert job.status == "ended"
 
 
@@ -284,7 +284,7 @@ def test_an_unknown_price_is_refused_with_the_way_out(frame, workspace, simulato
 def test_what_is_asked_again_is_limited_too_where_nothing_was_to_be_sent_at_first(frame, workspace, simulator):
     submit(frame.head(5), workspace).result(SECONDS)
     calls = counted(simulator)
-    job, ledger = submit(frame.head(5), workspace, max_cost=100), workspace.ledger
+    job, ledger = submit(frame.head(5), workspace, max_cost=100), workspace.session.ledger
     assert job.done()
     assert counted(simulator) == calls
     allowance = allowance_of(ledger, ledger.jobs.get(job.id), workspace.prices)

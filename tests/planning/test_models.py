@@ -247,7 +247,7 @@ def test_a_model_is_asked_for_once_and_its_answer_is_the_sdks(simulator, workspa
     for system in ("a", "b"):
         submit(workspace, system=system, into=system).result(SECONDS)
     assert asked_of_models(simulator) == ["/v1/models/claude-haiku-4-5"]
-    known = workspace.api.model("claude-haiku-4-5")
+    known = workspace.session.api.model("claude-haiku-4-5")
     with sdk(simulator) as client:
         theirs = client.models.retrieve("claude-haiku-4-5")
     assert (known.id, known.max_tokens, known.lifecycle) == (theirs.id, theirs.max_tokens, theirs.lifecycle)

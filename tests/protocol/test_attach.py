@@ -132,7 +132,7 @@ def test_after_a_restart_an_attached_batch_is_there_offline(bench: Bench):
     first.close()
     place = bench.open(url="http://127.0.0.1:9")
     assert_named(attach(bench, batch, place), NAMES)
-    listed = place.jobs()
+    listed = place.jobs().to_frame()
     assert listed["id"].tolist() == [batch.id]
     assert listed[["rows", "succeeded", "status"]].values.tolist() == [[len(NAMES), len(NAMES), "ended"]]
 
@@ -434,7 +434,7 @@ def test_what_the_simulator_answered_says_so(simulator, workspace, tmp_path):
     assert job.simulated
     assert job.to_frame().attrs["batchnb"]["simulated"]
     assert "[SIMULATED]" in repr(job)
-    assert workspace.jobs()["simulated"].tolist() == [True]
+    assert workspace.jobs().to_frame()["simulated"].tolist() == [True]
     assert pd.read_csv(job.export(tmp_path / "out.csv"))["simulated"].all()
     assert all(json.loads(line)["simulated"] for line in job.export(tmp_path / "out.jsonl").read_bytes().splitlines())
 

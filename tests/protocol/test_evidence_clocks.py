@@ -315,8 +315,8 @@ def stepped(bench: Bench, monkeypatch, grace: float = 120.0) -> tuple[Watcher, F
     monkeypatch.undo()
     clock = FakeClock(datetime.now(UTC).timestamp())
     workspace = bench.open(max_poll=60.0, clock=clock)
-    submission = Submission(workspace.api, workspace.ledger, clock, max_requests=100, grace=grace)
-    watcher = Watcher(submission, workspace.ledger, max_poll=60.0, clock=clock)
+    submission = Submission(workspace.session.api, workspace.session.ledger, clock, max_requests=100, grace=grace)
+    watcher = Watcher(submission, workspace.session.ledger, max_poll=60.0, clock=clock)
     monkeypatch.setattr(watcher, "_run", lambda: None)
     workspace._parts["watcher"] = watcher
     bench.submit(texts(10), workspace=workspace)
@@ -415,8 +415,8 @@ def settled_at_the_second_visit(bench: Bench, *, later: float, shift: float, dat
     start = datetime.now(UTC).timestamp()
     clock = FakeClock(start)
     first = bench.open(clock=clock)
-    submission = Submission(first.api, first.ledger, clock, max_requests=100, grace=120.0)
-    watcher = Watcher(submission, first.ledger, max_poll=0.01, clock=clock)
+    submission = Submission(first.session.api, first.session.ledger, clock, max_requests=100, grace=120.0)
+    watcher = Watcher(submission, first.session.ledger, max_poll=0.01, clock=clock)
     watcher._run = lambda: None  # type: ignore[method-assign]
     first._parts["watcher"] = watcher
     job = bench.submit(texts(10), workspace=first)
@@ -427,11 +427,11 @@ def settled_at_the_second_visit(bench: Bench, *, later: float, shift: float, dat
     server.manner.shift = timedelta(seconds=later + date_jump)
     clock = FakeClock(start + later, shift)
     second = bench.open(clock=clock)
-    submission = Submission(second.api, second.ledger, clock, max_requests=100, grace=120.0)
-    watcher = Watcher(submission, second.ledger, max_poll=0.01, clock=clock)
+    submission = Submission(second.session.api, second.session.ledger, clock, max_requests=100, grace=120.0)
+    watcher = Watcher(submission, second.session.ledger, max_poll=0.01, clock=clock)
     watcher._run = lambda: None  # type: ignore[method-assign]
     second._parts["watcher"] = watcher
-    second.watch(second.ledger.jobs.get(job.id).number)
+    second.session.watch(second.session.ledger.jobs.get(job.id).number)
     for _ in range(8):
         watcher.step()
         clock.time += 0.5

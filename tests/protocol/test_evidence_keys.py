@@ -62,7 +62,7 @@ def test_a_key_of_another_workspace_buys_nothing_again_and_says_why(uncertain: B
     for said in (there, "wrkspc_ours", 'job.resolve("send")'):
         assert said in frame["echo_error"][0]
     assert "another workspace" in job.snapshot().note
-    assert "another workspace" in uncertain.open(key=key).jobs()["note"][0]
+    assert "another workspace" in uncertain.open(key=key).jobs().to_frame()["note"][0]
     assert_echoed(run(uncertain, OURS))
     assert uncertain.server.bought_once()
     assert len(uncertain.server.batches) == 3
@@ -124,7 +124,7 @@ def test_what_a_process_that_called_nothing_else_has_sent_is_known_too(bench: Be
     second = bench.open()
     batchnb.attach(job.id, progress=False, workspace=second)
     server.wait_for(lambda: server.called("GET", "batches?limit"))
-    path = second.ledger.path
+    path = second.session.ledger.path
     second.close()
     with closing(sqlite3.connect(path)) as db:
         told = db.execute("SELECT workspace, server_at > 0 FROM batches WHERE state = 'uncertain'").fetchall()
@@ -332,7 +332,7 @@ def test_batches_of_other_workspaces_in_one_ledger_hold_up_nothing(bench: Bench)
 def test_nothing_of_a_key_is_in_the_ledger_but_where_it_belongs(bench: Bench):
     bench.server.workspaces[KEY] = f"wrkspc_{KEY}"  # as a gateway might that echoes what it was called with
     assert_echoed(bench.submit(texts(5)))
-    path = bench.workspace.ledger.path
+    path = bench.workspace.session.ledger.path
     bench.workspace.close()
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT organization, workspace FROM batches").fetchall() == [("org_ours", None)]
@@ -343,7 +343,7 @@ def test_nothing_of_a_key_is_in_the_ledger_but_where_it_belongs(bench: Bench):
 def test_an_id_that_is_none_is_not_kept(bench: Bench, told):
     bench.server.tells_place = False
     job = bench.submit(texts(3))
-    heard = bench.workspace.api.heard.followed_by({"anthropic-workspace-id": told}, 0.0)
+    heard = bench.workspace.session.api.heard.followed_by({"anthropic-workspace-id": told}, 0.0)
     assert heard.place.workspace is None
     assert_echoed(job)
 
@@ -352,7 +352,7 @@ def test_a_refusal_that_says_that_the_answer_is_simulated_is_not_taken_for_anoth
     bench.server.ends = False
     job = bench.submit(texts(3))
     bench.server.wait_for(lambda: bench.server.called("GET", "msgbatch"))
-    api = bench.workspace.api
+    api = bench.workspace.session.api
     place = api.heard.place
     api.simulator = "another"
     with pytest.raises(RefusedError, match="no longer answers"):

@@ -93,7 +93,7 @@ def test_a_clock_that_is_off_makes_no_live_batch_expire(bench: Bench, shift):
     assert snapshot.note is None
     assert snapshot.expires_in is not None
     assert 23.9 * HOUR < snapshot.expires_in < 24.1 * HOUR
-    assert place.jobs()["note"].isna().all()
+    assert place.jobs().to_frame()["note"].isna().all()
     bench.server.end()
     assert_echoed(job)
 
@@ -119,10 +119,10 @@ def test_a_process_that_has_heard_nothing_goes_by_the_skew_that_was_kept(bench: 
     bench.server.wait_for(lambda: bench.server.called("GET", "msgbatch") >= 2)
     first.close()
     second = bench.open(clock=Wall(after))
-    assert second.jobs()["note"].isna().all()
-    assert second.now().server is None
-    second.clock.shift += 23 * HOUR
-    assert "come back as expired" in second.jobs()["note"][0]
+    assert second.jobs().to_frame()["note"].isna().all()
+    assert second.session.now().server is None
+    second.session.clock.shift += 23 * HOUR
+    assert "come back as expired" in second.jobs().to_frame()["note"][0]
     bench.server.end()
 
 
@@ -184,7 +184,7 @@ def test_a_clock_that_is_off_makes_no_fresh_answer_old(bench: Bench, then, now, 
     first.close()
     second = bench.open(clock=Wall(now))
     if listens:
-        second.api.listen()
+        second.session.api.listen()
     assert batchnb.prune("90d", workspace=second).empty
     assert len(second.jobs()) == 1
     assert_echoed(bench.submit(texts(5), workspace=second))
@@ -213,8 +213,8 @@ def test_an_error_tells_the_time_too(bench: Bench):
     assert_echoed(bench.submit(texts(5)))
     place = bench.open(clock=Wall(YEAR))
     bench.server.always = dict.fromkeys(("list", "retrieve"), Status(500))
-    place.api.listen()  # there is no such endpoint: the answer is a 404
-    assert abs(place.now().server - bench.server.now().timestamp()) < 5
+    place.session.api.listen()  # there is no such endpoint: the answer is a 404
+    assert abs(place.session.now().server - bench.server.now().timestamp()) < 5
     assert batchnb.prune("90d", workspace=place).empty
 
 
@@ -237,7 +237,7 @@ def test_a_workspace_hands_its_clock_to_all_it_makes(bench: Bench):
     job = bench.submit(texts(3), workspace=place)
     assert_echoed(job)
     assert outcomes(job.to_frame()) == {"succeeded": 3}
-    record = place.ledger.batches.of_job(job._number)[0]
+    record = place.session.ledger.batches.of_job(job._number)[0]
     assert record.intended_at < record.created_at - 0.9 * YEAR
     assert record.skew == pytest.approx(YEAR, abs=10)
     assert record.server_at == pytest.approx(record.created_at, abs=10)

@@ -231,11 +231,11 @@ def test_a_deadline_is_shown_with_the_job_and_in_the_table(bench: Bench):
     job = bench.submit(texts(5))
     server.wait_for(lambda: server.called("GET", "msgbatch") >= 3)
     assert "come back as expired" in job.snapshot().note
-    assert "come back as expired" in bench.workspace.jobs()["note"][0]
+    assert "come back as expired" in bench.workspace.jobs().to_frame()["note"][0]
     server.end()
     assert_echoed(job)
     assert job.snapshot().note is None
-    assert bench.workspace.jobs()["note"].isna().all()
+    assert bench.workspace.jobs().to_frame()["note"].isna().all()
 
 
 def _soon_expired(batch):

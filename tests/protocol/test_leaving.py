@@ -131,7 +131,7 @@ def test_closing_gives_up_what_is_asked_and_says_nothing_against_the_server(benc
     since = time.monotonic()
     place.close()
     assert time.monotonic() - since < 8
-    (record,) = bench.workspace.ledger.batches.of_job(job._number)
+    (record,) = bench.workspace.session.ledger.batches.of_job(job._number)
     assert (record.state, record.failing_since) == ("in_progress", None)
     fault.let_go.set()
     server.always.clear()

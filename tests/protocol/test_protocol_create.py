@@ -238,15 +238,15 @@ def test_a_full_queue_is_said_and_sending_goes_on_as_room_comes(bench: Bench):
 
 def test_a_server_out_of_reach_is_waited_for(bench: Bench, monkeypatch):
     workspace = bench.workspace
-    call, failures = workspace.api._call, [0]
+    call, failures = workspace.session.api._call, [0]
 
     def unreachable(*args, **kwargs):
         if args[0] == "POST" and args[1].endswith("batches") and failures[0] < 3:
             failures[0] += 1
-            return bench.open(url="http://127.0.0.1:9", home=bench.home / "other").api._call(*args, **kwargs)
+            return bench.open(url="http://127.0.0.1:9", home=bench.home / "other").session.api._call(*args, **kwargs)
         return call(*args, **kwargs)
 
-    monkeypatch.setattr(workspace.api, "_call", unreachable)
+    monkeypatch.setattr(workspace.session.api, "_call", unreachable)
     assert_echoed(bench.submit(texts(5)))
     assert bench.server.bought_once()
     assert failures == [3]

@@ -72,7 +72,7 @@ def test_what_another_process_lets_go_is_sent_by_one_that_has_long_sent_everythi
     server.ends = False
     job = bench.submit(texts(5))
     server.wait_for(lambda: server.called("GET", "msgbatch") >= 3)
-    ledger = bench.open().ledger
+    ledger = bench.open().session.ledger
     with ledger._store.transaction() as db:  # as if it had settled what it took for lost
         db.execute("UPDATE batches SET server_id = NULL, state = 'uncertain'")
     assert ledger.batches.let_go(1, state="uncertain")
@@ -104,7 +104,7 @@ def test_rows_that_another_job_let_go_and_never_sent_go_on_when_the_cell_is_run_
     second = bench.submit(texts(6), workspace=place)
     second.result(30)
     place.close()
-    second._workspace.ledger.jobs.release(second._number, "retry")  # and then its kernel died
+    second._session.ledger.jobs.release(second._number, "retry")  # and then its kernel died
     place.close()
     assert outcomes(first.result(30)) == {"succeeded": 4, "pending": 1}
     assert_echoed(bench.submit(texts(5)))
@@ -392,13 +392,13 @@ def test_a_deleted_job_leaves_its_watchers_alone(bench: Bench):
     with pytest.raises(JobStateError, match="not ended"):
         job.delete()
     with pytest.raises(JobStateError, match="goes on"):
-        bench.workspace.ledger.jobs.delete(job._number)
+        bench.workspace.session.ledger.jobs.delete(job._number)
     bench.server.end(bench.server.batches[0])
     job.result(30)
     job.delete()
     bench.server.end()
     assert_echoed(lasting)
-    assert elsewhere._workspace.watcher.failure is None
+    assert elsewhere._session.watcher.failure is None
 
 
 def test_deleting_a_job_with_its_batches_spares_those_another_job_has(bench: Bench):

@@ -31,7 +31,7 @@ def uncertain_batch(bench: Bench, fault: object, name: str = "text"):
     workspace.close()
     bench.server.always.clear()
     place = bench.open()
-    (batch,) = place.ledger.batches.of_job(place.ledger.jobs.get(job.id).number)
+    (batch,) = place.session.ledger.batches.of_job(place.session.ledger.jobs.get(job.id).number)
     assert batch.state == "uncertain"
     return batch
 
@@ -44,7 +44,7 @@ def test_a_ledger_opened_twice_here_keeps_its_file_when_another_process_leaves(b
     place = bench.open()
     assert_echoed(bench.submit(texts(5), workspace=place))
     assert len(bench.open().jobs()) == 1
-    path = place.ledger.path
+    path = place.session.ledger.path
     other = (
         "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); print(db.execute('SELECT id FROM jobs').fetchall())"
     )
@@ -60,10 +60,10 @@ def test_a_ledger_opened_twice_here_keeps_its_file_when_another_process_leaves(b
 
 def test_a_batch_adopted_by_one_process_cannot_be_let_go_by_another(bench: Bench):
     batch = uncertain_batch(bench, Lost())
-    one, two = (bench.open().watcher._submission for _ in range(2))
+    one, two = (bench.open().session.watcher._submission for _ in range(2))
     assert one.settling.settle(batch, Settlement())
     two.settling.settle(batch, Settlement(empty_listings=5))  # it listed before, and goes by what it saw then
-    found = bench.workspace.ledger.batches.get(batch.id)
+    found = bench.workspace.session.ledger.batches.get(batch.id)
     assert (found.state, found.server_id) == ("in_progress", "msgbatch_000001")
     assert_echoed(bench.submit(texts(10)))
     assert bench.server.bought_once()
@@ -71,7 +71,7 @@ def test_a_batch_adopted_by_one_process_cannot_be_let_go_by_another(bench: Bench
 
 def test_a_batch_let_go_by_one_process_cannot_be_adopted_by_another(bench: Bench):
     batch = uncertain_batch(bench, Lost(accept=False))
-    batches = bench.workspace.ledger.batches
+    batches = bench.workspace.session.ledger.batches
     assert batches.let_go(batch.id, state="uncertain")
     assert not batches.accepted(batch.id, "msgbatch_late", times={})
     assert not batches.let_go(batch.id, state="uncertain")
@@ -82,7 +82,7 @@ def test_a_batch_let_go_by_one_process_cannot_be_adopted_by_another(bench: Bench
 
 def test_one_batch_of_the_server_never_stands_for_two_of_the_ledger(bench: Bench):
     first = uncertain_batch(bench, Lost())
-    batches = bench.workspace.ledger.batches
+    batches = bench.workspace.session.ledger.batches
     assert batches.accepted(first.id, "msgbatch_000001", times={})
     second = uncertain_batch(bench, Lost(accept=False), "another")
     assert not batches.accepted(second.id, "msgbatch_000001", times={})
@@ -108,12 +108,12 @@ def test_both_processes_settling_at_once_buy_nothing_twice(bench: Bench, fault):
 
 def test_a_batch_of_a_process_that_lives_is_left_alone(bench: Bench):
     place = bench.open()
-    owner = bench.open().ledger.owner
-    assert place.ledger.owner.is_alive(owner.name)
+    owner = bench.open().session.ledger.owner
+    assert place.session.ledger.owner.is_alive(owner.name)
     owner.release()
-    assert not place.ledger.owner.is_alive(owner.name)
-    assert not place.ledger.owner.is_alive("never-was")
-    assert place.ledger.owner.is_alive(place.ledger.owner.name)
+    assert not place.session.ledger.owner.is_alive(owner.name)
+    assert not place.session.ledger.owner.is_alive("never-was")
+    assert place.session.ledger.owner.is_alive(place.session.ledger.owner.name)
 
 
 def test_a_folder_without_file_locks_is_an_error_that_names_the_way_out(bench: Bench, monkeypatch):
@@ -132,7 +132,7 @@ def test_a_folder_without_file_locks_is_an_error_that_names_the_way_out(bench: B
 @pytest.mark.parametrize("step", ["accepted", "uncertain", "let_go", "checked", "record", "collected"])
 def test_a_step_that_could_not_be_recorded_is_made_up_for(bench: Bench, monkeypatch, step):
     workspace = bench.workspace
-    real, failures = getattr(workspace.ledger.batches, step), [2]
+    real, failures = getattr(workspace.session.ledger.batches, step), [2]
 
     def failing(*args: object, **kwargs: object) -> object:
         if failures[0]:
@@ -140,7 +140,7 @@ def test_a_step_that_could_not_be_recorded_is_made_up_for(bench: Bench, monkeypa
             raise LedgerError("the disk is full")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(workspace.ledger.batches, step, failing)
+    monkeypatch.setattr(workspace.session.ledger.batches, step, failing)
     bench.server.faults["create"] += [Status(429)] if step == "let_go" else [Lost()] if step == "uncertain" else []
     job = bench.submit(texts(20), batch_size=10)
     frame = job.result(30) if job.wait(30) else None
@@ -151,7 +151,7 @@ def test_a_step_that_could_not_be_recorded_is_made_up_for(bench: Bench, monkeypa
 
 def test_a_full_disk_is_a_clear_error_and_nothing_is_sent(bench: Bench):
     bench.submit(texts(3)).result(30)
-    with bench.workspace.ledger._store.read() as db:
+    with bench.workspace.session.ledger._store.read() as db:
         pass
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {pages}")
@@ -171,8 +171,8 @@ def test_a_disk_that_stays_full_reaches_whoever_waits(bench: Bench, monkeypatch)
 
     monkeypatch.setattr("batchnb.protocol.watcher.LEDGER_PATIENCE", 0.1)
     with monkeypatch.context() as patched:
-        patched.setattr(workspace.ledger.batches, "accepted", full)
-        patched.setattr(workspace.ledger.batches, "uncertain", full)
+        patched.setattr(workspace.session.ledger.batches, "accepted", full)
+        patched.setattr(workspace.session.ledger.batches, "uncertain", full)
         job = bench.submit(texts(5))
         with pytest.raises(BatchnbError, match="disk is full"):
             job.result(30)
@@ -187,10 +187,11 @@ def test_while_the_thread_tries_on_whoever_waits_is_not_told_that_it_stopped(ben
         raise LedgerError("the disk is full.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(workspace.ledger.batches, "accepted", full)
-        patched.setattr(workspace.ledger.batches, "uncertain", full)
+        patched.setattr(workspace.session.ledger.batches, "accepted", full)
+        patched.setattr(workspace.session.ledger.batches, "uncertain", full)
         job = bench.submit(texts(5))
-        bench.server.wait_for(lambda: workspace.watcher._ledger_failures or bench.server.called("POST", "batches"))
+        watcher = workspace.session.watcher
+        bench.server.wait_for(lambda: watcher._ledger_failures or bench.server.called("POST", "batches"))
         assert job.wait(0.2) is False
     assert_echoed(job)
     assert bench.server.bought_once()
@@ -206,7 +207,7 @@ def test_a_key_that_is_gone_in_the_middle_stops_the_job_without_doubt_and_withou
         def gone() -> None:
             raise CredentialsError("there is no key")
 
-        patched.setattr(workspace.api, "require_credentials", gone)
+        patched.setattr(workspace.session.api, "require_credentials", gone)
         with pytest.raises(BatchnbError, match="there is no key"):
             job.result(30)
     assert bench.batch_states(job) == []

@@ -453,7 +453,7 @@ def test_a_deleted_job_leaves_nothing_of_what_was_taken_back_beside_it(bench: Be
     assert_echoed(job)
     assert server.bought_once()
     job.delete()
-    with bench.workspace.ledger._store.read() as db:
+    with bench.workspace.session.ledger._store.read() as db:
         assert db.execute("SELECT COUNT(*) FROM recovered").fetchone() == (0,)
 
 

@@ -89,7 +89,7 @@ def test_what_passes_is_waited_for_as_long_as_it_takes(impatient, endpoint, fail
 def test_a_decision_moves_rows_that_wait_for_an_answer_that_does_not_come(bench, endpoint, failure, decision, capsys):
     """Before they are given up, and when they never would be."""
     job = stuck(bench, endpoint, failure)
-    while not bench.workspace.watcher.is_failing(job._number):
+    while not bench.workspace.session.watcher.is_failing(job._number):
         bench.server.wait_for(lambda: True)
     bench.server.wait_for(lambda: bench.server.busy == 0)
     while not (found := job.resolve(decision)):
@@ -147,7 +147,7 @@ def test_a_decision_touches_no_batch_that_the_server_is_at_work_on(bench: Bench)
     jobs = [bench.submit(texts(5, name)) for name in ("well", "ill")]
     server.wait_for(lambda: len(server.batches) == 2)
     server.vanish(server.batches[1])
-    while not bench.workspace.watcher.is_failing(jobs[1]._number):
+    while not bench.workspace.session.watcher.is_failing(jobs[1]._number):
         server.wait_for(lambda: True)
     assert jobs[0].resolve("drop") == 0
     while not jobs[1].resolve("drop"):

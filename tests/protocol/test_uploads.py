@@ -99,8 +99,8 @@ def test_one_image_of_many_rows_is_uploaded_once(simulator, workspace, asked, tm
     assert uploads(simulator) == 1
     (source,) = {json.dumps(block["source"], sort_keys=True) for content in asked for block in content[:-1]}
     assert "file_id" in source
-    assert max(record.bytes for record in workspace.ledger.batches.of_job(job._number)) < 1_000_000
-    assert workspace.ledger.path.stat().st_size < 20_000_000
+    assert max(record.bytes for record in workspace.session.ledger.batches.of_job(job._number)) < 1_000_000
+    assert workspace.session.ledger.path.stat().st_size < 20_000_000
     assert spooled(workspace) == []
     assert (workspace.home / "files").stat().st_mode & 0o777 == 0o700
     # Another order, other paths, another index: the content is what counts.
@@ -190,7 +190,7 @@ def test_plain_text_asks_the_ledger_one_thing_more_and_the_server_nothing(simula
     job = frame_job(workspace)
     job.result(SECONDS)
     assert not [call for call in simulator.calls if "files" in call.path]
-    assert not workspace.ledger.files.are_named()
+    assert not workspace.session.ledger.files.are_named()
 
 
 def frame_job(workspace: Workspace) -> Job:
@@ -232,7 +232,7 @@ def test_no_room_on_the_server_is_said_and_is_no_fault_of_the_rows(tmp_path, ope
 
 def test_a_file_that_expires_soon_is_uploaded_again(simulator, workspace):
     answered(ask(workspace, questions(2), documents=pdf()))
-    with workspace.ledger.files._store.transaction() as db:
+    with workspace.session.ledger.files._store.transaction() as db:
         db.execute("UPDATE files SET expires_at = uploaded_at + 24 * 3600")
     answered(ask(workspace, questions(2), documents=pdf()))  # all is answered
     assert uploads(simulator) == 1
@@ -241,8 +241,8 @@ def test_a_file_that_expires_soon_is_uploaded_again(simulator, workspace):
 
 
 def delete_all(workspace: Workspace) -> None:
-    for info in list(workspace.api.list_files()):
-        workspace.api.delete_file(info.id)
+    for info in list(workspace.session.api.list_files()):
+        workspace.session.api.delete_file(info.id)
 
 
 def test_a_file_deleted_behind_our_back_is_uploaded_again_by_the_cell(simulator, workspace, asked):
@@ -281,10 +281,10 @@ def test_another_process_that_is_uploading_is_waited_for(simulator, workspace, o
     monkeypatch.setattr(type(workspace), "watch", lambda self, number: None)
     ask(workspace, questions(2), documents=pdf())
     monkeypatch.undo()
-    file = workspace.watcher._submission.uploads.next(1, 10)
+    file = workspace.session.watcher._submission.uploads.next(1, 10)
     assert file is not None
-    assert other.watcher._submission.uploads.take(file)
-    assert not workspace.watcher._submission.uploads.take(file)
+    assert other.session.watcher._submission.uploads.take(file)
+    assert not workspace.session.watcher._submission.uploads.take(file)
     other.close()  # as if it had died: its lock is free
     answered(ask(workspace, questions(2), documents=pdf()))
     assert uploads(simulator) == 1
@@ -296,7 +296,7 @@ def test_an_upload_that_fails_is_left_to_others_and_done_once_for_all_threads(
     other = open_workspace(simulator)
     monkeypatch.setattr(type(workspace), "watch", lambda self, number: None)
     ask(workspace, questions(2), documents=pdf())
-    ours, theirs = (one.watcher._submission.uploads for one in (workspace, other))
+    ours, theirs = (one.session.watcher._submission.uploads for one in (workspace, other))
     file = ours.next(1, 10)
     assert file is not None
     simulator.faults.add(Fault("overloaded", on="upload"))
@@ -311,7 +311,7 @@ def test_an_upload_that_fails_is_left_to_others_and_done_once_for_all_threads(
 
 def test_bytes_that_a_dead_process_left_are_swept_away(workspace):
     answered(ask(workspace, questions(1, photo=[LARGE]), images="photo"))
-    spool = workspace.ledger.files.spool
+    spool = workspace.session.ledger.files.spool
     old, new = "0" * 64, "1" * 64
     for name in (old, new):
         spool.put(name, b"x")
@@ -361,7 +361,7 @@ def test_killed_around_the_upload_it_goes_on(
     assert done.returncode == -signal.SIGKILL, done.stderr
     document.unlink()  # what is recorded goes on without it
     workspace = open_workspace(simulator)
-    (record,) = workspace.ledger.jobs.all()
+    (record,) = workspace.session.ledger.jobs.all()
     out = workspace.attach(record.id).result(SECONDS)
     assert out["said_status"].tolist() == ["succeeded"] * 6
     assert uploads(simulator) == uploaded
@@ -454,7 +454,7 @@ def test_a_file_that_is_needed_is_not_deleted_unless_told_so(tmp_path, open_work
     with Simulator(tmp_path / "slow", delay=(600, 600)) as simulator:
         workspace = open_workspace(simulator)
         job = ask(workspace, questions(2), documents=pdf())
-        while not workspace.ledger.batches.of_job(job._number) or job.status == "submitting":
+        while not workspace.session.ledger.batches.of_job(job._number) or job.status == "submitting":
             job.wait(0.02)
         table = batchnb.files(workspace)
         (file_id,) = table.to_frame()["id"]
@@ -485,7 +485,7 @@ def test_examples_may_have_images_of_their_own(simulator, workspace, asked):
     answered(ask(workspace, frame, images="photo", examples=examples))
     assert uploads(simulator) == 1  # for all rows have the example's before them
     assert all([block["type"] for block in content] == ["image", "text"] for content in asked)
-    before = workspace.ledger.jobs.all()[0].recipe.turns
+    before = workspace.session.ledger.jobs.all()[0].recipe.turns
     assert [block["type"] for block in before[0]["content"]] == ["image", "text"]
     assert before[2]["content"] == "And without?"
 

@@ -55,12 +55,12 @@ def stepped(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     def make(max_poll: float = 60.0, count: int = 10) -> Stepped:
         workspace = bench.open(max_poll=max_poll)
         clock = FakeClock()
-        submission = Submission(workspace.api, workspace.ledger, clock, max_requests=100, grace=120.0)
-        watcher = Watcher(submission, workspace.ledger, max_poll=max_poll, clock=clock)
+        submission = Submission(workspace.session.api, workspace.session.ledger, clock, max_requests=100, grace=120.0)
+        watcher = Watcher(submission, workspace.session.ledger, max_poll=max_poll, clock=clock)
         monkeypatch.setattr(watcher, "_run", lambda: None)
         workspace._parts["watcher"] = watcher
         job = bench.submit(texts(count), workspace=workspace)
-        return Stepped(watcher, clock, workspace.api, job._number)
+        return Stepped(watcher, clock, workspace.session.api, job._number)
 
     return make
 
@@ -140,7 +140,7 @@ def test_one_thread_serves_all_jobs_ends_with_the_last_and_starts_again(bench: B
     for job in jobs:
         assert_echoed(job)
     threads[0].join(30)
-    assert not bench.workspace.watcher.running
+    assert not bench.workspace.session.watcher.running
     assert_echoed(bench.submit(texts(3, "d")))
 
 
@@ -154,7 +154,7 @@ def test_a_thread_that_is_about_to_end_does_not_forget_a_job_that_comes_just_the
 def test_a_job_retried_at_the_very_moment_it_ends_is_not_forgotten(bench: Bench, monkeypatch):
     job = bench.submit(texts(3))
     assert_echoed(job)
-    watcher, jobs = bench.workspace.watcher, bench.workspace.ledger.jobs
+    watcher, jobs = bench.workspace.session.watcher, bench.workspace.session.ledger.jobs
     settle, events, others = jobs.settle, [], []
 
     def settle_and_watch(number: int, now: float, **how: str | None) -> bool:
@@ -178,18 +178,18 @@ def test_a_job_retried_at_the_very_moment_it_ends_is_not_forgotten(bench: Bench,
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_unexpected_error_in_the_thread_reaches_whoever_waits(bench: Bench, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(bench.workspace.watcher, "step", lambda: 1 / 0)
+        patched.setattr(bench.workspace.session.watcher, "step", lambda: 1 / 0)
         job = bench.submit(texts(3))
         with pytest.raises(BatchnbError, match="division by zero"):
             job.result(30)
     assert_echoed(bench.submit(texts(3)))
-    assert bench.workspace.watcher.failure is None
+    assert bench.workspace.session.watcher.failure is None
 
 
 @pytest.mark.parametrize("call", ["create_batch", "retrieve_batch", "results"])
 def test_a_defect_in_a_call_is_said_of_its_batch_stops_no_other_and_costs_nothing(bench: Bench, monkeypatch, call):
     """It is told by its kind and place, not by what it says, which may hold a row's text."""
-    api, reached = bench.workspace.api, threading.Event()
+    api, reached = bench.workspace.session.api, threading.Event()
     real = getattr(api, call)
 
     def broken(*args: object) -> object:
@@ -215,7 +215,7 @@ def test_a_defect_in_a_call_is_said_of_its_batch_stops_no_other_and_costs_nothin
 
 @pytest.mark.parametrize("error", [RefusedError("no", status=403), AmbiguousError("what?")])
 def test_an_error_of_the_api_never_ends_the_thread(bench: Bench, monkeypatch, error):
-    real, failures = bench.workspace.api.retrieve_batch, [5]
+    real, failures = bench.workspace.session.api.retrieve_batch, [5]
 
     def failing(batch_id: str) -> object:
         failures[0] -= 1
@@ -223,7 +223,7 @@ def test_an_error_of_the_api_never_ends_the_thread(bench: Bench, monkeypatch, er
             raise error
         return real(batch_id)
 
-    monkeypatch.setattr(bench.workspace.api, "retrieve_batch", failing)
+    monkeypatch.setattr(bench.workspace.session.api, "retrieve_batch", failing)
     assert_echoed(bench.submit(texts(3)))
 
 

@@ -35,7 +35,7 @@ class Bench:
         clock = options.pop("clock", None)
         options = {"home": self.home, "max_poll": 0.02, **options}
         workspace = Workspace(client, scope="independent", **options)
-        workspace.clock = clock or workspace.clock
+        workspace.session.clock = clock or workspace.session.clock
         self._stack.callback(client.close)
         self._stack.callback(workspace.close)
         return workspace
@@ -55,7 +55,7 @@ class Bench:
         )
 
     def batch_states(self, job: Job) -> list[str]:
-        return [record.state for record in job._workspace.ledger.batches.of_job(job._number)]
+        return [record.state for record in job._session.ledger.batches.of_job(job._number)]
 
 
 def texts(count: int, name: str = "text") -> list[str]:

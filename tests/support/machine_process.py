@@ -68,7 +68,7 @@ class Process(Caller):
         self.submission = Submission(self.api, self.ledger, clock, max_requests=100, grace=120.0)
         self.watcher = Stepped(self.submission, self.ledger, max_poll=60.0, clock=clock)
         self.workspace = Workspace(home=home, model="claude-haiku-4-5")
-        self.workspace.clock = clock
+        self.workspace.session.clock = clock
         self.workspace.__dict__["_found_scope"] = (SCOPE, None)
         self.workspace._parts.update(api=self.api, ledger=self.ledger, watcher=self.watcher)
         self.created: str | None = None  # the job that its last cell recorded, or found

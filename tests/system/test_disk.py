@@ -69,7 +69,7 @@ def test_a_folder_that_others_may_write_to_is_left_alone_and_a_private_one_in_it
     before = folder.stat()
     assert_echoed(bench.submit(texts(5)))
     assert (mode_of(folder), folder.stat().st_uid) == (mode, before.st_uid)
-    inside = bench.workspace.ledger.home
+    inside = bench.workspace.session.ledger.home
     assert inside.resolve().parent == folder.resolve()
     assert {path.name for path in folder.iterdir()} == {inside.name, "files"}
     for path in [inside, *inside.rglob("*")]:
@@ -105,14 +105,14 @@ def test_one_that_is_missing_is_made_for_its_owner_alone(tmp_path: Path):
 @pytest.mark.parametrize("mode", [0o1777, 0o2775, 0o755, 0o700])
 def test_ledgers_of_the_last_version_are_found_whatever_became_of_their_home(bench: Bench, mode: int):
     assert_echoed(bench.submit(texts(5)))
-    assert bench.workspace.ledger.home == bench.home
+    assert bench.workspace.session.ledger.home == bench.home
     bench.workspace.close()
     shutil.rmtree(bench.home / "known")
     bench.home.chmod(mode)
     place = bench.open()
     assert_echoed(bench.submit(texts(5), workspace=place))
     assert len(bench.server.batches) == 1
-    assert place.ledger.home == bench.home
+    assert place.session.ledger.home == bench.home
     assert mode_of(bench.home) == mode
 
 

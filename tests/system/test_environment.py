@@ -141,7 +141,7 @@ def test_what_was_recorded_before_the_ledger_was_moved_away_is_not_sent(tmp_path
         server.wait_for(lambda: server.called("POST", "/batches"))
         (tmp_path / "home" / "ledgers").rename(tmp_path / "aside")
         server.always.clear()
-        while "moved or deleted" not in str(workspace.watcher.failure):
+        while "moved or deleted" not in str(workspace.session.watcher.failure):
             time.sleep(0.01)
         assert not server.batches
         (tmp_path / "aside").rename(tmp_path / "home" / "ledgers")

@@ -40,7 +40,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def ready(bench: Bench) -> Bench:
     """A bench whose workspace has loaded all it needs."""
     assert_echoed(bench.submit(["first"]))
-    while bench.workspace.watcher.running:
+    while bench.workspace.session.watcher.running:
         time.sleep(0.01)
     return bench
 
@@ -49,7 +49,7 @@ def test_a_thread_that_cannot_start_is_said_and_a_later_call_starts_it(ready: Be
     with no_threads():
         job = ready.submit(texts(3))
         assert "could not be started" in (job.snapshot().note or "")
-        assert ready.workspace.watcher.unsent()[0] == 3
+        assert ready.workspace.session.watcher.unsent()[0] == 3
     assert "could not be started" in caplog.text
     assert ready.server.called("POST", "/batches") == 1
     assert_echoed(job)
@@ -59,7 +59,7 @@ def test_a_thread_that_cannot_start_is_said_and_a_later_call_starts_it(ready: Be
 
 def test_what_waits_tries_again_by_itself(ready: Bench, impatient):
     """Also where the limit is lifted in the middle of the wait."""
-    watcher, tried = ready.workspace.watcher, threading.Event()
+    watcher, tried = ready.workspace.session.watcher, threading.Event()
     start = watcher._worker.start
 
     def counting(run: Callable[[], object]) -> BatchnbError | None:
@@ -123,7 +123,7 @@ def test_a_thread_that_dies_while_a_job_is_waited_for_is_followed_by_another(ben
     (thread,) = (one for one in threading.enumerate() if one.name == "batchnb")
     while thread.is_alive():
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error))
-        bench.workspace.watcher.wake()
+        bench.workspace.session.watcher.wake()
         time.sleep(0.01)
     bench.server.ends = True
     bench.server.end()
@@ -137,7 +137,7 @@ def test_a_thread_that_dies_while_a_job_is_waited_for_is_followed_by_another(ben
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_the_jobs_of_a_thread_that_died_are_seen_through_by_the_next_one(bench: Bench, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(bench.workspace.watcher, "step", sys.exit)
+        patched.setattr(bench.workspace.session.watcher, "step", sys.exit)
         left = bench.submit(texts(3))
         with pytest.raises(BatchnbError, match="SystemExit"):
             left.result(30)
@@ -152,7 +152,7 @@ def test_a_workspace_that_was_closed_can_be_used_again(bench: Bench):
     job = bench.submit(texts(3))
     bench.workspace.close()
     assert_echoed(job)
-    watcher = bench.workspace.watcher
+    watcher = bench.workspace.session.watcher
     watcher.stop()
     assert watcher.watch(bench.submit(texts(3, "more"))._number).wait(30)
     assert bench.server.bought_once()

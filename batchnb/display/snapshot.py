@@ -5,12 +5,15 @@ A view never touches the network or the ledger: whoever shows a job takes a :cla
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from batchnb.answers.request_counts import COUNTS, RequestCounts
 
 __all__ = ["BatchLine", "Caching", "ErrorKind", "Snapshot", "Usual"]
+
+#: Fewer earlier batches than these say nothing about the next one.
+FEWEST_EARLIER = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,21 @@ class Usual:
     low: float
     high: float
     batches: int
+
+    @classmethod
+    def of(cls, durations: Iterable[float]) -> Usual | None:
+        """Return the span from the 10th to the 90th percentile; None where fewer than `FEWEST_EARLIER` are known.
+
+        Parameters
+        ----------
+        durations : iterable of float
+            What earlier batches took, in seconds, in any order.
+        """
+        ordered = sorted(durations)
+        if len(ordered) < FEWEST_EARLIER:
+            return None
+        tenth = (len(ordered) - 1) // 10
+        return cls(ordered[tenth], ordered[-1 - tenth], len(ordered))
 
 
 @dataclass(frozen=True, slots=True)

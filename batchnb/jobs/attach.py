@@ -13,7 +13,9 @@ __all__ = ["attach"]
 def attach(session: Session, id: str) -> Job:
     """Return a job of a ledger, which goes on in the background if it is open; see ``Workspace.attach``."""
     check_texts(note="", id=id)
-    job_id = attach_batch(session.api, session.ledger, id, session.clock.now()) if is_batch_id(id) else id
+    job_id = id
+    if is_batch_id(id):
+        job_id = attach_batch(session.api, session.ledger, id, session.clock.now(), session.timing)
     job = Job(job_id, session)
     session.go_on(session.ledger.jobs.get(job.id).number)
     return job

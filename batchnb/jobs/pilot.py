@@ -125,7 +125,7 @@ def _ask(
 
 def _call(session: Session, claims: Sequence[int]) -> str | None:
     """Make the calls, and say why some were not made."""
-    calls = Calls(session.api, session.ledger, claims, ended=session.watcher.wake)
+    calls = Calls(session.api, session.ledger, claims, session.timing, ended=session.watcher.wake)
     try:
         is_or_are = "is" if len(claims) == 1 else "are"
         print(f"batchnb: {units.count(len(claims), 'row')} {is_or_are} {FULL_PRICE}.", file=sys.stderr)  # noqa: T201

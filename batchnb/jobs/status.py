@@ -22,7 +22,6 @@ from batchnb.ledger.counts import Kind, Tally
 from batchnb.ledger.jobs import JobRecord
 from batchnb.ledger.ledger import Ledger
 from batchnb.planning.history import Earlier, earlier
-from batchnb.protocol.timing import usual
 from batchnb.system.clock import Moment
 
 if TYPE_CHECKING:
@@ -174,7 +173,7 @@ def _saved(line: UsageLine, prices: PriceTable) -> Decimal | None:
 
 
 def _usual(ledger: Ledger, job: JobRecord) -> Usual | None:
-    return usual(ledger.batches.durations(job.recipe.model, without=job.number))
+    return Usual.of(ledger.batches.durations(job.recipe.model, without=job.number))
 
 
 def snapshot_of(

@@ -16,6 +16,7 @@ from batchnb.ledger.ledger import put_damaged_aside
 from batchnb.ledger.store import DamagedLedgerError
 from batchnb.planning.session import Session
 from batchnb.protocol.recovery import Recovered, recover
+from batchnb.protocol.timing import Timing
 from batchnb.questions.scalars import check_whole
 from batchnb.system.environment import home_folder, seconds, whole_path
 from batchnb.system.handles import Handle
@@ -70,8 +71,10 @@ class Workspace(Handle):
             home_folder() if home is None else whole_path(home, "home"),
             model or os.environ.get("BATCHNB_MODEL") or DEFAULT_MODEL,
             scope,
-            max_poll=seconds("max_poll", max_poll, "BATCHNB_MAX_POLL", 60.0, least=0.001),
-            grace=seconds("", None, "BATCHNB_RECONCILE_GRACE", 120.0),
+            timing=Timing(
+                max_poll=seconds("max_poll", max_poll, "BATCHNB_MAX_POLL", Timing.max_poll, least=0.001),
+                grace=seconds("", None, "BATCHNB_RECONCILE_GRACE", Timing.grace),
+            ),
             max_requests=check_whole("max_batch_requests", max_batch_requests, 1, note=""),
             max_bytes=check_whole("max_batch_bytes", max_batch_bytes, 1, note=""),
         )
@@ -173,7 +176,7 @@ class Workspace(Handle):
 
     def _recover(self, timeout: float | None, *, forget: bool) -> list[Recovered]:
         session, ledger = self.session, self.session.ledger
-        found = [] if forget else recover(session.api, ledger, max_poll=session.max_poll, timeout=timeout)
+        found = [] if forget else recover(session.api, ledger, timing=session.timing, timeout=timeout)
         if not any(one.note for one in found):
             ledger.forget_earlier()
         return found

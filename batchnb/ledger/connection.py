@@ -19,9 +19,10 @@ from pathlib import Path
 from batchnb.errors import LedgerError
 from batchnb.system.forks import at_forks, keep_untouched
 
-__all__ = ["BUSY_SECONDS", "Connection"]
+__all__ = ["LOCK_PATIENCE", "Connection"]
 
-BUSY_SECONDS = 30.0
+#: Seconds for which another process may have a ledger locked.
+LOCK_PATIENCE = 30.0
 
 #: What is kept of the file in memory, in KiB: room for the index of a million questions, which is written all over.
 CACHE_KIB = 32_000
@@ -46,6 +47,8 @@ class Connection:
     ----------
     path : Path
         The file, which must be there when `open` is called.
+    lock_patience : float
+        Seconds for which another process may have it locked.
 
     Attributes
     ----------
@@ -53,8 +56,9 @@ class Connection:
         Differs between any two connections that this process, or one that it was forked from, had.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock_patience: float) -> None:
         self.path = path
+        self._lock_patience = lock_patience
         self.number = 0
         self._lock = threading.RLock()
         self._uses = 0
@@ -131,7 +135,7 @@ class Connection:
                 'multiprocessing.get_context("spawn") does.'
             )
         self._db = db = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+            self.path, timeout=self._lock_patience, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         self.number = next(_numbers)
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from batchnb.errors import LedgerError
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.cache_filling import Warming
+from batchnb.ledger.connection import LOCK_PATIENCE
 from batchnb.ledger.copied import hold_back_copied
 from batchnb.ledger.counts import Tallies
 from batchnb.ledger.earlier import RECOVER, set_aside
@@ -21,7 +22,7 @@ from batchnb.ledger.elsewhere import Foreign
 from batchnb.ledger.evidence import Evidence
 from batchnb.ledger.files import Files
 from batchnb.ledger.jobs import Jobs
-from batchnb.ledger.owners import Owner
+from batchnb.ledger.owners import LONGEST_CALL, Owner
 from batchnb.ledger.pilot_calls import Pilots
 from batchnb.ledger.read_rows import RowReader
 from batchnb.ledger.replicates import Askings
@@ -41,6 +42,10 @@ class Ledger:
         The folder that holds the ledgers (``BATCHNB_HOME``), or holds the one that does: see `batchnb.system.disk`.
     scope : str
         Whose answers these are: a base URL, ``simulator:<id>``, or a name of the user's own.
+    longest_call : float
+        Seconds after which a call that makes a batch has ended one way or another.
+    lock_patience : float
+        Seconds for which another process may have the file locked.
 
     Attributes
     ----------
@@ -66,12 +71,14 @@ class Ledger:
         The name under which batches are claimed, by which other processes can tell whether this one lives.
     """
 
-    def __init__(self, home: Path, scope: str) -> None:
+    def __init__(
+        self, home: Path, scope: str, *, longest_call: float = LONGEST_CALL, lock_patience: float = LOCK_PATIENCE
+    ) -> None:
         self.home, self.path = _place(home, scope)
         self.scope = scope
-        self.owner = Owner(self.home)
+        self.owner = Owner(self.home, longest_call=longest_call)
         try:
-            self._store = Store(self.path, {"scope": scope})
+            self._store = Store(self.path, {"scope": scope}, lock_patience=lock_patience)
         except BaseException:
             self.owner.release()
             raise

@@ -23,7 +23,7 @@ from batchnb.ledger.network_disk import on_network_disk
 from batchnb.system.disk import ELSEWHERE, private_folder
 from batchnb.system.forks import at_forks
 
-__all__ = ["Owner"]
+__all__ = ["LONGEST_CALL", "Owner"]
 
 #: A lock file is never followed elsewhere, where the system can be told so.
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
@@ -42,6 +42,8 @@ class Owner:
     ----------
     home : Path
         The folder the owners of all processes share.
+    longest_call : float
+        Seconds after which a call that makes a batch has ended one way or another.
 
     Raises
     ------
@@ -49,7 +51,8 @@ class Owner:
         The folder takes no locks.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, longest_call: float = LONGEST_CALL) -> None:
+        self._longest_call = longest_call
         self._folder = private_folder(home / "owners")
         self._missing_since: dict[str, float] = {}
         self.name = uuid.uuid4().hex
@@ -132,7 +135,7 @@ class Owner:
             return alive
         first = self._missing_since.setdefault(name, time.monotonic())
         # Or by how long it was waited for here: a clock may have been set back since.
-        return max(age, time.monotonic() - first) < LONGEST_CALL
+        return max(age, time.monotonic() - first) < self._longest_call
 
     def is_alive(self, name: str) -> bool | None:
         """Tell whether the owner of that name lives; None where nothing tells."""

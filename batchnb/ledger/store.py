@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batchnb.errors import LedgerError
-from batchnb.ledger.connection import BUSY_SECONDS, Connection
+from batchnb.ledger.connection import LOCK_PATIENCE, Connection
 from batchnb.ledger.earlier import Earlier, set_aside
 from batchnb.ledger.migrations import STEPS
 from batchnb.ledger.network_disk import on_network_disk
@@ -123,6 +123,8 @@ class Store:
         The file; made, with mode 0600, if it does not exist.
     identity : dict of str to str
         What the file must be for: compared with what it says of itself, or written into a new one.
+    lock_patience : float
+        Seconds for which another process may have it locked.
 
     Attributes
     ----------
@@ -130,13 +132,14 @@ class Store:
         Whether the file has forgotten what was recorded: it is an older one, such as a backup.
     """
 
-    def __init__(self, path: Path, identity: dict[str, str]) -> None:
+    def __init__(self, path: Path, identity: dict[str, str], *, lock_patience: float = LOCK_PATIENCE) -> None:
         self.path = path
+        self._lock_patience = lock_patience
         self._depth = 0
         self._changes = 0
         self.is_behind = False
         self._earlier = Earlier(path.parent.parent, path)
-        self._connection = Connection(path)
+        self._connection = Connection(path, lock_patience)
         private_folder(path.parent)
         with self._connection.held(), self._errors():
             if path.is_symlink() and not path.exists():
@@ -301,7 +304,7 @@ class Store:
                     db.execute("VACUUM")
                     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
-                db.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+                db.execute(f"PRAGMA busy_timeout = {self._lock_patience * 1000:.0f}")
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -310,7 +313,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             damaged = any(part in str(error) for part in ("malformed", "not a database"))
             kind = DamagedLedgerError if damaged else LedgerError
-            raise kind(f"The ledger {self.path}: {_advice(error)}") from error
+            raise kind(f"The ledger {self.path}: {_advice(error, self._lock_patience)}") from error
         except OSError as error:
             # The file itself, a draft of it, or what is set aside.
             if error.filename is not None and str(error.filename).startswith(str(self.path)):
@@ -345,12 +348,12 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def _advice(error: sqlite3.DatabaseError) -> str:
+def _advice(error: sqlite3.DatabaseError, lock_patience: float) -> str:
     text = str(error)
     for part, advice in (
         (
             "locked",
-            f"another process has locked it for {BUSY_SECONDS:.0f} s. Try again when that has finished.",
+            f"another process has locked it for {lock_patience:.0f} s. Try again when that has finished.",
         ),
         (
             "disk is full",

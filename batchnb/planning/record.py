@@ -17,11 +17,11 @@ from batchnb.costs.prices import PriceTable
 from batchnb.ledger.jobs import JobRecord, NewJob
 from batchnb.ledger.ledger import Ledger
 from batchnb.ledger.write_rows import ForgottenError
+from batchnb.planning.batch_size import plan_batch_size
 from batchnb.planning.cache_choice import with_cache
 from batchnb.planning.check import check_first, warn_of_change
 from batchnb.planning.limit import Limit, limited, unlimited
 from batchnb.planning.shipment import Shipment
-from batchnb.protocol.timing import plan_batch_size
 from batchnb.questions.columns import unique_keys
 from batchnb.questions.reading import read_digests, read_parts, read_rows
 from batchnb.questions.recipe import Recipe

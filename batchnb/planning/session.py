@@ -25,6 +25,7 @@ from batchnb.ledger.ledger import Ledger
 from batchnb.planning.check import stacklevel_of_user
 from batchnb.protocol.leaving import finish_sending, say_what_is_left
 from batchnb.protocol.submission import Submission
+from batchnb.protocol.timing import Timing
 from batchnb.protocol.watcher import Watcher
 from batchnb.questions.scalars import check_whole
 from batchnb.system.clock import Clock, Moment
@@ -51,9 +52,8 @@ class Session:
         The model of jobs that name none.
     scope : str or None
         A name for whose answers the ledger keeps; None: the base URL, or a simulator's id.
-    max_poll, grace : float
-        Seconds: the longest time between two status checks of a batch, and for how long a batch without an answer is
-        looked for.
+    timing : Timing
+        Pauses and patiences, for all that is made.
     max_requests, max_bytes : int
         The API's limits for one batch.
     """
@@ -65,8 +65,7 @@ class Session:
         model: str,
         scope: str | None,
         *,
-        max_poll: float,
-        grace: float,
+        timing: Timing,
         max_requests: int,
         max_bytes: int,
     ) -> None:
@@ -74,8 +73,7 @@ class Session:
         self.home = home
         self.model = model
         self._scope = scope
-        self.max_poll = max_poll
-        self._grace = grace
+        self.timing = timing
         self.max_requests = max_requests
         self.max_bytes = max_bytes
         FOREGROUND.listen()
@@ -129,7 +127,9 @@ class Session:
         return self._part("ledger", self._open_ledger)
 
     def _open_ledger(self) -> Ledger:
-        ledger = Ledger(self.home, self.scope)
+        ledger = Ledger(
+            self.home, self.scope, longest_call=self.timing.longest_call, lock_patience=self.timing.lock_patience
+        )
         if ledger.held_back:
             message = f"{ledger.path}: {ledger.held_back:,} requests wait for a decision. {COPIED}"
             try:
@@ -151,14 +151,12 @@ class Session:
             self.ledger,
             self.clock,
             max_requests=self.max_requests,
-            grace=self._grace,
+            timing=self.timing,
             prices=prices_in_use,
             rest=pace.rest,
         )
         at_exit(self._at_exit)
-        return Watcher(
-            submission, self.ledger, max_poll=self.max_poll, clock=self.clock, rest=pace.rest, count=pace.count
-        )
+        return Watcher(submission, self.ledger, clock=self.clock, rest=pace.rest, count=pace.count)
 
     @once
     def _found_scope(self) -> tuple[str, str | None]:

@@ -20,20 +20,14 @@ from batchnb.display.kernel.wait import wait
 from batchnb.errors import AmbiguousError, ApiError, CredentialsError, LedgerError, RefusedError
 from batchnb.ledger.ledger import Ledger
 from batchnb.ledger.pilot_calls import Call
-from batchnb.protocol.submission import OTHERS_PAUSE, waiting_helps
-from batchnb.protocol.timing import backoff
+from batchnb.protocol.submission import waiting_helps
+from batchnb.protocol.timing import Timing
 from batchnb.protocol.uploads import Uploads
 
-__all__ = ["AT_ONCE", "PATIENCE", "Calls"]
+__all__ = ["AT_ONCE", "Calls"]
 
 #: Calls in flight at a time: enough that twenty do not take minutes, few enough for the smallest rate limit.
 AT_ONCE = 4
-
-#: Seconds for which an answer that cannot be recorded is kept in memory and tried again.
-LEDGER_PATIENCE = 60.0
-
-#: Seconds that the server may hold up one call, all in all, before nothing more is asked.
-PATIENCE = 120.0
 
 
 class Calls:
@@ -45,6 +39,8 @@ class Calls:
         Where to ask, and where to record.
     claims : sequence of int
         What ``ledger.pilots.start`` has claimed.
+    timing : Timing
+        How long to wait for what.
     ended : callable
         Called when all is through, from a thread: that may be long after an interrupt.
     clock : callable
@@ -52,13 +48,14 @@ class Calls:
     """
 
     def __init__(
-        self, api: Api, ledger: Ledger, claims: Sequence[int], *, ended: Callable[[], object] = lambda: None,
-        clock: Callable[[], float] = time.time,
+        self, api: Api, ledger: Ledger, claims: Sequence[int], timing: Timing, *,
+        ended: Callable[[], object] = lambda: None, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._api = api
         self._pilots = ledger.pilots
         self._uploads = Uploads(api, ledger, clock)
         self._claims = tuple(claims)
+        self._timing = timing
         self._clock = clock
         self._ended = ended
         self._lock = threading.Lock()
@@ -160,10 +157,10 @@ class Calls:
                 error = self._call(number, call)
             if error is None:
                 return
-            pause = backoff(attempt, retry_after=error.retry_after, jitter=random.random())  # noqa: S311
+            pause = self._timing.backoff(attempt, retry_after=error.retry_after, jitter=random.random())  # noqa: S311
             waited += pause
-            if waited > PATIENCE:
-                self.stopped = f"The server did not take more within {PATIENCE:.0f} s ({error})."
+            if waited > self._timing.pilot_patience:
+                self.stopped = f"The server did not take more within {self._timing.pilot_patience:.0f} s ({error})."
                 self._stop.set()
             if self._stop.wait(pause):
                 return
@@ -175,7 +172,7 @@ class Calls:
         """
         while (file := self._uploads.missing(number)) is not None:
             if not self._uploads.take(file):
-                return ApiError(f"another process is uploading {file.name!r}", retry_after=OTHERS_PAUSE)
+                return ApiError(f"another process is uploading {file.name!r}", retry_after=self._timing.others_poll)
             try:
                 self._uploads.upload(file)
             except RefusedError as error:
@@ -218,9 +215,9 @@ class Calls:
             try:
                 self._pilots.answered(number, answer, self._clock())
             except LedgerError:
-                pause = backoff(attempt)
+                pause = self._timing.backoff(attempt)
                 waited += pause
-                if waited > LEDGER_PATIENCE:
+                if waited > self._timing.ledger_patience:
                     raise
                 self.stopped = "An answer could not be recorded for a while."
                 self._stop.set()  # nothing more is to be asked while that is so

@@ -14,25 +14,26 @@ if TYPE_CHECKING:
 
 __all__ = ["finish_sending", "say_what_is_left"]
 
-#: Seconds for which a normal exit lets the server hold up sending, or take nothing; and the bytes that count as taken.
-PATIENCE, LEAST_SENT = 30.0, 30_000
+#: Bytes that count as something the server has taken.
+LEAST_SENT = 30_000
 
 
 def finish_sending(watcher: Watcher, exchanges: Exchanges) -> None:
-    """Wait until all is sent, or the server has taken nothing more for `PATIENCE` seconds. Says so on stderr."""
+    """Wait until all is sent, or the server has taken nothing more for `Timing.exit_patience`. Says so."""
     count, held_up = watcher.unsent()
+    patience = watcher.timing.exit_patience
     watcher.hurry()
     if count and watcher.running:
         print(f"batchnb: sending the last {count:,} requests before leaving ...", file=sys.stderr)  # noqa: T201
     done, since = (count, 0), time.monotonic()
     with FOREGROUND.waiting():
-        while (count or watcher.sending) and held_up < PATIENCE and watcher.running:
+        while (count or watcher.sending) and held_up < patience and watcher.running:
             time.sleep(0.05)
             count, held_up = watcher.unsent()
             before, done = done, (count, exchanges.sent // LEAST_SENT)
             if done != before:
                 since = time.monotonic()
-            elif time.monotonic() - since >= PATIENCE:
+            elif time.monotonic() - since >= patience:
                 break
 
 

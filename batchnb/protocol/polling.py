@@ -18,13 +18,9 @@ from batchnb.ledger.fragments import LIVE
 from batchnb.ledger.ledger import Ledger
 from batchnb.protocol.reconcile import FINDING_OUT, READ_AGAIN, Settlement, decision_on, times_of
 from batchnb.protocol.submission import Submission, state_of, unknown_state, waiting_helps
-from batchnb.protocol.timing import backoff, poll_interval
 from batchnb.system.clock import Clock
 
 __all__ = ["Turned", "Turns", "passes", "unexpected"]
-
-#: How often to look whether a batch another process is sending has got its id, or lost its owner, in seconds.
-OTHERS_INTERVAL = 2.0
 
 #: Why a batch is waited for that another process sends.
 BY_ANOTHER = "Another process, such as a second notebook, is sending these rows; they are taken from it when it has."
@@ -34,10 +30,7 @@ NO_TRACE = (
     "until its call must have ended, eleven minutes at most; nothing is sent twice."
 )
 
-#: A batch the server has not known, or whose results have kept breaking off, for this long, in seconds, is lost.
-GONE_AFTER = 600.0
-
-#: And so often, where it was doubted by other processes, too.
+#: Times that a batch is doubted before it is given up, where other processes have doubted it, too.
 DOUBTS = 3
 
 #: Statuses of failures that pass by themselves, or with another key (from 520 on: Cloudflare's).
@@ -91,16 +84,14 @@ class Turns:
     ----------
     submission, ledger
         What to do, and where it is kept.
-    max_poll : float
-        Longest time between two status checks of a batch, in seconds.
     clock : Clock
         The time.
     """
 
-    def __init__(self, submission: Submission, ledger: Ledger, *, max_poll: float, clock: Clock) -> None:
+    def __init__(self, submission: Submission, ledger: Ledger, clock: Clock) -> None:
         self._submission = submission
         self._ledger = ledger
-        self._max_poll = max_poll
+        self._timing = submission.timing
         self._clock = clock
         self._due: dict[int, _Due] = {}
         #: Whether calls are being given up, since the workspace is closed: that they fail says nothing of the server.
@@ -181,7 +172,7 @@ class Turns:
 
         One of our own in this state that is not being sent either: the answer to its create could not be recorded.
         """
-        due.at = self._clock.elapsed() + OTHERS_INTERVAL
+        due.at = self._clock.elapsed() + self._timing.others_poll
         owner = self._ledger.owner
         if batch.standard:  # no batch: there is nothing on the server to be found
             given_up = self._ledger.pilots.look_after(batch, self._clock.now())
@@ -225,7 +216,7 @@ class Turns:
         if batch.cancel_asked and batch.state == "in_progress":
             try:
                 info = api.cancel_batch(batch.server_id)
-                due.at, due.checks = self._clock.elapsed() + poll_interval(0, self._max_poll), 1
+                due.at, due.checks = self._clock.elapsed() + self._timing.poll_interval(0), 1
             except ApiError as error:  # as where it has ended in the meantime: its end does not wait for this
                 info = api.retrieve_batch(batch.server_id)
                 uncanceled = f"Canceling batch {batch.server_id} is tried again: {error}"
@@ -258,14 +249,14 @@ class Turns:
             self._ledger.files.forget_missed(batch.id)
             del self._due[batch.id]
             return Turned(changed=True)
-        due.at = self._clock.elapsed() + min(backoff(due.reads - 1), self._max_poll)
+        due.at = self._clock.elapsed() + min(self._timing.backoff(due.reads - 1), self._timing.max_poll)
         if reading.broken is None or self.leaving:
             return Turned()
         return self._doubt(batch, due, reading.broken, "Reading the results broke off and is tried again")
 
     def _next_interval(self, due: _Due) -> float:
         due.checks += 1
-        return poll_interval(due.checks - 1, self._max_poll)
+        return self._timing.poll_interval(due.checks - 1)
 
     # When it fails
 
@@ -276,16 +267,16 @@ class Turns:
 
         At once where it had been given up before, and was only looked at again.
         """
-        now = self._clock.elapsed()
+        now, patience = self._clock.elapsed(), self._timing.give_up_after
         if due.doubted_since is None:
             due.doubted_since = now
         # Other processes may have doubted it before this one, as where a script looks at it once an hour. Only the
         # server's clock tells how long ago: this machine's may have been set.
         there, since = self._submission.api.now(), batch.doubted_since
-        long = there is not None and since is not None and there - since >= GONE_AFTER
-        if now - due.doubted_since < GONE_AFTER and not batch.given_up and not (long and batch.doubts >= DOUBTS):
+        long = there is not None and since is not None and there - since >= patience
+        if now - due.doubted_since < patience and not batch.given_up and not (long and batch.doubts >= DOUBTS):
             ended = why if why.endswith((".", "!", "?")) else f"{why}."
-            note = f"{what}: {ended} After {GONE_AFTER / 60:.0f} minutes of this its rows wait for your decision."
+            note = f"{what}: {ended} After {patience / 60:.0f} minutes of this its rows wait for your decision."
             self._ledger.batches.failing(batch.id, note, self._clock.now(), doubted=True, server_now=there)
             return Turned()
         what = f"Batch {batch.server_id} cannot be read" if batch.server_id else "These rows cannot be found again"
@@ -295,8 +286,8 @@ class Turns:
 
     def _failed(self, batch: BatchRecord, due: _Due, error: ApiError, *, doubted: bool = False) -> None:
         due.failures += 1
-        pause = backoff(due.failures - 1, retry_after=error.retry_after, jitter=random.random())  # noqa: S311
-        due.at = self._clock.elapsed() + min(pause, max(self._max_poll, error.retry_after or 0.0))
+        pause = self._timing.backoff(due.failures - 1, retry_after=error.retry_after, jitter=random.random())  # noqa: S311
+        due.at = self._clock.elapsed() + min(pause, max(self._timing.max_poll, error.retry_after or 0.0))
         if doubted:
             return
         asked = "" if not error.retry_after else f" The server asks to wait {error.retry_after:.0f} s."

@@ -20,7 +20,7 @@ from batchnb.ledger.ledger import Ledger
 from batchnb.protocol.listing import PAGE, read_back
 from batchnb.protocol.reconcile import READ_AGAIN, STRANGERS, result_in, times_of
 from batchnb.protocol.submission import CHUNK, state_of, waiting_helps
-from batchnb.protocol.timing import backoff, poll_interval
+from batchnb.protocol.timing import Timing
 from batchnb.questions.bodies import digest_in
 from batchnb.questions.spec import RecipeSpec
 
@@ -28,9 +28,6 @@ __all__ = ["Recovered", "attach_batch", "is_batch_id", "recover"]
 
 #: Times a call that may succeed later is made before its failure is passed on.
 TRIES = 6
-
-#: Seconds that a server may have it wait between two of those, at most.
-MOST_PATIENCE = 60.0
 
 #: Times a batch that the server does not know is asked for again.
 DOUBTS = 2
@@ -65,7 +62,7 @@ def is_batch_id(id: str) -> bool:
     return re.fullmatch(r"msgbatch_[a-zA-Z0-9_-]+", id) is not None
 
 
-def attach_batch(api: Api, ledger: Ledger, batch_id: str, now: float) -> str:
+def attach_batch(api: Api, ledger: Ledger, batch_id: str, now: float, timing: Timing) -> str:
     """Have the ledger keep a batch made elsewhere, and give the id of the job that stands for it.
 
     The job that has sent the batch, where this ledger has.
@@ -79,7 +76,7 @@ def attach_batch(api: Api, ledger: Ledger, batch_id: str, now: float) -> str:
     if job is not None:
         return job
     try:
-        info = _patiently(lambda: api.retrieve_batch(batch_id))
+        info = _patiently(lambda: api.retrieve_batch(batch_id), timing)
     except NotFoundError as error:
         raise NotFoundError(
             f"The server knows no batch {batch_id!r} in the workspace of this key ({error}). batchnb.batches() lists "
@@ -95,7 +92,7 @@ def attach_batch(api: Api, ledger: Ledger, batch_id: str, now: float) -> str:
     return ledger.foreign.attach(_described(api, info), RecipeSpec.of_attached(), now)
 
 
-def recover(api: Api, ledger: Ledger, *, max_poll: float, timeout: float | None) -> list[Recovered]:
+def recover(api: Api, ledger: Ledger, *, timing: Timing, timeout: float | None) -> list[Recovered]:
     """Search the batches of the last 29 days, that the ledger does not know, for answers to questions of ours.
 
     Those still in progress are waited for, `timeout` seconds at most: whose they are is only to be seen at their end.
@@ -108,7 +105,7 @@ def recover(api: Api, ledger: Ledger, *, max_poll: float, timeout: float | None)
     found: dict[str, Recovered] = {}
     started = time.monotonic()
     for check in itertools.count():
-        latest = {one.batch.id: one for one in _pass(api, ledger)}
+        latest = {one.batch.id: one for one in _pass(api, ledger, timing)}
         # Of those in progress only the latest listing counts: one may be gone, or be known for our own by now.
         found = {name: one for name, one in found.items() if one.batch.processing_status == "ended"} | latest
         running = [one for one in latest.values() if one.batch.processing_status != "ended"]
@@ -122,18 +119,18 @@ def recover(api: Api, ledger: Ledger, *, max_poll: float, timeout: float | None)
                 "of yours: waiting for their end. Interrupt to go on without.",
                 file=sys.stderr,
             )
-        time.sleep(min(left, poll_interval(check, max_poll)))
+        time.sleep(min(left, timing.poll_interval(check)))
     return list(found.values())
 
 
-def _pass(api: Api, ledger: Ledger) -> Iterator[Recovered]:
+def _pass(api: Api, ledger: Ledger, timing: Timing) -> Iterator[Recovered]:
     """Search what has ended and was not searched before; what is in progress is given too, unread."""
     try:
-        for info in _patiently(lambda: _recent(api)):
+        for info in _patiently(lambda: _recent(api), timing):
             if ledger.foreign.has_read(info.id) or info.archived_at is not None:
                 continue
             if info.processing_status == "ended":
-                yield _taken_back(api, ledger, info)
+                yield _taken_back(api, ledger, info, timing)
             else:
                 yield Recovered(info, note="still in progress")
     finally:
@@ -153,14 +150,14 @@ def _recent(api: Api) -> list[BatchInfo]:
     return [info for info in listed if info.created_at is None or info.created_at.timestamp() >= since]
 
 
-def _taken_back(api: Api, ledger: Ledger, info: BatchInfo) -> Recovered:
+def _taken_back(api: Api, ledger: Ledger, info: BatchInfo, timing: Timing) -> Recovered:
     """Take the answers back from one batch; read it again where it broke off or ended early."""
     batch, found = _described(api, info), _Found()
     for attempt in range(READ_AGAIN + 1):
         if attempt:
-            time.sleep(backoff(attempt - 1))
+            time.sleep(timing.backoff(attempt - 1))
         try:
-            _patiently(lambda: _search(api, ledger, batch, found))
+            _patiently(lambda: _search(api, ledger, batch, found), timing)
         except ApiError as error:
             if isinstance(error, RefusedError) and not (isinstance(error, NotFoundError) or waiting_helps(error)):
                 raise
@@ -229,7 +226,7 @@ def _ours_in(line: bytes) -> tuple[bytes, bytes] | None:
     return None if found is None or digest is None else (digest, found[1])
 
 
-def _patiently(call: Callable[[], _T]) -> _T:
+def _patiently(call: Callable[[], _T], timing: Timing) -> _T:
     """Make a call that asks only, again where waiting helps or its answer was lost."""
     for attempt in range(TRIES - 1):
         try:
@@ -242,7 +239,8 @@ def _patiently(call: Callable[[], _T]) -> _T:
             if lasting:
                 raise
             # Somebody waits for this, without a word of why: so not for the hour that a server may ask for.
-            time.sleep(backoff(attempt, retry_after=min(error.retry_after or 0.0, MOST_PATIENCE)))
+            asked = min(error.retry_after or 0.0, timing.longest_wait_in_recover)
+            time.sleep(timing.backoff(attempt, retry_after=asked))
     return call()
 
 

@@ -33,6 +33,7 @@ from batchnb.ledger.jobs import JobRecord
 from batchnb.ledger.ledger import Ledger
 from batchnb.protocol.reconcile import FINDING_OUT, Settling, result_in, times_of
 from batchnb.protocol.spent import allowance_of
+from batchnb.protocol.timing import Timing
 from batchnb.protocol.uploads import Uploads
 from batchnb.questions.bodies import join_items
 from batchnb.questions.cache_marks import marked_items
@@ -48,9 +49,6 @@ LINES, LINES_EACH = 10_000, 10
 
 #: Why reading results that came to their end is no reading of them.
 NO_RESULT = "What came holds no result of this batch."
-
-#: Seconds after which to look again whether another process has uploaded a file.
-OTHERS_PAUSE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +104,8 @@ class Submission:
         The time.
     max_requests : int
         The API's limit of requests in a batch.
-    grace : float
-        Seconds after which a batch that no listing shows counts as never made.
+    timing : Timing
+        How long to wait for what.
     prices : callable
         Gives the prices in use.
     rest : callable
@@ -122,10 +120,11 @@ class Submission:
     """
 
     def __init__(
-        self, api: Api, ledger: Ledger, clock: Clock, *, max_requests: int, grace: float,
+        self, api: Api, ledger: Ledger, clock: Clock, *, max_requests: int, timing: Timing,
         prices: Callable[[], PriceTable] = load_prices, rest: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
         self.api = api
+        self.timing = timing
         self._ledger = ledger
         self._clock = clock
         self._max_requests = max_requests
@@ -133,7 +132,7 @@ class Submission:
         self._rest = rest
         self._claiming = threading.Lock()
         self._sending: set[int] = set()
-        self.settling = Settling(api, ledger, clock, grace=grace)
+        self.settling = Settling(api, ledger, clock, grace=timing.grace)
         self.uploads = Uploads(api, ledger, clock.now)
 
     # Sending
@@ -146,7 +145,7 @@ class Submission:
     def _upload(self, file: FileRecord) -> Sent:
         if not self.uploads.take(file):
             reason = f"Another process is uploading {file.name!r}; sending goes on when it has."
-            return Sent(anything=True, wait=OTHERS_PAUSE, reason=reason)
+            return Sent(anything=True, wait=self.timing.others_poll, reason=reason)
         try:
             self.uploads.upload(file)
         except RefusedError as error:

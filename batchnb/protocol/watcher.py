@@ -25,23 +25,11 @@ from batchnb.protocol.polling import Turned, Turns, unexpected
 from batchnb.protocol.submission import Sent, Submission
 from batchnb.protocol.subscribers import Callback, Subscribers
 from batchnb.protocol.watches import Watch
-from batchnb.system.beside import SOON, Beside
+from batchnb.system.beside import Beside
 from batchnb.system.clock import Clock
 from batchnb.system.worker import Worker
 
 __all__ = ["Watcher"]
-
-#: How often views are told to look again while a job is open, in seconds.
-TICK = 1.0
-
-#: Between two of those at least: a step that sends many batches would have views draw each of them.
-CALM = 0.25
-
-#: When the workspace is closed: seconds that what is being sent may take, and those until what was given up has ended.
-PATIENCE, LAST = 10.0, 5.0
-
-#: When to try again after the ledger could not be written, and when to give up, in seconds.
-LEDGER_PAUSE, LEDGER_PATIENCE = 5.0, 60.0
 
 #: Why a job is not seen through any more.
 CLOSED = "its workspace was closed"
@@ -53,35 +41,32 @@ class Watcher:
     Parameters
     ----------
     submission, ledger
-        What to do, and where it is kept.
-    max_poll : float
-        Longest time between two status checks of a batch, in seconds.
+        What to do, and at what times; and where it is kept.
     clock : Clock
         The time.
     rest, count : callable
         Called between two things that are done, and at the end of each: see
         :class:`batchnb.display.kernel.foreground.Pace`.
-    soon : float
-        Seconds that a thing may take before the next is begun.
     """
 
     def __init__(
-        self, submission: Submission, ledger: Ledger, *, max_poll: float, clock: Clock | None = None,
-        rest: Callable[[], object] = lambda: None, count: Callable[[], None] = lambda: None, soon: float = SOON,
+        self, submission: Submission, ledger: Ledger, *, clock: Clock | None = None,
+        rest: Callable[[], object] = lambda: None, count: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._submission = submission
+        self.timing = timing = submission.timing
         self._ledger = ledger
         self._clock = clock = clock or Clock()
         self._rest = rest
         self._watches: dict[int, Watch] = {}
         self._subscribers = Subscribers()
         self._told_at = -math.inf
-        self._turns = Turns(submission, ledger, max_poll=max_poll, clock=clock)
+        self._turns = Turns(submission, ledger, clock)
         self._lock = threading.RLock()
         self._stepping = threading.Lock()
         self._wake = threading.Event()
-        self._beside = Beside(self._wake.set, soon=soon, count=count)
-        self._worker = Worker()
+        self._beside = Beside(self._wake.set, soon=timing.soon, count=count)
+        self._worker = Worker(pause=timing.restart_pause, patience=timing.restart_patience)
         self._given_up: set[int] = set()
         self._stopping = False
         self._patient = True
@@ -170,12 +155,13 @@ class Watcher:
         self._wake.set()
         self.keep_going()
 
-    def stop(self, patience: float = PATIENCE) -> None:
+    def stop(self, patience: float | None = None) -> None:
         """End the thread after what it is doing; whoever waits for a job is told that nobody sees it through.
 
-        What is being asked is given up at once, what is being sent after `patience` seconds; the ledger keeps both in
-        mind. Blocks for those seconds and `LAST` at most.
+        What is being asked is given up at once, what is being sent after `patience` seconds (default:
+        `Timing.close_patience`); the ledger keeps both in mind. Blocks for those seconds and `Timing.last_patience`.
         """
+        patience, last = self.timing.close_patience if patience is None else patience, self.timing.last_patience
         self._stopping = self._turns.leaving = True
         self._wake.set()
         exchanges = self._submission.api.exchanges
@@ -185,8 +171,8 @@ class Watcher:
             self._worker.join(patience)
             if not self._beside.wait(deadline - time.monotonic()) or self._worker.running:
                 exchanges.give_up("The workspace was closed.")
-                self._worker.join(LAST)
-                self._beside.wait(LAST)
+                self._worker.join(last)
+                self._beside.wait(last)
         self._give_up(BatchnbError(CLOSED))  # where there was no thread to do so
 
     @property
@@ -240,7 +226,7 @@ class Watcher:
             for batch in self._ledger.batches.of_job(job)
         ]
         name, seconds = max(found, key=lambda one: one[1] or 0.0)
-        if seconds is None or seconds < SOON:
+        if seconds is None or seconds < self.timing.soon:
             return None
         return f"{name} waits for the server, which has been at its answer for {seconds:.0f} s."
 
@@ -292,9 +278,9 @@ class Watcher:
             # Nothing can be recorded, so nothing may be sent. The disk may have room again later.
             self.failure = error
             self._ledger_failures += 1
-            if self._ledger_failures * LEDGER_PAUSE > LEDGER_PATIENCE:
+            if self._ledger_failures * self.timing.ledger_pause > self.timing.ledger_patience:
                 raise
-            return LEDGER_PAUSE
+            return self.timing.ledger_pause
         if self._beside.going_on() is None:  # else what goes on may be what waits for the ledger, and fails
             self._is_well()
         return pause
@@ -346,7 +332,7 @@ class Watcher:
         now = self._clock.elapsed()
         dues = self._turns.times(batches)
         sends = [watch.send_at for watch in watches if watch.may_send]
-        return max(0.0, min([TICK, *(at - now for at in dues + sends if at > now)]))
+        return max(0.0, min([self.timing.tick, *(at - now for at in dues + sends if at > now)]))
 
     # Sending
 
@@ -373,7 +359,7 @@ class Watcher:
         self._is_well()
         self._changed = True
         limit = job.delivery.max_cost
-        if watch.take(sent, self._clock.elapsed(), patient=self._patient, limit=limit):
+        if watch.take(sent, self._clock.elapsed(), self.timing, patient=self._patient, limit=limit):
             self._wake.set()
         self._note(job, sent.reason)
 
@@ -419,9 +405,9 @@ class Watcher:
                 watch.may_send = True  # another process may have let requests go
             if changed:
                 self._settle_job(watch)
-            if not watch.ended.is_set() and self._clock.elapsed() - watch.told_at >= CALM:
+            if not watch.ended.is_set() and self._clock.elapsed() - watch.told_at >= self.timing.calm:
                 self._tell(watch)
-        if self._clock.elapsed() - self._told_at >= CALM:
+        if self._clock.elapsed() - self._told_at >= self.timing.calm:
             self._tell_all()
         self._foreign = foreign
 

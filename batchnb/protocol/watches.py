@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, field
 
 from batchnb.protocol.submission import Sent
-from batchnb.protocol.timing import backoff
+from batchnb.protocol.timing import Timing
 
 __all__ = ["Watch"]
 
@@ -29,7 +29,7 @@ class Watch:
     held_back: str | None = None
     tried: bool = False
 
-    def take(self, sent: Sent, now: float, *, patient: bool, limit: str | None) -> bool:
+    def take(self, sent: Sent, now: float, timing: Timing, *, patient: bool, limit: str | None) -> bool:
         """Take in what came of trying to send; return whether there may be more to do at once.
 
         Parameters
@@ -38,6 +38,8 @@ class Watch:
             What came of it.
         now : float
             When.
+        timing : Timing
+            How long to wait where the server refuses.
         patient : bool
             Whether to wait for a cache to be filled.
         limit : str or None
@@ -56,7 +58,7 @@ class Watch:
         else:
             if not self.refusals:
                 self.refused_since = now
-            pause = backoff(self.refusals, retry_after=sent.wait or None, jitter=random.random())  # noqa: S311
+            pause = timing.backoff(self.refusals, retry_after=sent.wait or None, jitter=random.random())  # noqa: S311
             self.refusals += 1
             self.send_at = now + pause
         return False

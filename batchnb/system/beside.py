@@ -12,9 +12,6 @@ from typing import Any, NamedTuple
 
 __all__ = ["Beside", "Key"]
 
-#: Seconds that a thing may take before the next is begun.
-SOON = 2.0
-
 #: Things that may go on at a time: of one group, so that no job takes the room of others; and in all.
 MOST_OF_ONE, MOST = 2, 32
 
@@ -44,9 +41,7 @@ class Beside:
         Called at the end of each thing, in its thread.
     """
 
-    def __init__(
-        self, wake: Callable[[], None], *, soon: float = SOON, count: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, wake: Callable[[], None], *, soon: float, count: Callable[[], None] = lambda: None) -> None:
         self._wake = wake
         self._soon = soon
         self._count = count

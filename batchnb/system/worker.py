@@ -13,14 +13,21 @@ __all__ = ["Worker"]
 
 _log = logging.getLogger(__name__)
 
-#: How often a thread is tried to be started, and after how long whoever waits for it is told to give up, in seconds.
-AGAIN, PATIENCE = 1.0, 60.0
-
 
 class Worker:
-    """The thread, of which there is one at most."""
+    """The thread, of which there is one at most.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    pause : float
+        Seconds between two tries to start it.
+    patience : float
+        Seconds of such tries after which whoever waits for it is told to give up.
+    """
+
+    def __init__(self, *, pause: float, patience: float) -> None:
+        self._pause = pause
+        self._patience = patience
         self._thread: threading.Thread | None = None
         self._tried_at = 0.0
         self._failing_since: float | None = None
@@ -34,12 +41,12 @@ class Worker:
     @property
     def is_due(self) -> bool:
         """Whether the thread does not run, and has not just been tried to be started."""
-        return not self.running and time.monotonic() - self._tried_at >= AGAIN
+        return not self.running and time.monotonic() - self._tried_at >= self._pause
 
     @property
     def is_hopeless(self) -> bool:
         """Whether it could not be started for so long that whoever waits is to be told."""
-        return self._failing_since is not None and time.monotonic() - self._failing_since >= PATIENCE
+        return self._failing_since is not None and time.monotonic() - self._failing_since >= self._patience
 
     def start(self, run: Callable[[], object]) -> BatchnbError | None:
         """Start the thread unless it runs. Called under a lock of the caller's.

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from independent import Spoiled
 
-import batchnb
 from batchnb.answers.lines import LONGEST, lines
 from batchnb.answers.wire import OVERSIZED, line_of
 from batchnb.errors import AmbiguousError
@@ -100,8 +99,8 @@ def test_a_row_whose_result_is_too_large_is_invalid_with_the_reason_and_costs_no
     assert bench.server.bought_once()
 
 
-def test_results_without_end_are_left(bench: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.0)
+def test_results_without_end_are_left(bench: Bench):
+    bench.keep_to(give_up_after=0.0)
     bench.server.always["results"] = Spoiled(change=lambda rows: rows[:1] * 50_000)
     job = bench.submit(texts(3))
     assert outcomes(job.result(60)) == {"succeeded": 1, "pending": 2}

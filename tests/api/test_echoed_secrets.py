@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 from echoing import BODIES, Echo
 from leaks import KEY, Leaks, assert_nothing_leaked, echoes
+from pace import QUICK, paced
 
 import batchnb
 from batchnb import Workspace
@@ -124,16 +125,9 @@ def errored(echo: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def bench(server: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    import batchnb.protocol.polling
-    import batchnb.protocol.recovery
-    import batchnb.protocol.watches
-
-    monkeypatch.setenv("BATCHNB_RECONCILE_GRACE", "0")
-    for module in (batchnb.protocol.watches, batchnb.protocol.polling, batchnb.protocol.recovery):
-        monkeypatch.setattr(module, "backoff", lambda *args, **kwargs: 0.01)
+def bench(server: Echo, tmp_path: Path) -> Iterator[Workspace]:
     with anthropic.Anthropic(api_key=KEY, base_url=server.url) as client:
-        workspace = Workspace(client, home=tmp_path / "home", max_poll=0.02)
+        workspace = paced(Workspace(client, home=tmp_path / "home", max_poll=0.02), **QUICK, grace=0.0)
         yield workspace
         workspace.close()
 
@@ -190,9 +184,7 @@ def whole(server: Echo, workspace: Workspace, folder: Path) -> tuple[list[str], 
 
 
 @pytest.mark.parametrize("endpoint", ["count_tokens", "create", "list", "retrieve", "results", "cancel", "delete", "*"])
-def test_a_whole_job_keeps_and_shows_nothing_that_is_echoed(
-    server, bench, leaks, logged, tmp_path, capfd, monkeypatch, endpoint
-):
+def test_a_whole_job_keeps_and_shows_nothing_that_is_echoed(server, bench, leaks, logged, tmp_path, capfd, endpoint):
     texts: list[str] = []
     raised: list[BaseException] = []
     for number, (status, form, how) in enumerate(

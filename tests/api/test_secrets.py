@@ -82,7 +82,7 @@ def test_a_setting_that_is_empty_is_none(monkeypatch, variable):
     unset = vars(defaults.default_workspace())
     monkeypatch.setenv(variable, "")
     empty = vars(defaults.default_workspace())
-    for name in ("_max_poll", "_grace", "model"):
+    for name in ("timing", "model"):
         assert empty[name] == unset[name]
 
 

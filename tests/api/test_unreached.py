@@ -13,6 +13,7 @@ import independent
 import pandas as pd
 import pytest
 from leaks import KEY, Leaks, assert_nothing_leaked
+from pace import QUICK, paced
 from roads import OLD_TLS, Road, certificate, says, secured
 
 import batchnb  # noqa: F401  # for its accessors
@@ -239,9 +240,6 @@ def test_a_call_that_has_left_stays_in_doubt():
 
 @pytest.mark.filterwarnings("ignore:The first request could not be checked:UserWarning")
 def test_a_job_behind_a_proxy_that_is_down_is_sent_at_once_when_there_is_a_way(server, tmp_path, monkeypatch):
-    import batchnb.protocol.watches
-
-    monkeypatch.setattr(batchnb.protocol.watches, "backoff", lambda *args, **kwargs: 0.05)
     answers = iter([*["HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n"] * 4])
 
     def answer(connection: socket.socket) -> None:
@@ -251,6 +249,7 @@ def test_a_job_behind_a_proxy_that_is_down_is_sent_at_once_when_there_is_a_way(s
         monkeypatch.setenv("HTTPS_PROXY", road.url)
         with anthropic.Anthropic(api_key=KEY, base_url=FAR) as client:
             workspace = Workspace(client, home=tmp_path / "home", scope="independent", max_poll=0.05)
+            paced(workspace, **QUICK)
             frame = pd.DataFrame({"text": ["a", "b"]})
             job = frame.batch.submit("text", "Echo: {text}", workspace=workspace, progress=False)
             assert not job.wait(0.5)

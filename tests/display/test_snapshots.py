@@ -14,7 +14,6 @@ from independent import Status, errored, succeeded, text_of
 
 from batchnb import Job
 from batchnb.display.snapshot import ErrorKind, Snapshot, Usual
-from batchnb.protocol.timing import usual
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -77,7 +76,7 @@ def test_a_canceled_batch_says_nothing_of_how_long_batches_take(bench: Bench):
 
 @given(st.lists(st.floats(0, 1e6), max_size=60))
 def test_the_usual_span_holds_eight_of_ten(durations):
-    found = usual(durations)
+    found = Usual.of(durations)
     if len(durations) < 3:
         assert found is None
         return

@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 from bench import KEY, Bench, assert_echoed, texts
 from independent import Held, Lost, Server, Status
+from pace import paced
 
 import batchnb
-import batchnb.protocol.polling
 from batchnb.__main__ import main
+from batchnb.jobs.defaults import default_workspace
 
 pytest_plugins = ["bench_fixtures"]
 
@@ -193,9 +194,9 @@ def test_where_rows_wait_for_a_decision_it_is_3_and_says_what_to_do(user: Bench,
     assert main(["collect"]) == 0
 
 
-def test_a_batch_that_was_given_up_for_now_is_looked_at_each_time(user: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.0)
+def test_a_batch_that_was_given_up_for_now_is_looked_at_each_time(user: Bench):
     in_progress(user)
+    paced(default_workspace(), give_up_after=0.0)
     user.server.always["retrieve"] = Status(404)
     for _ in range(2):
         assert main(["collect"]) == 3
@@ -219,7 +220,7 @@ def test_without_a_key_it_is_2_and_says_how_to_get_one(user: Bench, monkeypatch,
 
 
 @pytest.mark.parametrize("left", [in_progress, unsent, uncertain])
-def test_where_the_server_is_down_it_is_2_and_nothing_is_lost(user: Bench, monkeypatch, capsys, left):
+def test_where_the_server_is_down_it_is_2_and_nothing_is_lost(user: Bench, capsys, left):
     left(user)
     user.server.always.clear()
     address = user.server._http.server_address

@@ -15,8 +15,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from pace import QUICK, paced
 
-import batchnb.protocol.calls
+import batchnb
 from batchnb import LedgerError, Workspace
 from batchnb.protocol.calls import AT_ONCE
 from batchnb.sim import Fault, Simulator
@@ -64,10 +65,9 @@ def simulator(tmp_path: Path, responder: Responder):
         responder.open.set()
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    backoff = batchnb.protocol.calls.backoff
-    monkeypatch.setattr(batchnb.protocol.calls, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 1000)
+@pytest.fixture
+def workspace(workspace: Workspace) -> Workspace:
+    return paced(workspace, **QUICK)
 
 
 FRAME = pd.DataFrame({"text": TEXTS})
@@ -92,8 +92,8 @@ def test_what_the_server_refuses_for_now_is_asked_again(workspace, simulator, re
     assert set(responder.asked.values()) == {1}
 
 
-def test_a_server_that_takes_no_more_ends_the_pilot_and_the_rest_can_be_asked_later(workspace, simulator, monkeypatch):
-    monkeypatch.setattr(batchnb.protocol.calls, "PATIENCE", 0.0)
+def test_a_server_that_takes_no_more_ends_the_pilot_and_the_rest_can_be_asked_later(workspace, simulator):
+    paced(workspace, pilot_patience=0.0)
     simulator.inject(Fault("rate_limited", on="messages", after=3, times=-1))
     taken = pilot(workspace)
     assert statuses(taken) == {"succeeded": 3, "canceled": 9}

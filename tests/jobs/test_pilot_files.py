@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from media_samples import png
+from pace import QUICK, paced
 
-import batchnb.protocol.calls
 from batchnb import Workspace
 from batchnb.questions.media_sources import INLINE_LIMIT
 from batchnb.sim import Fault, Simulator
@@ -34,10 +34,9 @@ def simulator(tmp_path: Path, asked: list[Any]):
         yield running
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    backoff = batchnb.protocol.calls.backoff
-    monkeypatch.setattr(batchnb.protocol.calls, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 1000)
+@pytest.fixture
+def workspace(workspace: Workspace) -> Workspace:
+    return paced(workspace, **QUICK)
 
 
 def frame(*pictures: bytes) -> pd.DataFrame:

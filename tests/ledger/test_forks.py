@@ -27,7 +27,7 @@ def cell():
     global workspace, client
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     client = anthropic.Anthropic(api_key="test-key", base_url=given["url"])
-    workspace = batchnb.Workspace(client, home=given["home"], scope="independent", max_poll=0.1)
+    workspace = opened(client, given["home"], max_poll=0.1)
     globals()[given["what"]]()
 
 def submit(texts, **options):
@@ -205,7 +205,7 @@ def spawns():
 
 def a_client_of_ones_own():
     global workspace
-    workspace = batchnb.Workspace(client_of(given["url"]), home=given["home"], scope="independent", max_poll=0.1)
+    workspace = opened(client_of(given["url"]), given["home"], max_poll=0.1)
     job = submit(given["texts"])
     def work():
         try:

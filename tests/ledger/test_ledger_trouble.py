@@ -28,7 +28,6 @@ from cell_process import cell
 from independent import Held, Lost, Server, Status, message, text_of
 from nursery import Nursery
 
-import batchnb.ledger.connection
 from batchnb.errors import LedgerError
 from batchnb.ledger.migrations import STEPS
 
@@ -319,11 +318,9 @@ sys.stdin.read()
 
 
 @pytest.fixture(params=[2.0, 0.01], ids=["soon", "late"])
-def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, bench: Bench) -> Bench:
+def impatient(request: pytest.FixtureRequest, bench: Bench) -> Bench:
     """A bench that waits for a lock a fifth of a second: in the step that began to send, or beyond its end."""
-    monkeypatch.setattr(batchnb.ledger.connection, "BUSY_SECONDS", 0.2)
-    bench.workspace.session.watcher._beside._soon = request.param
-    return bench
+    return bench.keep_to(lock_patience=0.2, soon=request.param)
 
 
 def test_a_ledger_that_another_process_has_locked_is_a_clear_error_and_nothing_is_sent(impatient: Bench):

@@ -124,7 +124,7 @@ def test_a_workspace_that_is_closed_with_a_claim_open_leaves_its_lock_free(bench
     assert bench.open().session.ledger.owner.is_alive(name) is False
 
 
-def test_a_batch_whose_owner_left_no_trace_waits_and_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+def test_a_batch_whose_owner_left_no_trace_waits_and_says_so(bench: Bench):
     job = bench.submit(texts(3))
     job.result(30)
     ledger = bench.workspace.session.ledger
@@ -136,6 +136,5 @@ def test_a_batch_whose_owner_left_no_trace_waits_and_says_so(bench: Bench, monke
     while ledger.batches.of_job(job._number)[0].note != batchnb.protocol.polling.NO_TRACE:
         time.sleep(0.01)
     assert bench.batch_states(job) == ["submitting"]
-    monkeypatch.setattr(owners, "LONGEST_CALL", 0.0)
-    assert job.result(30)["echo"].tolist() == texts(3)
+    assert bench.keep_to(longest_call=0.0).submit(texts(3)).result(30)["echo"].tolist() == texts(3)
     assert bench.server.bought_once()

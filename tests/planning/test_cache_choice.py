@@ -240,16 +240,18 @@ def test_collect_comes_back_for_the_rest(bench, monkeypatch, capsys):
 
 
 @pytest.fixture
-def clock(monkeypatch) -> ShiftedClock:
+def clock() -> ShiftedClock:
     return ShiftedClock()
 
 
 def test_a_first_batch_that_takes_long_is_not_waited_for_any_longer(bench, clock, monkeypatch):
     workspace = bench.open()
-    submission = Submission(workspace.session.api, workspace.session.ledger, clock, max_requests=100, grace=0.0)
-    watcher = Watcher(submission, workspace.session.ledger, max_poll=0.05, clock=clock)
+    submission = Submission(
+        workspace.session.api, workspace.session.ledger, clock, max_requests=100, timing=workspace.session.timing
+    )
+    watcher = Watcher(submission, workspace.session.ledger, clock=clock)
     monkeypatch.setattr(watcher, "_run", lambda: None)  # it goes on step by step
-    workspace._parts["watcher"] = watcher
+    workspace.session._parts["watcher"] = watcher
     bench.server.ends = False
     cached(bench, workspace=workspace)
     for _ in range(5):

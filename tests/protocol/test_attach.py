@@ -12,7 +12,6 @@ from bench import KEY, Bench, assert_echoed, outcomes, texts
 from independent import Batch, Held, Lost, Spoiled, Status, errored, message, succeeded, text_of
 
 import batchnb
-import batchnb.protocol.polling
 from batchnb.errors import InputError, JobNotFoundError, JobStateError, NotFoundError
 
 pytest_plugins = ["bench_fixtures"]
@@ -213,9 +212,9 @@ def test_a_batch_that_may_be_one_being_sent_is_refused_until_that_is_known(bench
     assert server.bought_once()
 
 
-def test_a_batch_that_may_be_one_that_was_given_up_for_now_is_refused_too(bench: Bench, monkeypatch):
+def test_a_batch_that_may_be_one_that_was_given_up_for_now_is_refused_too(bench: Bench):
     """Taken for another's, it would count as never made once the listing works again: and be bought again."""
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.0)
+    bench.keep_to(give_up_after=0.0)
     server = bench.server
     server.faults["create"] += [Lost()]
     server.always["list"] = Status(403)
@@ -336,8 +335,8 @@ def test_a_deleted_one_can_be_attached_again(bench: Bench):
     assert bench.server.called("DELETE", batch.id) == 1
 
 
-def test_a_batch_that_can_no_longer_be_read_waits_for_a_decision_but_is_never_sent(bench: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.0)
+def test_a_batch_that_can_no_longer_be_read_waits_for_a_decision_but_is_never_sent(bench: Bench):
+    bench.keep_to(give_up_after=0.0)
     bench.server.ends = False
     batch = made_elsewhere(bench, NAMES)
     job = attach(bench, batch)

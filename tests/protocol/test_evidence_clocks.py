@@ -15,8 +15,10 @@ from simulation import ShiftedClock
 
 import batchnb.protocol.listing
 import batchnb.protocol.watcher
+from batchnb.protocol.listing import OLD
 from batchnb.protocol.polling import DOUBTS
 from batchnb.protocol.submission import Submission
+from batchnb.protocol.timing import Timing
 from batchnb.protocol.watcher import Watcher
 
 pytestmark = pytest.mark.steady
@@ -211,15 +213,14 @@ def shuffled(batches: list) -> list:
 
 
 @pytest.mark.parametrize("order", [newest_last, shuffled])
-def test_a_list_in_any_order_hides_no_batch(bench: Bench, order, monkeypatch):
-    monkeypatch.setattr(batchnb.protocol.listing, "OLD", 20)
+def test_a_list_in_any_order_hides_no_batch(bench: Bench, order):
     server = bench.server
-    for number in range(120):
+    for number in range(OLD + 100):
         server.accept(of_others(1, f"older{number}"), server.now() - timedelta(days=60, seconds=-number))
-    server.manner.listed = Listed(order, page=10)
+    server.manner.listed = Listed(order, page=200)
     server.faults["create"] += [None, Lost()]
     assert_echoed(bench.submit(texts(20), batch_size=10))
-    assert len(server.batches) == 122
+    assert len(server.batches) == OLD + 102
 
 
 def test_one_entry_that_is_too_old_proves_nothing(bench: Bench):
@@ -231,12 +232,11 @@ def test_one_entry_that_is_too_old_proves_nothing(bench: Bench):
     assert len(server.batches) == 2
 
 
-def test_a_long_list_in_order_is_not_read_to_its_end(bench: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.protocol.listing, "OLD", 20)
+def test_a_long_list_in_order_is_not_read_to_its_end(bench: Bench):
     server = bench.server
-    for number in range(200):
+    for number in range(10 * OLD):
         server.accept(of_others(1, f"older{number}"), server.now() - timedelta(days=60, seconds=-number))
-    server.manner.listed = Listed(page=10)
+    server.manner.listed = Listed(page=OLD // 2)
     server.faults["create"] += [Lost()]
     assert_echoed(bench.submit(texts(10)))
     assert server.called("GET", "batches?limit") <= 4
@@ -265,7 +265,7 @@ def test_old_batches_of_others_are_hardly_read_and_hold_up_nothing(bench: Bench,
 
 def test_a_list_too_long_to_be_read_tells_nothing(bench: Bench, monkeypatch):
     monkeypatch.setattr(batchnb.protocol.listing, "MOST", 5)
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.05)
+    bench.keep_to(give_up_after=0.05)
     server = bench.server
     for number in range(9):
         server.accept(of_others(1, f"newer{number}"))
@@ -312,13 +312,14 @@ def test_what_a_list_by_places_shifts_over_a_page_is_read_once(bench: Bench):
 
 def stepped(bench: Bench, monkeypatch, grace: float = 120.0) -> tuple[Watcher, FakeClock]:
     """Make a job, and a watcher for it whose thread does not run and whose clock is told to go on."""
-    monkeypatch.undo()
     clock = FakeClock(datetime.now(UTC).timestamp())
     workspace = bench.open(max_poll=60.0, clock=clock)
-    submission = Submission(workspace.session.api, workspace.session.ledger, clock, max_requests=100, grace=grace)
-    watcher = Watcher(submission, workspace.session.ledger, max_poll=60.0, clock=clock)
+    submission = Submission(
+        workspace.session.api, workspace.session.ledger, clock, max_requests=100, timing=Timing(grace=grace)
+    )
+    watcher = Watcher(submission, workspace.session.ledger, clock=clock)
     monkeypatch.setattr(watcher, "_run", lambda: None)
-    workspace._parts["watcher"] = watcher
+    workspace.session._parts["watcher"] = watcher
     bench.submit(texts(10), workspace=workspace)
     return watcher, clock
 
@@ -415,10 +416,12 @@ def settled_at_the_second_visit(bench: Bench, *, later: float, shift: float, dat
     start = datetime.now(UTC).timestamp()
     clock = FakeClock(start)
     first = bench.open(clock=clock)
-    submission = Submission(first.session.api, first.session.ledger, clock, max_requests=100, grace=120.0)
-    watcher = Watcher(submission, first.session.ledger, max_poll=0.01, clock=clock)
+    submission = Submission(
+        first.session.api, first.session.ledger, clock, max_requests=100, timing=Timing(max_poll=0.01)
+    )
+    watcher = Watcher(submission, first.session.ledger, clock=clock)
     watcher._run = lambda: None  # type: ignore[method-assign]
-    first._parts["watcher"] = watcher
+    first.session._parts["watcher"] = watcher
     job = bench.submit(texts(10), workspace=first)
     for _ in range(4):
         watcher.step()
@@ -427,10 +430,12 @@ def settled_at_the_second_visit(bench: Bench, *, later: float, shift: float, dat
     server.manner.shift = timedelta(seconds=later + date_jump)
     clock = FakeClock(start + later, shift)
     second = bench.open(clock=clock)
-    submission = Submission(second.session.api, second.session.ledger, clock, max_requests=100, grace=120.0)
-    watcher = Watcher(submission, second.session.ledger, max_poll=0.01, clock=clock)
+    submission = Submission(
+        second.session.api, second.session.ledger, clock, max_requests=100, timing=Timing(max_poll=0.01)
+    )
+    watcher = Watcher(submission, second.session.ledger, clock=clock)
     watcher._run = lambda: None  # type: ignore[method-assign]
-    second._parts["watcher"] = watcher
+    second.session._parts["watcher"] = watcher
     second.session.watch(second.session.ledger.jobs.get(job.id).number)
     for _ in range(8):
         watcher.step()
@@ -439,17 +444,14 @@ def settled_at_the_second_visit(bench: Bench, *, later: float, shift: float, dat
 
 
 @pytest.mark.parametrize("shift", [0.0, -HOUR, -YEAR, DAY, YEAR])
-def test_across_processes_the_grace_period_goes_by_the_servers_time(bench: Bench, monkeypatch, shift):
-    monkeypatch.undo()
+def test_across_processes_the_grace_period_goes_by_the_servers_time(bench: Bench, shift):
     assert settled_at_the_second_visit(bench, later=300.0, shift=shift)
 
 
 @pytest.mark.parametrize("shift", [-HOUR, 0.0, DAY, YEAR])
-def test_a_clock_set_ahead_between_two_processes_does_not_end_it(bench: Bench, monkeypatch, shift):
-    monkeypatch.undo()
+def test_a_clock_set_ahead_between_two_processes_does_not_end_it(bench: Bench, shift):
     assert not settled_at_the_second_visit(bench, later=20.0, shift=shift)
 
 
-def test_nor_does_a_date_that_jumps_where_this_machine_says_that_less_has_passed(bench: Bench, monkeypatch):
-    monkeypatch.undo()
+def test_nor_does_a_date_that_jumps_where_this_machine_says_that_less_has_passed(bench: Bench):
     assert not settled_at_the_second_visit(bench, later=20.0, shift=0.0, date_jump=DAY)

@@ -11,7 +11,6 @@ from hostility import Listed
 from independent import Lost, Server, Spoiled, Status
 
 import batchnb
-import batchnb.protocol.polling
 from batchnb.errors import JobStateError, NotFoundError, RefusedError
 
 pytestmark = pytest.mark.steady
@@ -135,7 +134,7 @@ def test_what_a_process_that_called_nothing_else_has_sent_is_known_too(bench: Be
     assert server.bought_once()
 
 
-def test_an_answer_that_was_no_use_still_tells_where_it_came_from(bench: Bench, monkeypatch):
+def test_an_answer_that_was_no_use_still_tells_where_it_came_from(bench: Bench):
     server = bench.server
     server.tells_place = False
     server.faults["create"] += [Status(500, {"anthropic-workspace-id": "wrkspc_ours"}, accept=True)]
@@ -221,9 +220,9 @@ def test_deleting_with_another_key_deletes_nothing_and_says_so(bench: Bench):
 
 
 @pytest.fixture
-def silent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def silent(bench: Bench) -> Bench:
     """A bench whose server does not name workspaces, and whose doubts are short."""
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.2)
+    bench.keep_to(give_up_after=0.2)
     bench.server.tells_place = False
     return bench
 
@@ -268,8 +267,8 @@ def test_what_was_never_made_is_sent_where_the_list_shows_all_that_is_known(sile
     assert silent.server.bought_once()
 
 
-def test_a_control_that_is_listed_late_only_delays(silent: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 600.0)
+def test_a_control_that_is_listed_late_only_delays(silent: Bench):
+    silent.keep_to(give_up_after=600.0)
     server = silent.server
     assert_echoed(silent.submit(texts(5)))
     server.manner.listed = Listed(shows=lambda _: server.called("GET", "batches?limit") >= 4)
@@ -304,8 +303,8 @@ def test_nor_does_one_that_was_deleted_from_here_where_nothing_is_said(silent: B
     assert server.bought_once()
 
 
-def test_a_list_that_lacks_what_is_there_proves_nothing(bench: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.2)
+def test_a_list_that_lacks_what_is_there_proves_nothing(bench: Bench):
+    bench.keep_to(give_up_after=0.2)
     server = bench.server
     assert_echoed(bench.submit(texts(5)))
     server.manner.listed = Listed(shows=lambda _: False)

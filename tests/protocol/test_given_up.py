@@ -9,7 +9,6 @@ from bench import Bench, assert_echoed, outcomes, texts
 from independent import Lost, Spoiled, Status
 
 import batchnb
-import batchnb.protocol.polling
 from batchnb.errors import ResultTimeoutError
 from batchnb.jobs.status import deadline
 from batchnb.ledger.batches import BatchRecord
@@ -21,9 +20,9 @@ NOW = 1_800_000_000.0  # 2027-01-15 08:00 UTC
 
 
 @pytest.fixture
-def impatient(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def impatient(bench: Bench) -> Bench:
     """A bench that gives a batch up when it is not found for the first time."""
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.0)
+    bench.keep_to(give_up_after=0.0)
     return bench
 
 
@@ -68,9 +67,9 @@ def test_another_job_that_asks_the_same_takes_the_look_too(impatient: Bench):
     assert impatient.server.bought_once()
 
 
-def test_what_is_still_not_there_is_given_up_again_at_once(impatient: Bench, monkeypatch):
+def test_what_is_still_not_there_is_given_up_again_at_once(impatient: Bench):
     give_up(impatient)
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 600.0)
+    impatient.keep_to(give_up_after=600.0)
     for _ in range(2):
         checks = impatient.server.called("GET", "msgbatch")
         job = impatient.submit(texts(10))
@@ -79,18 +78,18 @@ def test_what_is_still_not_there_is_given_up_again_at_once(impatient: Bench, mon
     assert impatient.server.bought_once()
 
 
-def test_a_look_that_fails_otherwise_is_repeated(impatient: Bench, monkeypatch):
+def test_a_look_that_fails_otherwise_is_repeated(impatient: Bench):
     give_up(impatient)
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 600.0)
+    impatient.keep_to(give_up_after=600.0)
     impatient.server.always.clear()
     impatient.server.faults["retrieve"] += [Status(500), Status(429), Lost()]
     assert_echoed(impatient.submit(texts(10)))
     assert impatient.server.bought_once()
 
 
-def test_once_it_was_seen_again_a_batch_is_doubted_as_long_as_any_other(impatient: Bench, monkeypatch):
+def test_once_it_was_seen_again_a_batch_is_doubted_as_long_as_any_other(impatient: Bench):
     give_up(impatient)
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 600.0)
+    impatient.keep_to(give_up_after=600.0)
     impatient.server.always.clear()
     impatient.server.faults["retrieve"] += [None, Status(404), Status(404)]
     batch = impatient.server.batches[0]
@@ -101,11 +100,11 @@ def test_once_it_was_seen_again_a_batch_is_doubted_as_long_as_any_other(impatien
     assert_echoed(job)
 
 
-def test_a_decision_ends_the_look(impatient: Bench, monkeypatch):
+def test_a_decision_ends_the_look(impatient: Bench):
     """A script that attaches a job and decides must not be told that there is nothing to decide."""
     job = give_up(impatient)
     impatient.server.always["retrieve"] = Status(500)
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 600.0)
+    impatient.keep_to(give_up_after=600.0)
     place = impatient.open()
     again = batchnb.attach(job.id, progress=False, workspace=place)
     assert again.resolve("drop") == 10
@@ -114,9 +113,9 @@ def test_a_decision_ends_the_look(impatient: Bench, monkeypatch):
     assert impatient.server.bought_once()
 
 
-def test_a_decision_to_send_during_the_look_sends_once(impatient: Bench, monkeypatch):
+def test_a_decision_to_send_during_the_look_sends_once(impatient: Bench):
     job = give_up(impatient)
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 600.0)
+    impatient.keep_to(give_up_after=600.0)
     impatient.server.always["retrieve"] = Status(500)
     again = batchnb.attach(job.id, progress=False, workspace=impatient.open())
     assert again.resolve("send") == 10

@@ -14,7 +14,6 @@ from bench import KEY, Bench, assert_echoed, outcomes, texts
 from hostility import Changed, Manner, Upload
 from independent import Held, Lost, Server, Spoiled, Status
 
-import batchnb.protocol.polling
 from batchnb import Workspace
 from batchnb.errors import BatchnbError
 
@@ -470,8 +469,8 @@ def test_a_row_refused_as_invalid_goes_again_when_it_changes(bench: Bench):
     assert sum(bench.server.asked.values()) == 3
 
 
-def test_a_batch_that_is_gone_for_good_holds_up_no_other_job(bench: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.3)
+def test_a_batch_that_is_gone_for_good_holds_up_no_other_job(bench: Bench):
+    bench.keep_to(give_up_after=0.3)
     server = bench.server
     server.ends = False
     jobs = [bench.submit(texts(10, name)) for name in ("gone", "here")]

@@ -23,11 +23,12 @@ pytestmark = pytest.mark.steady
 
 #: Submits, and has nothing more to do.
 SCRIPT = """
-import sys
+import dataclasses, sys
 import pandas as pd
 import batchnb
-from batchnb.jobs import leaving
-leaving.PATIENCE = float(sys.argv[1])
+from batchnb.jobs.defaults import default_workspace
+workspace = default_workspace()
+workspace.session.timing = dataclasses.replace(workspace.session.timing, exit_patience=float(sys.argv[1]))
 frame = pd.DataFrame({"review": [f"text {i}" for i in range(6)]})
 frame.batch.submit("review", "Echo: {review}", into="echo", batch_size=3, progress=False)
 print("submitted", flush=True)

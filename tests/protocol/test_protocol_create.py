@@ -8,7 +8,6 @@ import pytest
 from bench import Bench, assert_echoed, outcomes, texts
 from independent import Held, Lost, Server, Spoiled, Status
 
-import batchnb.protocol.polling
 from batchnb.errors import CredentialsError, InputError
 
 pytest_plugins = ["bench_fixtures"]
@@ -130,8 +129,8 @@ def test_a_listing_that_fails_is_tried_again_and_settles_nothing(bench: Bench):
     assert server.bought_once()
 
 
-def test_where_listing_is_refused_for_good_the_rows_wait_for_a_decision(bench: Bench, monkeypatch):
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.1)
+def test_where_listing_is_refused_for_good_the_rows_wait_for_a_decision(bench: Bench):
+    bench.keep_to(give_up_after=0.1)
     server = bench.server
     server.faults["create"] += [Lost()]
     server.always["list"] = Status(403)

@@ -10,7 +10,6 @@ import pytest
 from bench import Bench, assert_echoed, outcomes, texts
 from independent import Held, Lost, Server, Spoiled, Status, errored, succeeded, text_of
 
-import batchnb.protocol.polling
 from batchnb.errors import BatchnbError, JobStateError, ResultTimeoutError
 
 pytest_plugins = ["bench_fixtures"]
@@ -413,9 +412,9 @@ def test_deleting_a_job_with_its_batches_spares_those_another_job_has(bench: Ben
     assert bench.server.bought_once()
 
 
-def test_an_answer_that_another_process_collected_is_seen_here(bench: Bench, monkeypatch):
+def test_an_answer_that_another_process_collected_is_seen_here(bench: Bench):
     """One of two that watch the same batch meets broken results; the other's reading serves both."""
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 60.0)
+    bench.keep_to(give_up_after=60.0)
     server = bench.server
     server.ends = False
     jobs = [bench.submit(texts(10), workspace=bench.open()) for _ in range(2)]

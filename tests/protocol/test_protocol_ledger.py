@@ -164,12 +164,11 @@ def test_a_full_disk_is_a_clear_error_and_nothing_is_sent(bench: Bench):
 
 
 def test_a_disk_that_stays_full_reaches_whoever_waits(bench: Bench, monkeypatch):
-    workspace = bench.workspace
+    workspace = bench.keep_to(ledger_patience=0.1).workspace
 
     def full(*args: object, **kwargs: object) -> None:
         raise LedgerError("the disk is full")
 
-    monkeypatch.setattr("batchnb.protocol.watcher.LEDGER_PATIENCE", 0.1)
     with monkeypatch.context() as patched:
         patched.setattr(workspace.session.ledger.batches, "accepted", full)
         patched.setattr(workspace.session.ledger.batches, "uncertain", full)

@@ -8,7 +8,6 @@ import pytest
 from bench import KEY, Bench, assert_echoed, outcomes, texts
 from independent import Lost, Server, Spoiled, Status, errored, message, succeeded
 
-import batchnb.protocol.polling
 from batchnb.errors import ResultTimeoutError
 
 pytest_plugins = ["bench_fixtures"]
@@ -123,8 +122,8 @@ def test_rows_that_the_results_never_hold_are_missing_and_can_be_retried(bench: 
 
 
 @pytest.mark.parametrize("unframed", [False, True])
-def test_results_that_break_off_for_good_leave_the_rest_for_a_decision(bench: Bench, monkeypatch, unframed: bool):
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.2)
+def test_results_that_break_off_for_good_leave_the_rest_for_a_decision(bench: Bench, unframed: bool):
+    bench.keep_to(give_up_after=0.2)
     bench.server.always["results"] = Spoiled(cut=0.52, unframed=unframed)
     job = bench.submit(texts(20))
     frame = job.result(30)
@@ -137,8 +136,8 @@ def test_results_that_break_off_for_good_leave_the_rest_for_a_decision(bench: Be
 
 
 @pytest.mark.parametrize("decision", ["send", "drop"])
-def test_a_batch_the_server_no_longer_knows_waits_for_a_decision(bench: Bench, monkeypatch, decision):
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.1)
+def test_a_batch_the_server_no_longer_knows_waits_for_a_decision(bench: Bench, decision):
+    bench.keep_to(give_up_after=0.1)
     server = bench.server
     server.ends = False
     job = bench.submit(texts(10), batch_size=5)

@@ -38,9 +38,9 @@ PASSING = {"401": Status(401), "429": Status(429), "500": Status(500), "503": St
 
 
 @pytest.fixture
-def impatient(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def impatient(bench: Bench) -> Bench:
     """A bench that gives a batch up soon."""
-    monkeypatch.setattr(batchnb.protocol.polling, "GONE_AFTER", 0.1)
+    bench.keep_to(give_up_after=0.1)
     return bench
 
 

@@ -27,7 +27,7 @@ CELL = """
 import fcntl
 
 def cell():
-    workspace = batchnb.Workspace(client_of(given["url"]), home=given["home"], scope="independent", max_poll=0.2)
+    workspace = opened(client_of(given["url"]), given["home"], max_poll=0.2)
     frame = pd.DataFrame({"review": given["texts"]})
     say("ready")
     with open(given["gate"]) as gate:  # all that wait here go on at the same moment

@@ -16,9 +16,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from media_samples import pdf, png
+from pace import QUICK, paced
 
-import batchnb.protocol.submission
-import batchnb.protocol.watches
+import batchnb
 from batchnb import InputError, Job, Workspace
 from batchnb.protocol.uploads import with_ids
 from batchnb.questions.media_sources import INLINE_LIMIT
@@ -50,11 +50,10 @@ def simulator(tmp_path: Path, asked: list[Any]) -> Iterator[Simulator]:
         yield running
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The waits that refusals bring, in hundredths of what they are."""
-    backoff = batchnb.protocol.watches.backoff
-    monkeypatch.setattr(batchnb.protocol.watches, "backoff", lambda *args, **kwargs: backoff(*args, **kwargs) / 100)
+@pytest.fixture
+def open_workspace(open_workspace: Callable[..., Workspace]) -> Callable[..., Workspace]:
+    """Open workspaces whose waits are short."""
+    return lambda simulator, **options: paced(open_workspace(simulator, **options), **QUICK)
 
 
 def ask(workspace: Workspace, frame: pd.DataFrame, template: Any = "{q}", **options: Any) -> Job:
@@ -277,7 +276,6 @@ def test_a_file_that_changes_while_the_rows_are_read_sends_nothing(simulator, wo
 
 def test_another_process_that_is_uploading_is_waited_for(simulator, workspace, open_workspace, monkeypatch):
     other = open_workspace(simulator)
-    monkeypatch.setattr(batchnb.protocol.submission, "OTHERS_PAUSE", 0.01)
     monkeypatch.setattr(type(workspace), "watch", lambda self, number: None)
     ask(workspace, questions(2), documents=pdf())
     monkeypatch.undo()

@@ -11,10 +11,9 @@ from bench import Bench, assert_echoed, texts
 from fake_clock import FakeClock
 from independent import Status
 
-import batchnb.protocol.watches
 from batchnb.errors import AmbiguousError, BatchnbError, RefusedError
 from batchnb.protocol.submission import Submission
-from batchnb.protocol.timing import poll_interval
+from batchnb.protocol.timing import Timing
 from batchnb.protocol.watcher import Watcher
 
 pytest_plugins = ["bench_fixtures"]
@@ -49,16 +48,15 @@ class Stepped:
 @pytest.fixture
 def stepped(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     """Give a function that makes a job and a watcher for it whose thread does not run."""
-    monkeypatch.undo()
-    monkeypatch.setattr(batchnb.protocol.watches.random, "random", lambda: 0.0)
 
     def make(max_poll: float = 60.0, count: int = 10) -> Stepped:
         workspace = bench.open(max_poll=max_poll)
         clock = FakeClock()
-        submission = Submission(workspace.session.api, workspace.session.ledger, clock, max_requests=100, grace=120.0)
-        watcher = Watcher(submission, workspace.session.ledger, max_poll=max_poll, clock=clock)
+        timing = Timing(max_poll=max_poll, backoff_jitter=0.0)
+        submission = Submission(workspace.session.api, workspace.session.ledger, clock, max_requests=100, timing=timing)
+        watcher = Watcher(submission, workspace.session.ledger, clock=clock)
         monkeypatch.setattr(watcher, "_run", lambda: None)
-        workspace._parts["watcher"] = watcher
+        workspace.session._parts["watcher"] = watcher
         job = bench.submit(texts(count), workspace=workspace)
         return Stepped(watcher, clock, workspace.session.api, job._number)
 
@@ -123,7 +121,7 @@ def test_an_early_404_is_doubted_for_ten_minutes(bench: Bench, stepped):
 
 
 def test_the_first_interval_is_a_second():
-    assert poll_interval(0) == 1.0
+    assert Timing().poll_interval(0) == 1.0
 
 
 # The thread

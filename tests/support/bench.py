@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import pandas as pd
 from leaks import CORE
+from pace import paced
 
 from batchnb import Job, Workspace
 
@@ -28,13 +29,22 @@ class Bench:
         self.home = home
         self._stack = stack
         self._workspace: Workspace | None = None
+        self._times: dict[str, float] = {}
+
+    def keep_to(self, **times: float) -> Bench:
+        """Have workspaces that are opened from now on keep to these times; the bench's own is opened anew."""
+        self._times |= times
+        if self._workspace is not None:
+            self._workspace.close()
+            self._workspace = None
+        return self
 
     def open(self, **options: Any) -> Workspace:
         """Open another workspace on the same ledger."""
         client = anthropic.Anthropic(api_key=options.pop("key", KEY), base_url=options.pop("url", self.server.url))
         clock = options.pop("clock", None)
         options = {"home": self.home, "max_poll": 0.02, **options}
-        workspace = Workspace(client, scope="independent", **options)
+        workspace = paced(Workspace(client, scope="independent", **options), **self._times)
         workspace.session.clock = clock or workspace.session.clock
         self._stack.callback(client.close)
         self._stack.callback(workspace.close)

@@ -24,17 +24,14 @@ from typing import Any
 import httpx2
 import pandas as pd
 from crash_trials import child_of, keep_alive, leave, real_time, set_clock  # before batchnb: it sets the clock
+from pace import QUICK, paced
 
 import batchnb
-import batchnb.ledger.owners
-import batchnb.protocol.polling
 import batchnb.protocol.submission
-import batchnb.protocol.watcher
-import batchnb.protocol.watches
 from batchnb.api.calling import BATCHES
 from batchnb.api.client import Api
 from batchnb.errors import ApiError, LedgerError
-from batchnb.jobs import leaving
+from batchnb.jobs.defaults import default_workspace
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.store import Store
 
@@ -144,16 +141,10 @@ def _route(method: str, path: str) -> str:
 
 def hurry() -> None:
     """Shorten what batchnb waits for, so that a schedule takes seconds."""
-    batchnb.protocol.polling.OTHERS_INTERVAL = batchnb.protocol.watcher.LEDGER_PAUSE = 0.02
-    batchnb.ledger.owners.LONGEST_CALL = 2.0  # a power cut may forget lock files
-    batchnb.protocol.polling.GONE_AFTER = 3.0
-    batchnb.protocol.watcher.TICK = 0.05
-    leaving.PATIENCE = 1.0
+    # A power cut may forget lock files, whose owners are then waited for.
+    paced(default_workspace(), **QUICK, longest_call=2.0, give_up_after=3.0, exit_patience=1.0)
     # Results reach the ledger in several transactions, as those of a large batch do.
     batchnb.protocol.submission.CHUNK = 3
-    backoff = batchnb.protocol.watches.backoff
-    for module in (batchnb.protocol.watches, batchnb.protocol.polling):
-        module.backoff = lambda *args, **kwargs: backoff(*args, **kwargs) / 100
 
 
 # The cell

@@ -14,6 +14,7 @@ from batchnb import Job, Workspace
 from batchnb.ledger.jobs import JobRecord, NewJob
 from batchnb.ledger.ledger import Ledger
 from batchnb.protocol.submission import Submission
+from batchnb.protocol.timing import Timing
 from batchnb.protocol.watcher import Watcher
 from batchnb.questions.rows import Rows
 from batchnb.system.beside import Beside, Key
@@ -36,7 +37,7 @@ class Stepped(Watcher):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._beside = AtOnce(self._wake.set)
+        self._beside = AtOnce(self._wake.set, soon=self.timing.soon)
 
     def _start(self) -> None:
         self._stopping, self.failure = False, None
@@ -65,12 +66,12 @@ class Process(Caller):
         self.of_workspace = workspace
         self.ledger = Ledger(home, SCOPE)
         self.api: Any = ModelApi(server, self)
-        self.submission = Submission(self.api, self.ledger, clock, max_requests=100, grace=120.0)
-        self.watcher = Stepped(self.submission, self.ledger, max_poll=60.0, clock=clock)
+        self.submission = Submission(self.api, self.ledger, clock, max_requests=100, timing=Timing())
+        self.watcher = Stepped(self.submission, self.ledger, clock=clock)
         self.workspace = Workspace(home=home, model="claude-haiku-4-5")
         self.workspace.session.clock = clock
         self.workspace.__dict__["_found_scope"] = (SCOPE, None)
-        self.workspace._parts.update(api=self.api, ledger=self.ledger, watcher=self.watcher)
+        self.workspace.session._parts.update(api=self.api, ledger=self.ledger, watcher=self.watcher)
         self.created: str | None = None  # the job that its last cell recorded, or found
         self._create = self.ledger.jobs.create
         self.ledger.jobs.create = self._create_and_tell  # type: ignore[method-assign]

@@ -16,16 +16,21 @@ from bench import KEY, PATIENCE
 
 #: What the first process does: it loads all that a cell needs, and then forks for each line it reads.
 CODE = """
-import gc, json, os, signal, sys, tempfile
+import dataclasses, gc, json, os, signal, sys, tempfile
 import anthropic, pandas as pd
-import batchnb, batchnb.jobs.defaults, batchnb.sim.state.names, batchnb.protocol.polling, batchnb.protocol.watcher
+import batchnb, batchnb.jobs.defaults, batchnb.sim.state.names
 from batchnb.sim import Simulator
 
-batchnb.protocol.polling.OTHERS_INTERVAL = batchnb.protocol.watcher.LEDGER_PAUSE = batchnb.protocol.watcher.TICK = 0.05
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 def say(event, **more):
     os.write(1, json.dumps({"name": given["name"], "event": event, "pid": os.getpid(), **more}).encode() + b"\\n")
+
+def opened(client, home, max_poll):
+    workspace = batchnb.Workspace(client, home=home, scope="independent", max_poll=max_poll)
+    session = workspace.session
+    session.timing = dataclasses.replace(session.timing, others_poll=0.05, ledger_pause=0.05, tick=0.05)
+    return workspace
 
 def client_of(url, key=KEY):
     # Nothing here is encrypted, and reading the system's certificates takes longer than most cells.

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from bench import Bench, assert_echoed, texts
 
-import batchnb.system.worker
 from batchnb import BatchnbError
 
 pytestmark = pytest.mark.steady
@@ -32,20 +31,16 @@ def no_threads() -> Iterator[Callable[[], None]]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batchnb.system.worker, "AGAIN", 0.01)
-
-
-@pytest.fixture
-def ready(bench: Bench) -> Bench:
-    """A bench whose workspace has loaded all it needs."""
+def ready(bench: Bench, request: pytest.FixtureRequest) -> Bench:
+    """A bench whose workspace has loaded all it needs, and tries often to start a thread, for this many seconds."""
+    bench.keep_to(restart_pause=0.01, restart_patience=getattr(request, "param", 60.0))
     assert_echoed(bench.submit(["first"]))
     while bench.workspace.session.watcher.running:
         time.sleep(0.01)
     return bench
 
 
-def test_a_thread_that_cannot_start_is_said_and_a_later_call_starts_it(ready: Bench, impatient, caplog):
+def test_a_thread_that_cannot_start_is_said_and_a_later_call_starts_it(ready: Bench, caplog):
     with no_threads():
         job = ready.submit(texts(3))
         assert "could not be started" in (job.snapshot().note or "")
@@ -57,7 +52,7 @@ def test_a_thread_that_cannot_start_is_said_and_a_later_call_starts_it(ready: Be
     assert ready.server.bought_once()
 
 
-def test_what_waits_tries_again_by_itself(ready: Bench, impatient):
+def test_what_waits_tries_again_by_itself(ready: Bench):
     """Also where the limit is lifted in the middle of the wait."""
     watcher, tried = ready.workspace.session.watcher, threading.Event()
     start = watcher._worker.start
@@ -85,8 +80,8 @@ def test_what_waits_tries_again_by_itself(ready: Bench, impatient):
     assert ready.server.bought_once()
 
 
-def test_a_wait_for_a_thread_that_never_starts_ends_with_the_reason_and_a_way_out(ready: Bench, impatient, monkeypatch):
-    monkeypatch.setattr(batchnb.system.worker, "PATIENCE", 0.1)
+@pytest.mark.parametrize("ready", [0.1], indirect=True)
+def test_a_wait_for_a_thread_that_never_starts_ends_with_the_reason_and_a_way_out(ready: Bench):
     with no_threads():
         job = ready.submit(texts(3))
         with pytest.raises(BatchnbError, match=r"could not be started.*ulimit"):
@@ -116,7 +111,8 @@ def test_a_view_that_leaves_costs_no_job(ready: Bench, error):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("error", [SystemExit, GeneratorExit, MemoryError])
-def test_a_thread_that_dies_while_a_job_is_waited_for_is_followed_by_another(bench: Bench, impatient, error):
+def test_a_thread_that_dies_while_a_job_is_waited_for_is_followed_by_another(bench: Bench, error):
+    bench.keep_to(restart_pause=0.01)
     bench.server.ends = False
     job = bench.submit(texts(3))
     bench.server.wait_for(lambda: bench.server.batches)
@@ -124,7 +120,7 @@ def test_a_thread_that_dies_while_a_job_is_waited_for_is_followed_by_another(ben
     while thread.is_alive():
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error))
         bench.workspace.session.watcher.wake()
-        time.sleep(0.01)
+        thread.join(5)  # another, while it is dying of this one, would hit what reports that
     bench.server.ends = True
     bench.server.end()
     assert_echoed(bench.submit(texts(2, "more")))

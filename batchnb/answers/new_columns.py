@@ -19,7 +19,7 @@ from batchnb.questions.replies.fields import pick
 from batchnb.questions.spec import RecipeSpec
 
 if TYPE_CHECKING:
-    from batchnb.ledger.jobs import JobRecord
+    from batchnb.ledger.read_jobs import JobRecord
 
 __all__ = [
     "Columns",

@@ -11,7 +11,7 @@ from batchnb.jobs.defaults import default_workspace
 if TYPE_CHECKING:
     from batchnb.jobs.job import Job
     from batchnb.jobs.workspace import Workspace
-    from batchnb.ledger.jobs import JobRecord
+    from batchnb.ledger.read_jobs import JobRecord
 
 __all__ = ["add_arguments", "run"]
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from batchnb.costs.prices import PriceTable
-    from batchnb.ledger.jobs import JobRecord
     from batchnb.ledger.ledger import Ledger
+    from batchnb.ledger.read_jobs import JobRecord
 
 __all__ = ["Form", "form_of", "write_raw", "write_table"]
 

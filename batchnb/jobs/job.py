@@ -213,7 +213,7 @@ class Job(Answered, Handle):
 
         What has finished is kept, and what is running may still succeed. A batch that another open job needs is spared.
         """
-        self._session.ledger.batches.cancel(self._number)
+        self._session.ledger.decisions.cancel(self._number)
         self._session.watch(self._number)
         self._session.watcher.wake(self._session.ledger.batches.of_job(self._number))
 
@@ -269,9 +269,9 @@ class Job(Answered, Handle):
         is_held_up = record.state == "ended" or self._session.watcher.is_held_up(record)
         # Before those of batches join them.
         unsent = ledger.rows.count_unsent(self._number) if is_held_up else 0
-        sought = ledger.batches.resolve(self._number, send=send)
+        sought = ledger.decisions.resolve(self._number, send=send)
         if unsent and not send:
-            unsent = ledger.batches.give_up_unsent(self._number)
+            unsent = ledger.decisions.give_up_unsent(self._number)
         held_back = record.state == self._record.state == "ended" and record.delivery.max_cost is not None
         if unsent and send and held_back:
             raise JobStateError(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import sqlalchemy
 
     from batchnb.answers.records import RowAnswer
-    from batchnb.ledger.jobs import JobRecord
+    from batchnb.ledger.read_jobs import JobRecord
 
 __all__ = ["Answered"]
 

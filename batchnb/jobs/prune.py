@@ -22,8 +22,8 @@ from batchnb.jobs.status import counted, job_frame
 from batchnb.planning.session import Session
 
 if TYPE_CHECKING:
-    from batchnb.ledger.jobs import JobRecord
     from batchnb.ledger.ledger import Ledger
+    from batchnb.ledger.read_jobs import JobRecord
     from batchnb.system.clock import Moment
 
 __all__ = ["prune"]

@@ -17,10 +17,10 @@ from batchnb.api.shapes import RESULTS_KEPT
 from batchnb.costs.bills import UsageLine, costs_of, sum_of
 from batchnb.costs.prices import PriceTable, Usage
 from batchnb.display.snapshot import BatchLine, Caching, ErrorKind, Snapshot, Usual
-from batchnb.ledger.batches import BatchRecord
 from batchnb.ledger.counts import Kind, Tally
-from batchnb.ledger.jobs import JobRecord
 from batchnb.ledger.ledger import Ledger
+from batchnb.ledger.read_batches import BatchRecord
+from batchnb.ledger.read_jobs import JobRecord
 from batchnb.planning.history import Earlier, earlier
 from batchnb.system.clock import Moment
 

@@ -1,207 +1,37 @@
-"""Batches in the ledger: claims, intents, states, and the answers they bring."""
+"""What becomes of a batch: the intent to send it, its states, and the answers it brings.
+
+What a person decides of batches is in :mod:`batchnb.ledger.decisions`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import NamedTuple
-
-import msgspec
+from collections.abc import Mapping, Sequence
 
 from batchnb.answers.judge import Alike, Answer, refused_result
 from batchnb.answers.request_counts import COUNTS
 from batchnb.api.heard import NOWHERE, Place
-from batchnb.errors import JobStateError, LedgerError
+from batchnb.errors import LedgerError
 from batchnb.ledger.claims import Fits, Wish, taken
 from batchnb.ledger.counts import Tallies
-from batchnb.ledger.fragments import ATTACHED, LIVE, UNPAID_ANSWER, held, wants
+from batchnb.ledger.fragments import LIVE, UNPAID_ANSWER, held
+from batchnb.ledger.read_batches import BatchReader, BatchRecord
 from batchnb.ledger.store import Store
-from batchnb.ledger.wants import cancel, cancel_unsent, give_up_unsent, go_on, want
+from batchnb.ledger.wants import cancel_unsent, go_on
 from batchnb.ledger.write_answers import asked, write_answers
 from batchnb.questions.cache_marks import MARK_BYTES
-from batchnb.questions.replies.base import Reply
-from batchnb.questions.replies.reply import reply_from_spec
 
-__all__ = ["BatchRecord", "Batches", "Held"]
-
-
-@dataclass(frozen=True, slots=True)
-class BatchRecord:
-    """A batch as the ledger knows it; see ``migrations.py`` for the states."""
-
-    id: int
-    server_id: str | None
-    state: str
-    owner: str
-    requests: int
-    bytes: int
-    intended_at: float
-    failed_at: float | None
-    created_at: float | None
-    expires_at: float | None
-    ended_at: float | None
-    checked_at: float | None
-    processing: int
-    succeeded: int
-    errored: int
-    canceled: int
-    expired: int
-    cancel_asked: int
-    note: str | None
-    given_up: int
-    standard: int
-    cache: str | None = None
-    server_at: float | None = None
-    skew: float | None = None
-    sought_at: float | None = None
-    organization: str | None = None
-    workspace: str | None = None
-    failing_since: float | None = None
-    doubted_since: float | None = None
-    doubts: int = 0
-
-    @property
-    def place(self) -> Place:
-        """Where it was sent, as far as that is known."""
-        return Place(self.organization, self.workspace)
-
-
-class Held(NamedTuple):
-    """The requests of a batch, by their digests: each with its number, and with the reply it was asked for."""
-
-    requests: dict[bytes, int]
-    replies: dict[bytes, Reply]
-
+__all__ = ["Batches"]
 
 #: What is set where the server has answered.
 WELL = "failing_since = NULL, doubted_since = NULL, doubts = 0"
 
-_COLUMNS = ", ".join(field.name for field in fields(BatchRecord))
 
-
-class Batches:
-    """Batches and what they bring."""
+class Batches(BatchReader):
+    """Reads batches, and writes what becomes of them."""
 
     def __init__(self, store: Store, tallies: Tallies) -> None:
-        self._store = store
+        super().__init__(store)
         self._tallies = tallies
-
-    # Reading
-
-    def get(self, number: int) -> BatchRecord:
-        """Return the batch of that number."""
-        return self._select("WHERE id = ?", number)[0]
-
-    def of_job(self, job: int) -> list[BatchRecord]:
-        """Return the batches that carry a job's requests, oldest first; refused ones are left out."""
-        clause = "WHERE id IN (SELECT batch FROM job_batches WHERE job = ?) AND state <> 'refused' ORDER BY id"
-        return self._select(clause, job)
-
-    def _select(self, clause: str, *values: object) -> list[BatchRecord]:
-        with self._store.read() as db:
-            found = db.execute(f"SELECT {_COLUMNS} FROM batches {clause}", values).fetchall()
-        return [BatchRecord(*row) for row in found]
-
-    def durations(self, model: str, *, without: int, most: int = 200) -> list[float]:
-        """Return how long the newest batches took that ended by themselves, in seconds.
-
-        Parameters
-        ----------
-        model : str
-            Of jobs that ask this model.
-        without : int
-            A job whose own batches do not count: those of it that have ended are the fast ones.
-        most : int
-            How many at most.
-        """
-        query = """
-            SELECT ended_at - created_at FROM batches
-            WHERE state IN ('ended', 'collected') AND ended_at > created_at AND canceled = 0 AND cancel_asked = 0
-            AND NOT standard
-            AND id IN (SELECT batch FROM jobs JOIN job_batches ON job = number
-                       WHERE json_extract(recipe, '$.shared.model') = :model)
-            AND id NOT IN (SELECT batch FROM job_batches WHERE job = :without)
-            ORDER BY id DESC LIMIT :most
-        """
-        with self._store.read() as db:
-            found = db.execute(query, {"model": model, "without": without, "most": most})
-            return [seconds for (seconds,) in found]
-
-    def find(self, server_id: str) -> BatchRecord | None:
-        """Return the batch of that id on the server, or None."""
-        return next(iter(self._select("WHERE server_id = ?", server_id)), None)
-
-    def job_of(self, server_id: str) -> tuple[str, str] | None:
-        """Return the id and the name of the newest job that a batch of the server carries requests of, or None.
-
-        A pilot, which sends none, may have found answers in it.
-        """
-        query = """
-            SELECT j.id, j.name FROM batches AS b JOIN job_batches ON batch = b.id JOIN jobs AS j ON j.number = job
-            WHERE b.server_id = ? ORDER BY json_extract(j.recipe, '$.pilot') IS NOT NULL, j.number DESC LIMIT 1
-        """
-        with self._store.read() as db:
-            found: tuple[str, str] | None = db.execute(query, (server_id,)).fetchone()
-            return found
-
-    def known_server_ids(self) -> set[str]:
-        """Return the ids of all batches the ledger knows."""
-        with self._store.read() as db:
-            return {row[0] for row in db.execute("SELECT server_id FROM batches WHERE server_id IS NOT NULL")}
-
-    def are_claimed(self, owner: str) -> bool:
-        """Tell whether an owner claims batches whose create call has no answer yet."""
-        query = "SELECT 1 FROM batches WHERE owner = ? AND state = 'submitting' LIMIT 1"
-        with self._store.read() as db:
-            return db.execute(query, (owner,)).fetchone() is not None
-
-    def items(self, number: int) -> Iterator[tuple[str, bytes, bytes, bytes, bytes]]:
-        """Read the requests of a batch as (label, digest, head, content, tail)."""
-        query = """
-            SELECT c.label, r.digest, e.head, c.content, e.tail
-            FROM requests AS r JOIN contents AS c ON c.request = r.id JOIN envelopes AS e ON e.id = r.envelope
-            WHERE r.batch = ? ORDER BY r.id
-        """
-        with self._store.read() as db:
-            yield from db.execute(query, (number,))
-
-    def betas(self, number: int) -> tuple[str, ...]:
-        """Return the beta headers the batch's requests were asked under."""
-        with self._store.read() as db:
-            found = db.execute(
-                "SELECT e.betas FROM requests AS r JOIN envelopes AS e ON e.id = r.envelope WHERE r.batch = ? LIMIT 1",
-                (number,),
-            ).fetchone()
-        return tuple(msgspec.json.decode(found[0])) if found else ()
-
-    def held(self, number: int) -> Held:
-        """Return what a batch holds."""
-        used = "id IN (SELECT envelope FROM requests WHERE batch = ?)"
-        with self._store.read() as db:
-            requests = dict(db.execute("SELECT digest, id FROM requests WHERE batch = ?", (number,)))
-            specs = db.execute(f"SELECT id, reply FROM envelopes WHERE {used}", (number,)).fetchall()
-            replies = {envelope: reply_from_spec(msgspec.json.decode(spec)) for envelope, spec in specs}
-            if len(replies) == 1:  # as mostly
-                return Held(requests, dict.fromkeys(requests, *replies.values()))
-            envelopes = db.execute("SELECT digest, envelope FROM requests WHERE batch = ?", (number,))
-            return Held(requests, {digest: replies[envelope] for digest, envelope in envelopes})
-
-    def unanswered(self, number: int) -> int:
-        """Count the requests of a batch that have no answer."""
-        query = """
-            SELECT COUNT(*) FROM requests AS r WHERE r.batch = ?
-            AND NOT EXISTS (SELECT 1 FROM answers AS a WHERE a.request = r.id)
-        """
-        with self._store.read() as db:
-            first, last, requests = db.execute(
-                "SELECT MIN(id), MAX(id), COUNT(*) FROM requests WHERE batch = ?", (number,)
-            ).fetchone()
-            if requests and last - first + 1 == requests:  # what lies together is counted sooner than looked at
-                answered = "SELECT COUNT(*) FROM answers WHERE request BETWEEN ? AND ?"
-                return int(requests - db.execute(answered, (first, last)).fetchone()[0])
-            return int(db.execute(query, (number,)).fetchone()[0])
-
-    # Writing
 
     def claim(
         self, job: int, *, owner: str, now: float, max_requests: int, max_bytes: int, cache: str | None = None,
@@ -314,34 +144,13 @@ class Batches:
     def lose(self, number: int, note: str, *, final: bool = False) -> None:
         """Set a batch aside that can be neither found nor ruled out: its rows wait for a decision.
 
-        Unless that is `final`, `look_again` may bring it back.
+        Unless that is `final`, `Decisions.look_again` may bring it back.
         """
         with self._store.transaction(durable=True) as db:
             db.execute(
                 f"UPDATE batches SET state = 'lost', note = ?, given_up = ? WHERE id = ? AND state IN {LIVE}",
                 (note, 2 if final else 1, number),
             )
-
-    def look_again(self, job: int) -> bool:
-        """Bring back a job's lost batches for one more look, where the server may tell more now; tell if there are any.
-
-        The wrong workspace's key, for one, makes every batch seem lost.
-        """
-        lost = (
-            "SELECT id FROM batches WHERE state = 'lost' AND given_up = 1"
-            " AND id IN (SELECT batch FROM job_batches WHERE job = ?)"
-        )
-        with self._store.transaction(durable=True) as db:
-            # Whoever has rows in them waits again, also another job that had ended; a canceled one for their end alone.
-            go_on(db, f"state = 'ended' AND number IN (SELECT job FROM job_batches WHERE batch IN ({lost}))", job)
-            found = db.execute(
-                # One that has brought answers had ended.
-                "UPDATE batches SET state = CASE WHEN server_id IS NULL THEN 'uncertain' WHEN EXISTS (SELECT 1 FROM"
-                " requests AS r JOIN answers AS a ON a.request = r.id WHERE r.batch = batches.id) THEN 'ended'"
-                f" ELSE 'in_progress' END, note = NULL WHERE id IN ({lost})",
-                (job,),
-            )
-            return found.rowcount > 0
 
     def checked(
         self, number: int, *, state: str, counts: Mapping[str, int], times: Mapping[str, float | None], now: float,
@@ -448,95 +257,3 @@ class Batches:
                         (b'{"type":"missing"}', number),
                     )
                 self._tallies.keep(number)
-
-    def resolve(self, job: int, *, send: bool) -> int:
-        """Let a job's rows of lost batches be sent again, or give the batches up; count the requests concerned.
-
-        Lost, too, are those of which the server gives no answer that could be used.
-        """
-        with self._store.transaction(durable=True) as db:
-            # A decision also ends the look that attaching a job, or running its cell, takes at what was given up.
-            db.execute(
-                "UPDATE batches SET state = 'lost' WHERE (given_up = 1 OR failing_since IS NOT NULL)"
-                f" AND state IN {LIVE}"
-                " AND id IN (SELECT batch FROM job_batches WHERE job = ?)",
-                (job,),
-            )
-            # Those that still hold rows of it. One that was attached may have shown none yet.
-            lost = self._select(
-                "WHERE state = 'lost' AND id IN (SELECT batch FROM job_batches WHERE job = ?)"
-                " AND (owner = ? OR EXISTS (SELECT 1 FROM job_requests AS j JOIN requests AS r ON r.id = j.request"
-                " WHERE j.job = ? AND r.batch = batches.id))",
-                job, ATTACHED, job,
-            )  # fmt: skip
-            if send and any(batch.owner == ATTACHED for batch in lost):
-                raise JobStateError(
-                    "This batch was made elsewhere, and what it asked is not known here, so it cannot be sent again. "
-                    'resolve("drop") gives its rows up.'
-                )
-            decided = 0
-            for batch in lost:
-                if send:
-                    decided += self._send_again(batch.id, job)
-                else:
-                    self.collected(batch.id)
-                    decided += batch.requests
-            if lost:
-                go_on(db, "number = ?", job)
-            return decided
-
-    def give_up_unsent(self, job: int) -> int:
-        """Count what a job has not sent yet as canceled, unless another open one wants it; tell how much that is."""
-        with self._store.transaction(durable=True) as db:
-            return give_up_unsent(db, job)
-
-    def _send_again(self, number: int, job: int) -> int:
-        """Return back what a lost batch has not answered of a job's, and count it.
-
-        Another job's rows wait for its own decision, or for a look that finds the batch: it still counts as one of as
-        many requests as were sent.
-        """
-        with self._store.transaction(durable=True) as db:
-            again = db.execute(
-                "SELECT id FROM requests WHERE batch = ? AND id NOT IN (SELECT request FROM answers)"
-                " AND id IN (SELECT request FROM job_requests WHERE job = ?)",
-                (number, job),
-            ).fetchall()
-            want(db, job, again)
-            db.executemany("UPDATE requests SET batch = NULL WHERE id = ?", again)
-            if self.unanswered(number) == 0:
-                # What was read of it before it was lost is final now.
-                db.execute(
-                    "UPDATE batches SET processing = 0, state = CASE WHEN EXISTS"
-                    " (SELECT 1 FROM requests WHERE batch = :n) THEN 'collected' ELSE 'refused' END WHERE id = :n",
-                    {"n": number},
-                )
-            return len(again)
-
-    def only_of_job(self, job: int) -> list[str]:
-        """Return the server's ids of the batches that carry requests of this job alone."""
-        query = """
-            SELECT server_id FROM batches WHERE server_id IS NOT NULL
-            AND id IN (SELECT batch FROM job_batches WHERE job = :job)
-            AND id NOT IN (SELECT batch FROM job_batches WHERE job <> :job)
-        """
-        with self._store.read() as db:
-            return [row[0] for row in db.execute(query, {"job": job})]
-
-    def cancel(self, job: int) -> None:
-        """Cancel a job: nothing more of it is sent, and batches that no other open job needs are to be canceled."""
-        with self._store.transaction(durable=True) as db:
-            cancel(db, job)
-            cancel_unsent(db)
-            mine = db.execute(
-                "SELECT b.id FROM job_batches JOIN batches AS b ON b.id = batch WHERE job = ?"
-                " AND b.state IN ('submitting', 'uncertain', 'in_progress')",
-                (job,),
-            ).fetchall()
-            open_too = (
-                "SELECT 1 FROM job_batches JOIN jobs AS k ON k.number = job AND k.state = 'open'"
-                f" WHERE batch = :batch AND EXISTS (SELECT 1 {held(job='k.number')} AND {wants('r.id')})"
-            )
-            for (batch,) in mine:
-                if db.execute(open_too, {"batch": batch}).fetchone() is None:
-                    db.execute("UPDATE batches SET cancel_asked = 1 WHERE id = ?", (batch,))

@@ -10,8 +10,8 @@ from batchnb.ledger.fragments import POSITION, unsent
 from batchnb.ledger.store import Store
 
 if TYPE_CHECKING:
-    from batchnb.ledger.batches import BatchRecord
-    from batchnb.ledger.jobs import JobRecord
+    from batchnb.ledger.read_batches import BatchRecord
+    from batchnb.ledger.read_jobs import JobRecord
 
 __all__ = ["Warming"]
 

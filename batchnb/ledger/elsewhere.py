@@ -11,8 +11,9 @@ from batchnb.answers.judge import PAID, Answer, answer_of
 from batchnb.answers.request_counts import COUNTS
 from batchnb.api.heard import NOWHERE, Place
 from batchnb.errors import JobStateError
-from batchnb.ledger.batches import Batches, BatchRecord
+from batchnb.ledger.batches import Batches
 from batchnb.ledger.fragments import ATTACHED, LINK, RECOVERED
+from batchnb.ledger.read_batches import BatchRecord
 from batchnb.ledger.store import Store
 from batchnb.ledger.write_rows import runs_of
 from batchnb.questions.bodies import attached_digest

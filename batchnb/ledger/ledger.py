@@ -17,6 +17,7 @@ from batchnb.ledger.cache_filling import Warming
 from batchnb.ledger.connection import LOCK_PATIENCE
 from batchnb.ledger.copied import hold_back_copied
 from batchnb.ledger.counts import Tallies
+from batchnb.ledger.decisions import Decisions
 from batchnb.ledger.earlier import RECOVER, set_aside
 from batchnb.ledger.elsewhere import Foreign
 from batchnb.ledger.evidence import Evidence
@@ -55,6 +56,8 @@ class Ledger:
         What became of jobs' rows, counted.
     askings : Askings
     batches : Batches
+    decisions : Decisions
+        What a person decides of batches.
     evidence : Evidence
         What is known for settling a batch whose answer was lost.
     foreign : Foreign
@@ -84,6 +87,7 @@ class Ledger:
             raise
         self.tallies = Tallies(self._store)
         self.batches = Batches(self._store, self.tallies)
+        self.decisions = Decisions(self._store, self.batches)
         self.evidence = Evidence(self._store)
         self.foreign = Foreign(self._store, self.batches)
         self.files = Files(self._store, Spool(self.home / "files" / self.path.stem))

@@ -14,10 +14,12 @@ from typing import NamedTuple
 import msgspec
 
 from batchnb.answers.judge import Answer, answer_of
-from batchnb.ledger.batches import Batches, BatchRecord
+from batchnb.ledger.batches import Batches
 from batchnb.ledger.fragments import POSITION, UNSENT
-from batchnb.ledger.jobs import JobRecord, Jobs, NewJob
+from batchnb.ledger.jobs import Jobs, NewJob
 from batchnb.ledger.owners import Owner
+from batchnb.ledger.read_batches import BatchRecord
+from batchnb.ledger.read_jobs import JobRecord
 from batchnb.ledger.store import Store
 from batchnb.ledger.wants import cancel
 from batchnb.questions.replies.reply import reply_from_spec

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from batchnb.api.client import Api
-    from batchnb.ledger.jobs import JobRecord
     from batchnb.ledger.ledger import Ledger
+    from batchnb.ledger.read_jobs import JobRecord
     from batchnb.questions.recipe import Recipe
     from batchnb.questions.rows import Row
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from batchnb.api.client import Api
     from batchnb.costs.prices import PriceTable
-    from batchnb.ledger.jobs import JobRecord
     from batchnb.ledger.ledger import Ledger
+    from batchnb.ledger.read_jobs import JobRecord
     from batchnb.questions.recipe import Recipe
     from batchnb.questions.rows import Row
 

@@ -14,8 +14,9 @@ from batchnb.answers.new_columns import shown_names
 from batchnb.api.client import Api
 from batchnb.costs.delivery import Delivery
 from batchnb.costs.prices import PriceTable
-from batchnb.ledger.jobs import JobRecord, NewJob
+from batchnb.ledger.jobs import NewJob
 from batchnb.ledger.ledger import Ledger
+from batchnb.ledger.read_jobs import JobRecord
 from batchnb.ledger.write_rows import ForgottenError
 from batchnb.planning.batch_size import plan_batch_size
 from batchnb.planning.cache_choice import with_cache
@@ -79,7 +80,7 @@ class _Asked:
 
     @property
     def rule(self) -> str:
-        """Which failed answers may be asked again: see ``ledger.jobs.RELEASES``."""
+        """Which failed answers may be asked again: see ``ledger.retries.RELEASES``."""
         return "run" if self.known is None else self.known.rule
 
     @property

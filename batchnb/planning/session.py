@@ -216,7 +216,7 @@ class Session:
             The job's number in the ledger.
         """
         jobs = self.ledger.jobs
-        self.ledger.batches.look_again(number)
+        self.ledger.decisions.look_again(number)
         if jobs.by_number(number).state == "open":
             jobs.release(number, "auto")  # whoever sent these rows may have died before it could ask failed ones again
         if not jobs.settle(number, self.clock.now()):

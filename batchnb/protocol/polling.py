@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batchnb.errors import UNREACHED, ApiError, BatchnbError, RefusedError
-from batchnb.ledger.batches import BatchRecord
 from batchnb.ledger.fragments import LIVE
 from batchnb.ledger.ledger import Ledger
+from batchnb.ledger.read_batches import BatchRecord
 from batchnb.protocol.reconcile import FINDING_OUT, READ_AGAIN, Settlement, decision_on, times_of
 from batchnb.protocol.submission import Submission, state_of, unknown_state, waiting_helps
 from batchnb.system.clock import Clock

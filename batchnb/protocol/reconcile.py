@@ -37,10 +37,10 @@ from batchnb.answers.wire import UNREADABLE, lenient_line_of
 from batchnb.api.client import Api
 from batchnb.api.shapes import BatchInfo
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError
-from batchnb.ledger.batches import BatchRecord
 from batchnb.ledger.evidence import Taken
 from batchnb.ledger.fragments import ATTACHED
 from batchnb.ledger.ledger import Ledger
+from batchnb.ledger.read_batches import BatchRecord
 from batchnb.protocol.listing import PAGE, Listing, read_back
 from batchnb.questions.bodies import digest_in
 from batchnb.system.clock import Clock

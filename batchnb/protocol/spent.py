@@ -7,8 +7,8 @@ from dataclasses import replace
 from batchnb.costs.allowance import Allowance
 from batchnb.costs.bills import costs_of
 from batchnb.costs.prices import PriceTable
-from batchnb.ledger.jobs import JobRecord
 from batchnb.ledger.ledger import Ledger
+from batchnb.ledger.read_jobs import JobRecord
 
 __all__ = ["allowance_of"]
 

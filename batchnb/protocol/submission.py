@@ -25,12 +25,12 @@ from batchnb.costs.allowance import Allowance, held_back
 from batchnb.costs.cache import FIRST_REASON
 from batchnb.costs.prices import PriceTable, load_prices
 from batchnb.errors import UNREACHED, AmbiguousError, ApiError, CredentialsError, NotFoundError, RefusedError
-from batchnb.ledger.batches import BatchRecord
 from batchnb.ledger.claims import Fits
 from batchnb.ledger.files import FileRecord
 from batchnb.ledger.fragments import ATTACHED
-from batchnb.ledger.jobs import JobRecord
 from batchnb.ledger.ledger import Ledger
+from batchnb.ledger.read_batches import BatchRecord
+from batchnb.ledger.read_jobs import JobRecord
 from batchnb.protocol.reconcile import FINDING_OUT, Settling, result_in, times_of
 from batchnb.protocol.spent import allowance_of
 from batchnb.protocol.timing import Timing

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable
 from batchnb.costs.cache import FIRST_REASON
 from batchnb.display.kernel.foreground import FOREGROUND
 from batchnb.errors import BatchnbError, JobNotFoundError, LedgerError
-from batchnb.ledger.batches import BatchRecord
-from batchnb.ledger.jobs import JobRecord
 from batchnb.ledger.ledger import Ledger
+from batchnb.ledger.read_batches import BatchRecord
+from batchnb.ledger.read_jobs import JobRecord
 from batchnb.protocol.polling import Turned, Turns, unexpected
 from batchnb.protocol.submission import Sent, Submission
 from batchnb.protocol.subscribers import Callback, Subscribers

@@ -79,11 +79,10 @@ def test_a_setting_that_is_no_number_of_seconds_is_refused_before_anything_is_re
 
 @pytest.mark.parametrize("variable", ["BATCHNB_MAX_POLL", "BATCHNB_RECONCILE_GRACE", "BATCHNB_MODEL"])
 def test_a_setting_that_is_empty_is_none(monkeypatch, variable):
-    unset = vars(defaults.default_workspace())
+    unset = defaults.default_workspace().session
     monkeypatch.setenv(variable, "")
-    empty = vars(defaults.default_workspace())
-    for name in ("timing", "model"):
-        assert empty[name] == unset[name]
+    empty = defaults.default_workspace().session
+    assert (empty.timing, empty.model) == (unset.timing, unset.model)
 
 
 def test_another_key_makes_another_workspace_and_the_same_one_the_same(monkeypatch, leaks):

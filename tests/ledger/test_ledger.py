@@ -26,9 +26,10 @@ from batchnb.answers.judge import RETRYABLE_ERRORS, refused_result
 from batchnb.ledger import claims
 from batchnb.ledger.claims import Wish
 from batchnb.ledger.fragments import LONGEST
-from batchnb.ledger.jobs import RELEASES, NewJob
+from batchnb.ledger.jobs import NewJob
 from batchnb.ledger.ledger import Ledger
 from batchnb.ledger.migrations import STEPS
+from batchnb.ledger.retries import RELEASES
 from batchnb.ledger.store import Store
 from batchnb.ledger.write_rows import ForgottenError, runs_of
 from batchnb.questions.bodies import custom_id, digest_in, join_items
@@ -367,7 +368,7 @@ def test_who_has_rows_in_a_lost_batch_that_a_process_still_reads_waits_again(led
     """As hypothesis found it: a process with another workspace's key had set it aside."""
     first, second = create(ledger, "a", "b"), create(ledger, "b", id="job_2")
     batch = lost(ledger, first)
-    ledger.batches.cancel(first)
+    ledger.decisions.cancel(first)
     for job in (first, second):
         assert ledger.jobs.settle(job, 2.0)
     ledger.batches.checked(batch, state="in_progress", counts={}, times={}, now=3.0)
@@ -499,12 +500,12 @@ def test_a_row_is_asked_again_by_itself_as_often_as_the_job_allows(ledger):
 @pytest.mark.parametrize("send_again", [True, False])
 def test_a_job_that_had_ended_before_another_sent_its_rows_decides_about_them_too(ledger, send_again):
     first = create(ledger, "a")
-    ledger.batches.cancel(first)
+    ledger.decisions.cancel(first)
     ledger.jobs.settle(first, 2.0)
     second = create(ledger, "a", id="job_2")
     ledger.jobs.release(second, "run")
     lost(ledger, second)
-    assert ledger.batches.resolve(first, send=send_again) == 1
+    assert ledger.decisions.resolve(first, send=send_again) == 1
     assert ledger.jobs.by_number(first).state == ("open" if send_again else "canceling")  # it wants nothing more
     assert ledger.tallies.of_job(first).outcomes == ({"pending": 1} if send_again else {"missing": 1})
 
@@ -514,11 +515,11 @@ def test_sending_a_lost_batch_again_leaves_the_rows_of_another_job_to_its_own_de
     batch = lost(ledger, first)
     for job in (first, second):
         assert ledger.jobs.settle(job, 2.0)
-    assert ledger.batches.resolve(second, send=True) == 1
+    assert ledger.decisions.resolve(second, send=True) == 1
     assert [ledger.rows.count_unsent(job) for job in (first, second)] == [1, 1]
     assert asked(ledger, batch) == [digest_of("a")]
     assert ledger.batches.get(batch).state == "lost"
-    assert ledger.batches.resolve(first, send=True) == 1
+    assert ledger.decisions.resolve(first, send=True) == 1
     assert ledger.batches.get(batch).state == "refused"
     assert ledger.rows.count_unsent(first) == 2
 
@@ -528,7 +529,7 @@ def test_what_was_read_of_a_batch_before_it_was_lost_is_kept_and_can_be_retried(
     batch = send(ledger, job)
     ledger.batches.record(batch, [answer("a"), answer("b", "errored", "billing_error")])
     ledger.batches.lose(batch, "gone")
-    assert ledger.batches.resolve(job, send=True) == 1, "the one without an answer"
+    assert ledger.decisions.resolve(job, send=True) == 1, "the one without an answer"
     assert ledger.tallies.of_job(job).outcomes == {"succeeded": 1, "errored": 1, "pending": 1}
     assert ledger.rows.count_unsent(job) == 1
     assert ledger.jobs.release(job, "retry") == 1

@@ -100,10 +100,10 @@ def test_rows_of_a_canceled_job_that_another_ones_look_brings_back_are_answered(
     first, second = create(ledger, "a", "b"), create(ledger, "b", id="job_2")
     batch = claim(ledger, first).id
     ledger.batches.uncertain(batch, now=1.0, note="no answer")
-    ledger.batches.cancel(first)
+    ledger.decisions.cancel(first)
     ledger.batches.lose(batch, "gone")
     assert ledger.jobs.settle(first, 2.0)
-    assert ledger.batches.look_again(second)
+    assert ledger.decisions.look_again(second)
     assert ledger.batches.let_go(batch, state="uncertain")
     assert ledger.tallies.of_job(first).outcomes == {"canceled": 1, "pending": 1}, "the other job wants b"
     assert ledger.jobs.settle(first, 3.0)
@@ -115,14 +115,14 @@ def test_a_lost_batch_that_was_never_made_is_sent_for_the_job_alone_that_wants_i
     first, second = create(ledger, "a"), create(ledger, "a", id="job_2")
     batch = claim(ledger, first).id
     ledger.batches.uncertain(batch, now=1.0, note="no answer")
-    ledger.batches.cancel(first)
+    ledger.decisions.cancel(first)
     ledger.batches.lose(batch, "gone")
     assert ledger.jobs.settle(first, 2.0)
     assert ledger.jobs.settle(second, 2.0)
-    assert ledger.batches.look_again(second)
+    assert ledger.decisions.look_again(second)
     assert [ledger.jobs.by_number(number).state for number in (first, second)] == ["canceling", "open"]
     if canceled_too:
-        ledger.batches.cancel(second)
+        ledger.decisions.cancel(second)
     assert ledger.batches.let_go(batch, state="uncertain")
     assert [ledger.rows.count_unsent(number) for number in (first, second)] == [0, 0 if canceled_too else 1]
     assert ledger.tallies.of_job(first).outcomes == {"canceled" if canceled_too else "pending": 1}
@@ -132,10 +132,10 @@ def test_looking_again_at_a_canceled_jobs_own_batch_sends_nothing_of_it(ledger: 
     job = create(ledger, "a")
     batch = claim(ledger, job).id
     ledger.batches.uncertain(batch, now=1.0, note="no answer")
-    ledger.batches.cancel(job)
+    ledger.decisions.cancel(job)
     ledger.batches.lose(batch, "gone")
     assert ledger.jobs.settle(job, 2.0)
-    assert ledger.batches.look_again(job)
+    assert ledger.decisions.look_again(job)
     assert ledger.jobs.by_number(job).state == "canceling"
     assert ledger.batches.let_go(batch, state="uncertain")
     assert ledger.jobs.settle(job, 3.0)
@@ -168,8 +168,8 @@ def test_dropping_a_lost_batch_does_not_have_a_canceled_job_want_the_rest(ledger
     job = create(ledger, "a", "b")
     ledger.batches.lose(claim(ledger, job, max_requests=1).id, "gone")
     other = claim(ledger, job).id
-    ledger.batches.cancel(job)
-    assert ledger.batches.resolve(job, send=False) == 1
+    ledger.decisions.cancel(job)
+    assert ledger.decisions.resolve(job, send=False) == 1
     assert ledger.jobs.by_number(job).state == "canceling"
     assert ledger.batches.let_go(other, state="submitting")
     assert ledger.tallies.of_job(job).outcomes == {"canceled": 1, "missing": 1}
@@ -179,13 +179,13 @@ def test_sending_a_canceled_jobs_lost_rows_again_sends_no_others_of_it(ledger: L
     first, second = create(ledger, "a"), create(ledger, "a", "b", id="job_2")
     lost(ledger, second)  # both rows
     third = create(ledger, "b", "c", id="job_3")
-    ledger.batches.cancel(second)
+    ledger.decisions.cancel(second)
     assert ledger.jobs.settle(second, 2.0)
-    assert ledger.batches.resolve(third, send=True) == 1
+    assert ledger.decisions.resolve(third, send=True) == 1
     assert [ledger.rows.count_unsent(number) for number in (first, second, third)] == [0, 0, 2]
-    assert ledger.batches.resolve(second, send=True) == 1
+    assert ledger.decisions.resolve(second, send=True) == 1
     assert [ledger.rows.count_unsent(number) for number in (first, second, third)] == [1, 1, 2]
-    ledger.batches.cancel(third)
+    ledger.decisions.cancel(third)
     assert ledger.rows.count_unsent(second) == 1, "it was decided to send its row a, and nothing was said of b"
     assert ledger.tallies.of_job(second).outcomes == {"canceled": 1, "pending": 1}
     assert ledger.batches.get(claim(ledger, second).id).requests == 1
@@ -196,10 +196,10 @@ def test_what_is_asked_again_of_a_canceled_job_is_tried_as_often_as_ever_and_not
     failing = claim(ledger, job, max_requests=1)
     ledger.batches.accepted(failing.id, "msgbatch_failing", times={})
     ledger.batches.lose(claim(ledger, job).id, "gone")
-    ledger.batches.cancel(job)
+    ledger.decisions.cancel(job)
     ledger.batches.record(failing.id, [answer("a", "errored", "api_error")])
     ledger.batches.collected(failing.id)
-    assert ledger.batches.resolve(job, send=True) == 1
+    assert ledger.decisions.resolve(job, send=True) == 1
     assert ledger.jobs.release(job, "auto") == 0, "it was canceled with that row"
     again = claim(ledger, job)
     ledger.batches.accepted(again.id, "msgbatch_again", times={})
@@ -211,11 +211,11 @@ def test_what_is_asked_again_of_a_canceled_job_is_tried_as_often_as_ever_and_not
 
 def test_retrying_a_canceled_job_leaves_no_row_of_it_to_another_job(ledger: Ledger):
     first, second = create(ledger, "a"), create(ledger, "a", "b", id="job_2")
-    ledger.batches.cancel(second)
+    ledger.decisions.cancel(second)
     assert ledger.jobs.settle(second, 2.0)
     assert ledger.tallies.of_job(second).outcomes == {"canceled": 1, "pending": 1}
     assert ledger.jobs.release(second, "retry") == 2
-    ledger.batches.cancel(first)
+    ledger.decisions.cancel(first)
     assert ledger.rows.count_unsent(second) == 2
     assert ledger.jobs.settle(first, 3.0)
     assert not ledger.jobs.settle(second, 3.0)
@@ -224,7 +224,7 @@ def test_retrying_a_canceled_job_leaves_no_row_of_it_to_another_job(ledger: Ledg
 def test_rows_that_were_given_up_unsent_are_not_sent_by_running_the_cell_again(ledger: Ledger):
     job, other = create(ledger, "a", "b", "c"), create(ledger, "c", id="job_2")
     sent = claim(ledger, job, max_requests=1)
-    assert ledger.batches.give_up_unsent(job) == 1, "the other job wants c"
+    assert ledger.decisions.give_up_unsent(job) == 1, "the other job wants c"
     assert [ledger.rows.count_unsent(number) for number in (job, other)] == [0, 1]
     assert ledger.jobs.by_number(job).rule == "canceled"
     assert ledger.jobs.release(job, "canceled") == 0
@@ -239,7 +239,7 @@ def test_a_job_that_is_retried_while_it_is_being_canceled_wants_what_comes_back(
     job = create(ledger, "a")
     batch = claim(ledger, job).id
     ledger.batches.uncertain(batch, now=1.0, note="no answer")
-    ledger.batches.cancel(job)
+    ledger.decisions.cancel(job)
     assert ledger.jobs.release(job, "retry") == 0
     assert ledger.batches.let_go(batch, state="uncertain")
     assert ledger.rows.count_unsent(job) == 1
@@ -250,7 +250,7 @@ def test_rows_that_a_limit_holds_back_are_not_lost_by_canceling_another_job(ledg
     held = create(ledger, "a", delivery=Delivery(max_cost="0.01"))
     other = create(ledger, "a", id="job_2")
     assert ledger.jobs.settle(held, 2.0, held_back="0.01")
-    ledger.batches.cancel(other)
+    ledger.decisions.cancel(other)
     assert ledger.jobs.by_number(held).rule == "run"
     assert list(ledger.jobs.unsent([answer("a").digest], ledger.jobs.by_number(held))) == [answer("a").digest]
     assert ledger.jobs.release(held, "run") == 1

@@ -18,7 +18,7 @@ from batchnb.costs.prices import PriceTable, Usage
 from batchnb.display.job.text import summary_text
 from batchnb.display.shown.estimate import Estimate
 from batchnb.jobs.status import Facts, _expected
-from batchnb.ledger.jobs import JobRecord
+from batchnb.ledger.read_jobs import JobRecord
 from batchnb.sim import Fault, Simulator
 
 TEMPLATE = "Classify the sentiment of this review: {review}"

@@ -11,7 +11,7 @@ from independent import Lost, Spoiled, Status
 import batchnb
 from batchnb.errors import ResultTimeoutError
 from batchnb.jobs.status import deadline
-from batchnb.ledger.batches import BatchRecord
+from batchnb.ledger.read_batches import BatchRecord
 
 pytest_plugins = ["bench_fixtures"]
 

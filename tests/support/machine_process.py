@@ -11,8 +11,9 @@ import pandas as pd
 from machine_server import Caller, ModelApi, Server
 
 from batchnb import Job, Workspace
-from batchnb.ledger.jobs import JobRecord, NewJob
+from batchnb.ledger.jobs import NewJob
 from batchnb.ledger.ledger import Ledger
+from batchnb.ledger.read_jobs import JobRecord
 from batchnb.protocol.submission import Submission
 from batchnb.protocol.timing import Timing
 from batchnb.protocol.watcher import Watcher

@@ -30,6 +30,7 @@ __all__ = [
     "line_of",
     "plain_lines",
     "plain_text",
+    "result_in",
     "result_of",
     "said_in",
 ]
@@ -299,3 +300,11 @@ def _read(raw: bytes, decode: Callable[[bytes], _R]) -> _R | Result:
         return Result(_decode_kind(raw).type)
     except msgspec.DecodeError:
         return Result("succeeded")  # it may have been paid for
+
+
+def result_in(line: bytes) -> tuple[str, bytes] | None:
+    """Read the custom_id and the result in a line; None where the line was cut or is none."""
+    try:
+        return lenient_line_of(line)
+    except UNREADABLE:
+        return None

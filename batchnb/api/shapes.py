@@ -8,7 +8,20 @@ from typing import Annotated, Any
 
 import msgspec
 
-__all__ = ["ID", "RESULTS_KEPT", "BatchInfo", "FileInfo", "FilePage", "ModelInfo", "ModelPage", "Page", "TokenCount"]
+__all__ = [
+    "ID",
+    "RESULTS_KEPT",
+    "BatchInfo",
+    "FileInfo",
+    "FilePage",
+    "ModelInfo",
+    "ModelPage",
+    "Page",
+    "TokenCount",
+    "state_of",
+    "times_of",
+    "unknown_state",
+]
 
 #: The form of the server's ids: they become part of addresses. (``\\A``: a plain ``$`` allows a newline after it.)
 ID = r"\A[a-zA-Z0-9_-]{1,200}\Z"
@@ -158,3 +171,31 @@ class TokenCount(msgspec.Struct, frozen=True):
     """What count_tokens answers."""
 
     input_tokens: Annotated[int, msgspec.Meta(ge=0, le=MOST_COUNTED)]
+
+
+def state_of(info: BatchInfo) -> str:
+    """Return a batch's state; one that is not documented counts as in progress."""
+    return info.processing_status if info.processing_status in ("canceling", "ended") else "in_progress"
+
+
+def unknown_state(info: BatchInfo) -> str | None:
+    """Return what a person should know where the server says of a batch what is not documented; None elsewhere."""
+    if info.processing_status in ("in_progress", "canceling", "ended"):
+        return None
+    return (
+        f"The server says {info.processing_status[:40]!r} of batch {info.id}, which batchnb does not know: it asks on "
+        "until the batch has ended. A newer batchnb may know more."
+    )
+
+
+def times_of(info: BatchInfo) -> dict[str, float | None]:
+    """Return a batch's times in seconds since the epoch."""
+
+    def seconds(moment: datetime | None) -> float | None:
+        return None if moment is None else moment.timestamp()
+
+    return {
+        "created_at": seconds(info.created_at),
+        "expires_at": seconds(info.expires_at),
+        "ended_at": seconds(info.ended_at),
+    }

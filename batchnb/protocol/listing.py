@@ -12,8 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batchnb.api.shapes import BatchInfo
+from batchnb.ledger.read_batches import BatchRecord
 
-__all__ = ["PAGE", "Listing", "read_back"]
+__all__ = ["LISTED", "LOOK_BACK", "PAGE", "Listing", "earliest", "read_back"]
+
+#: Created batches are looked for from this long before the intent by the server's clock; the custom_ids decide.
+LOOK_BACK = 26 * 3600.0
+
+#: Batches older than this may no longer be listed, for all that is documented: results are kept a day longer.
+LISTED = 28 * 86_400.0
 
 #: Batches asked for at once: the most that the API gives.
 PAGE = 1_000
@@ -45,6 +52,11 @@ class Listing:
     batches: list[BatchInfo]
     reaches: bool
     has_recent: bool
+
+
+def earliest(batch: BatchRecord) -> float | None:
+    """Return when a batch may have been made at the earliest, by the server's clock; None where nothing tells."""
+    return None if batch.server_at is None else batch.server_at - LOOK_BACK
 
 
 def read_back(infos: Iterable[BatchInfo], since: float | None) -> Listing:

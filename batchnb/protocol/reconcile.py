@@ -27,34 +27,23 @@ Nothing is bought again by itself in any other case.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import chain
 
 from batchnb.answers.lines import lines
-from batchnb.answers.wire import UNREADABLE, lenient_line_of
+from batchnb.answers.wire import result_in
 from batchnb.api.client import Api
-from batchnb.api.shapes import BatchInfo
-from batchnb.errors import AmbiguousError, ApiError, NotFoundError
-from batchnb.ledger.evidence import Taken
-from batchnb.ledger.fragments import ATTACHED
+from batchnb.api.shapes import BatchInfo, times_of
+from batchnb.errors import AmbiguousError, ApiError
 from batchnb.ledger.ledger import Ledger
 from batchnb.ledger.read_batches import BatchRecord
-from batchnb.protocol.listing import PAGE, Listing, read_back
+from batchnb.protocol.absence import LISTINGS, Absence
+from batchnb.protocol.giving_up import DECIDE, decision_on
+from batchnb.protocol.listing import LISTED, LOOK_BACK, PAGE, Listing, earliest, read_back
+from batchnb.protocol.settlement import Settlement
 from batchnb.questions.bodies import digest_in
 from batchnb.system.clock import Clock
 
-__all__ = ["FINDING_OUT", "READ_AGAIN", "STRANGERS", "Settlement", "Settling", "decision_on", "result_in", "times_of"]
-
-#: Created batches are looked for from this long before the intent by the server's clock; the custom_ids decide.
-LOOK_BACK = 26 * 3600.0
-
-#: Batches older than this may no longer be listed, for all that is documented: results are kept a day longer.
-LISTED = 28 * 86_400.0
-
-#: Batches that a listing should show, and does not, that are asked for by their ids.
-CONTROLS = 3
+__all__ = ["FINDING_OUT", "READ_AGAIN", "STRANGERS", "Settling"]
 
 #: Batches that can hardly be the one that are read before it counts as never made, of each kind.
 OTHERS = 20
@@ -65,50 +54,7 @@ READ_AGAIN = 3
 #: Rows in the results of a batch, none of them ours, after which it is another's.
 STRANGERS = 100
 
-#: Listings that must agree before something counts as not there.
-LISTINGS = 2
-
 FINDING_OUT = "Whether the server took the batch is being found out; nothing is sent twice."
-
-#: What to do about rows that wait for a decision.
-DECIDE = 'job.resolve("send") asks these rows again, which may buy them twice; job.resolve("drop") gives them up.'
-
-
-@dataclass(slots=True)
-class Settlement:
-    """What is known so far of an uncertain batch; kept in memory, since looking again costs little.
-
-    Parameters
-    ----------
-    empty_listings : int
-        Listings after the grace period, in a row, that showed no batch that may be this one.
-    rejected : set of str
-        Ids of batches of this size that turned out to be others.
-    suspected : set of str
-        Ids of ended batches, of whatever size, that may be this one by their results.
-    open : set of str
-        Ids of those that may be this one: not ended, not read whole, or listed once and then no more.
-    reads : dict of str to int
-        How often the results of each have been read without a decision.
-    gone : set of str
-        Those of the open ones that the last listing did not show.
-    vanished : int
-        Listings, in a row, in which one of the open ones was missing.
-    since : float or None
-        When it was first looked for in this process, in seconds by a clock that is never set.
-    unproven : str or None
-        Why the last listing, which did not show it, does not tell that it was never made.
-    """
-
-    empty_listings: int = 0
-    rejected: set[str] = field(default_factory=set)
-    suspected: set[str] = field(default_factory=set)
-    open: set[str] = field(default_factory=set)
-    reads: dict[str, int] = field(default_factory=dict)
-    gone: set[str] = field(default_factory=set)
-    vanished: int = 0
-    since: float | None = None
-    unproven: str | None = None
 
 
 class Settling:
@@ -128,7 +74,7 @@ class Settling:
         self._api = api
         self._ledger = ledger
         self._clock = clock
-        self._grace = grace
+        self._absence = Absence(api, ledger, clock, grace=grace)
 
     def settle(self, batch: BatchRecord, known: Settlement) -> bool:
         """Look for an uncertain batch on the server; tell whether it is settled: found, never made, or past finding.
@@ -141,10 +87,10 @@ class Settling:
         if known.since is None:
             known.since = self._clock.elapsed()
         # Asked before the listing: what is recorded meanwhile need not be in it.
-        controls = self._ledger.evidence.taken(self._since(batch) or 0.0, without=batch.id)
+        controls = self._ledger.evidence.taken(earliest(batch) or 0.0, without=batch.id)
         # Of an address that was hardly asked before, so that no cache on the way has an older answer.
         size = PAGE - random.randrange(PAGE // 10)  # noqa: S311
-        listing = read_back(self._api.list_batches(page_size=size), self._since(batch))
+        listing = read_back(self._api.list_batches(page_size=size), earliest(batch))
         unknown = self._unknown(listing, known)
         fitting, others = self._sorted(batch, unknown, listing)
         candidates = fitting + [info for info in others if info.id in known.suspected]
@@ -154,7 +100,7 @@ class Settling:
         known.open -= known.rejected
         if self._given_up(batch, known):
             return True
-        if not self._is_unlisted(batch, known, listing, controls):
+        if not self._absence.is_shown(batch, known, listing, controls):
             return False
         # A server that miscounts must not hide a batch: before anything is sent again, others are read too.
         if self._adopted(batch, others, known):
@@ -234,7 +180,7 @@ class Settling:
         since the intent; or, where that does not go by the clock of `created_at`, since what was sent before it. Times
         may be nonsense, and sizes: so some others are read, the first that are listed.
         """
-        since, now = self._since(batch), self._api.now()
+        since, now = earliest(batch), self._api.now()
         recent = since
         if not (since is not None and listing.has_recent):
             last = self._ledger.evidence.last_before(batch.id)
@@ -299,65 +245,6 @@ class Settling:
         self._ledger.batches.lose(batch.id, note, final=True)
         return True
 
-    # Absence
-
-    @staticmethod
-    def _since(batch: BatchRecord) -> float | None:
-        """Return when a batch may have been made at the earliest, by the server's clock; None where nothing tells."""
-        return None if batch.server_at is None else batch.server_at - LOOK_BACK
-
-    def _is_unlisted(self, batch: BatchRecord, known: Settlement, listing: Listing, controls: Sequence[Taken]) -> bool:
-        """Tell whether it was shown, twice, after the grace period, that the batch was never made."""
-        is_late = self._is_late(batch, known)
-        known.unproven = None if known.open else self._unproven(batch, listing, controls)
-        if known.open or known.unproven is not None:
-            known.empty_listings = 0
-        elif is_late:
-            known.empty_listings += 1
-        return known.empty_listings >= LISTINGS
-
-    def _is_late(self, batch: BatchRecord, known: Settlement) -> bool:
-        """Tell whether the grace period is over, by clocks that cannot have been set meanwhile."""
-        if known.since is not None and self._clock.elapsed() - known.since >= self._grace:
-            return True
-        now = self._api.now()
-        if now is None:
-            return False
-        if batch.sought_at is None:
-            self._ledger.evidence.sought(batch.id, now)
-            return False
-        # Of two processes, only the server's clock tells. This machine's may have been set, but if it says plainly that
-        # less time has passed, then the server's has jumped.
-        here = self._clock.now() - (batch.intended_at if batch.failed_at is None else batch.failed_at)
-        return now - batch.sought_at >= self._grace and not 0 <= here < self._grace
-
-    def _unproven(self, batch: BatchRecord, listing: Listing, controls: Sequence[Taken]) -> str | None:
-        """Say why a listing without a batch does not show that it was never made; None where it does."""
-        if not listing.reaches:
-            return "The server's list of batches is too long to be read to its end."
-        here, listed, since = self._api.heard.place, {info.id for info in listing.batches}, self._listed_since(listing)
-        missing = [
-            one for one in controls
-            if one.created_at >= since and one.server_id not in listed and not one.place.differs_from(batch.place)
-        ]  # fmt: skip
-        if not batch.place.is_surely(here):
-            return f"{_absent(missing[0].server_id)} {_OTHER_WORKSPACE}" if missing else None
-        surely_here = [one.server_id for one in missing if one.place.is_surely(here)]
-        there = next(filter(self._is_there, surely_here[:CONTROLS]), None)
-        return None if there is None else f"{_absent(there)} It is there, though, so the list is not whole."
-
-    def _listed_since(self, listing: Listing) -> float:
-        """Return since when, by the server's clock, what is there must be listed."""
-        made = [info.created_at.timestamp() for info in listing.batches if info.created_at is not None]
-        return (self._api.now() or max(made, default=LISTED)) - LISTED
-
-    def _is_there(self, server_id: str) -> bool:
-        try:
-            self._api.retrieve_batch(server_id)
-        except NotFoundError:  # somebody has deleted it
-            return False
-        return True
-
 
 def _is_since(info: BatchInfo, since: float | None) -> bool:
     return since is None or info.created_at is None or info.created_at.timestamp() >= since
@@ -367,37 +254,3 @@ _SEVERAL = (
     "The answer to sending these rows was lost, and no list shows them; but the answers to this key name different "
     "workspaces, as where a gateway shares calls out among several keys, so that they may be in another one."
 )
-_OTHER_WORKSPACE = "Either it was deleted there, or the API key in use belongs to another workspace."
-
-
-def _absent(server_id: str) -> str:
-    return f"The server's list of batches does not show {server_id}, which this ledger has sent or read."
-
-
-def decision_on(batch: BatchRecord) -> str:
-    """Say what can be decided of a batch that is not found.
-
-    What one made elsewhere asked is not known here, so that it cannot be asked again.
-    """
-    return 'job.resolve("drop") gives its rows up.' if batch.owner == ATTACHED else DECIDE
-
-
-def times_of(info: BatchInfo) -> dict[str, float | None]:
-    """Return a batch's times in seconds since the epoch."""
-
-    def seconds(moment: datetime | None) -> float | None:
-        return None if moment is None else moment.timestamp()
-
-    return {
-        "created_at": seconds(info.created_at),
-        "expires_at": seconds(info.expires_at),
-        "ended_at": seconds(info.ended_at),
-    }
-
-
-def result_in(line: bytes) -> tuple[str, bytes] | None:
-    """Read the custom_id and the result in a line; None where the line was cut or is none."""
-    try:
-        return lenient_line_of(line)
-    except UNREADABLE:
-        return None

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from batchnb.answers import judge
+from batchnb.answers.wire import result_in
 from batchnb.api.client import Api
-from batchnb.api.shapes import RESULTS_KEPT, BatchInfo
+from batchnb.api.shapes import RESULTS_KEPT, BatchInfo, state_of, times_of
 from batchnb.errors import AmbiguousError, ApiError, NotFoundError, RefusedError
 from batchnb.ledger.elsewhere import ForeignBatch
 from batchnb.ledger.ledger import Ledger
 from batchnb.protocol.listing import PAGE, read_back
-from batchnb.protocol.reconcile import READ_AGAIN, STRANGERS, result_in, times_of
-from batchnb.protocol.submission import CHUNK, state_of, waiting_helps
+from batchnb.protocol.reconcile import READ_AGAIN, STRANGERS
+from batchnb.protocol.submission import CHUNK, waiting_helps
 from batchnb.protocol.timing import Timing
 from batchnb.questions.bodies import digest_in
 from batchnb.questions.spec import RecipeSpec

@@ -6,7 +6,7 @@
    waiting helps, or carry the server's message. No usable answer: the batch is *uncertain*.
 4. Uncertain is settled by listing (:mod:`batchnb.protocol.reconcile`). Nothing is bought again by itself.
 
-No thread and no sleep in here: :mod:`batchnb.protocol.watcher` calls these steps when they are due, those of several
+No thread and no sleep in here: :mod:`batchnb.protocol.steps` calls these steps when they are due, those of several
 jobs at a time where one takes long.
 """
 
@@ -18,9 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from batchnb.answers import judge
+from batchnb.answers.wire import result_in
 from batchnb.api.client import Api
 from batchnb.api.failures import is_of_account
-from batchnb.api.shapes import BatchInfo
+from batchnb.api.shapes import times_of
 from batchnb.costs.allowance import Allowance, held_back
 from batchnb.costs.cache import FIRST_REASON
 from batchnb.costs.prices import PriceTable, load_prices
@@ -31,7 +32,7 @@ from batchnb.ledger.fragments import ATTACHED
 from batchnb.ledger.ledger import Ledger
 from batchnb.ledger.read_batches import BatchRecord
 from batchnb.ledger.read_jobs import JobRecord
-from batchnb.protocol.reconcile import FINDING_OUT, Settling, result_in, times_of
+from batchnb.protocol.reconcile import FINDING_OUT, Settling
 from batchnb.protocol.spent import allowance_of
 from batchnb.protocol.timing import Timing
 from batchnb.protocol.uploads import Uploads
@@ -340,21 +341,6 @@ def waiting_helps(error: ApiError) -> bool:
     if (error.type or "").endswith("spend_limit_reached"):  # a 429 that does not pass by itself
         return False
     return error.status in (409, 429, 529) or error.type in UNREACHED or is_of_account(error)
-
-
-def state_of(info: BatchInfo) -> str:
-    """Return a batch's state; one that is not documented counts as in progress."""
-    return info.processing_status if info.processing_status in ("canceling", "ended") else "in_progress"
-
-
-def unknown_state(info: BatchInfo) -> str | None:
-    """Return what a person should know where the server says of a batch what is not documented; None elsewhere."""
-    if info.processing_status in ("in_progress", "canceling", "ended"):
-        return None
-    return (
-        f"The server says {info.processing_status[:40]!r} of batch {info.id}, which batchnb does not know: it asks on "
-        "until the batch has ended. A newer batchnb may know more."
-    )
 
 
 def _held_up(error: RefusedError) -> Sent:

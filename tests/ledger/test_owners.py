@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from bench import Bench, texts
 
-import batchnb.protocol.polling
 from batchnb.ledger import owners
 from batchnb.ledger.owners import KEPT, LONGEST_CALL, Owner
+from batchnb.protocol.turns import NO_TRACE
 
 if TYPE_CHECKING:
     import pytest
@@ -133,7 +133,7 @@ def test_a_batch_whose_owner_left_no_trace_waits_and_says_so(bench: Bench):
         db.execute("DELETE FROM answers")
         db.execute("UPDATE jobs SET state = 'open'")
     bench.workspace.session.watch(job._number)
-    while ledger.batches.of_job(job._number)[0].note != batchnb.protocol.polling.NO_TRACE:
+    while ledger.batches.of_job(job._number)[0].note != NO_TRACE:
         time.sleep(0.01)
     assert bench.batch_states(job) == ["submitting"]
     assert bench.keep_to(longest_call=0.0).submit(texts(3)).result(30)["echo"].tolist() == texts(3)

@@ -15,8 +15,8 @@ from simulation import ShiftedClock
 
 import batchnb.protocol.listing
 import batchnb.protocol.watcher
+from batchnb.protocol.giving_up import DOUBTS
 from batchnb.protocol.listing import OLD
-from batchnb.protocol.polling import DOUBTS
 from batchnb.protocol.submission import Submission
 from batchnb.protocol.timing import Timing
 from batchnb.protocol.watcher import Watcher

@@ -14,7 +14,7 @@ from bench import KEY, Bench, assert_echoed, outcomes, texts
 from independent import Lost, Status
 
 from batchnb.errors import BatchnbError, CredentialsError, LedgerError
-from batchnb.protocol.reconcile import Settlement
+from batchnb.protocol.settlement import Settlement
 
 pytest_plugins = ["bench_fixtures"]
 pytestmark = pytest.mark.steady

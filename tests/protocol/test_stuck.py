@@ -11,8 +11,9 @@ from bench import Bench, assert_echoed, outcomes, texts
 from hostility import Changed
 from independent import Held, Lost, Server, Status, succeeded
 
-import batchnb.protocol.polling
+import batchnb
 from batchnb.errors import JobStateError
+from batchnb.protocol.giving_up import DOUBTS
 
 pytestmark = pytest.mark.steady
 
@@ -178,7 +179,7 @@ def test_a_script_that_looks_once_an_hour_gives_a_batch_up_too(bench: Bench):
     server.ends = False
     server.always["retrieve"] = Status(410)
     job = bench.submit(texts(5))
-    server.wait_for(lambda: server.called("GET", "batches/msgbatch") >= batchnb.protocol.polling.DOUBTS)
+    server.wait_for(lambda: server.called("GET", "batches/msgbatch") >= DOUBTS)
     bench.workspace.close()
     hour = bench.open(max_poll=30.0)
     hour.clock.now = lambda: time.time() + 3600

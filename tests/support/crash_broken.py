@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-import batchnb.protocol.polling
 import batchnb.protocol.reconcile
+import batchnb.protocol.turns
 from batchnb.api.client import Api
 from batchnb.api.heard import Place
 from batchnb.errors import AmbiguousError, RefusedError
@@ -19,8 +19,9 @@ from batchnb.jobs import workspace
 from batchnb.ledger.batches import Batches
 from batchnb.ledger.earlier import Earlier
 from batchnb.ledger.owners import Owner
-from batchnb.protocol.listing import Listing
-from batchnb.protocol.reconcile import LOOK_BACK, Settling
+from batchnb.protocol.absence import Absence
+from batchnb.protocol.listing import LOOK_BACK, Listing
+from batchnb.protocol.reconcile import Settling
 
 __all__ = ["MUTATIONS"]
 
@@ -71,7 +72,7 @@ def _leak() -> None:
 
 def _give_up() -> None:
     """Read results once, whatever they hold."""
-    batchnb.protocol.polling.READ_AGAIN = 0
+    batchnb.protocol.turns.READ_AGAIN = 0
 
 
 def _trust_the_wall_clock() -> None:
@@ -82,8 +83,8 @@ def _trust_the_wall_clock() -> None:
         return Listing(list(recent), reaches=True, has_recent=True)
 
     batchnb.protocol.reconcile.read_back = read_back  # type: ignore[assignment]
-    Settling._since = staticmethod(lambda batch: batch.intended_at - LOOK_BACK)  # type: ignore[method-assign]
-    Settling._unproven = lambda self, *_: None  # type: ignore[method-assign]  # nor look whether the list is whole
+    batchnb.protocol.reconcile.earliest = lambda batch: batch.intended_at - LOOK_BACK
+    Absence._unproven = lambda self, *_: None  # type: ignore[method-assign]  # nor look whether the list is whole
 
 
 def _trust_any_key() -> None:

@@ -262,10 +262,10 @@ def run(plan: dict[str, Any]) -> None:
     if plan["at"] and plan["at"]["signal"]:
         points.at(plan["at"], lambda: os.kill(os.getpid(), getattr(signal, plan["at"]["signal"])))
     points.at(plan["astray"], lambda: os.chdir(plan["elsewhere"]))
-    hurry()
     hook(points)
     if plan["mutation"]:
         importlib.import_module("crash_broken").MUTATIONS[plan["mutation"]]()
+    hurry()  # last, since it makes the workspace
     if plan["power"]:
         # Loaded here, since only runs that end in a power cut need it.
         importlib.import_module("power").install(Path(plan["power"]["log"]), plan["power"]["kill_at"])

@@ -12,12 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from batchnb.api.shapes import state_of, times_of, unknown_state
 from batchnb.errors import UNREACHED, ApiError, BatchnbError, RefusedError
 from batchnb.ledger.fragments import LIVE
 from batchnb.ledger.ledger import Ledger
 from batchnb.ledger.read_batches import BatchRecord
-from batchnb.protocol.reconcile import FINDING_OUT, READ_AGAIN, Settlement, decision_on, times_of
-from batchnb.protocol.submission import Submission, state_of, unknown_state, waiting_helps
+from batchnb.protocol.giving_up import doubt_note, given_up_note, is_given_up
+from batchnb.protocol.reconcile import FINDING_OUT, READ_AGAIN
+from batchnb.protocol.settlement import Settlement
+from batchnb.protocol.submission import Submission, waiting_helps
 from batchnb.system.clock import Clock
 
 __all__ = ["Turned", "Turns", "passes", "unexpected"]
@@ -29,9 +32,6 @@ NO_TRACE = (
     "Whether the process that was sending these rows still lives cannot be told: its lock file is gone. They wait "
     "until its call must have ended, eleven minutes at most; nothing is sent twice."
 )
-
-#: Times that a batch is doubted before it is given up, where other processes have doubted it, too.
-DOUBTS = 3
 
 #: Statuses of failures that pass by themselves, or with another key (from 520 on: Cloudflare's).
 PASSING = frozenset({401, 402, 407, 408, 409, 425, 429, 500, 502, 503, 504, 507, *range(520, 531)})
@@ -263,26 +263,18 @@ class Turns:
     def _doubt(
         self, batch: BatchRecord, due: _Due, why: str, what: str = "The last check failed and is tried again"
     ) -> Turned:
-        """Give a batch up that has failed in the same way for long: its rows wait for a decision.
-
-        At once where it had been given up before, and was only looked at again.
-        """
-        now, patience = self._clock.elapsed(), self._timing.give_up_after
+        """Give a batch up that has failed in the same way for long; until then, note that it is doubted."""
+        patience, server_now = self._timing.give_up_after, self._submission.api.now()
+        now = self._clock.elapsed()
         if due.doubted_since is None:
             due.doubted_since = now
-        # Other processes may have doubted it before this one, as where a script looks at it once an hour. Only the
-        # server's clock tells how long ago: this machine's may have been set.
-        there, since = self._submission.api.now(), batch.doubted_since
-        long = there is not None and since is not None and there - since >= patience
-        if now - due.doubted_since < patience and not batch.given_up and not (long and batch.doubts >= DOUBTS):
-            ended = why if why.endswith((".", "!", "?")) else f"{why}."
-            note = f"{what}: {ended} After {patience / 60:.0f} minutes of this its rows wait for your decision."
-            self._ledger.batches.failing(batch.id, note, self._clock.now(), doubted=True, server_now=there)
-            return Turned()
-        what = f"Batch {batch.server_id} cannot be read" if batch.server_id else "These rows cannot be found again"
-        due.doubted_since = None
-        self._ledger.batches.lose(batch.id, f"{what}: {why} {decision_on(batch)}")
-        return Turned(changed=True)
+        if is_given_up(batch, doubted_for=now - due.doubted_since, server_now=server_now, patience=patience):
+            due.doubted_since = None
+            self._ledger.batches.lose(batch.id, given_up_note(batch, why))
+            return Turned(changed=True)
+        note = doubt_note(what, why, patience)
+        self._ledger.batches.failing(batch.id, note, self._clock.now(), doubted=True, server_now=server_now)
+        return Turned()
 
     def _failed(self, batch: BatchRecord, due: _Due, error: ApiError, *, doubted: bool = False) -> None:
         due.failures += 1

@@ -11,7 +11,7 @@ from batchnb.answers.judge import Alike, Answer, refused_result
 from batchnb.answers.request_counts import COUNTS
 from batchnb.api.heard import NOWHERE, Place
 from batchnb.errors import LedgerError
-from batchnb.ledger.claims import Fits, Wish, taken
+from batchnb.ledger.claims import Fits, Wish, select
 from batchnb.ledger.counts import Tallies
 from batchnb.ledger.fragments import LIVE, UNPAID_ANSWER, held
 from batchnb.ledger.read_batches import BatchReader, BatchRecord
@@ -50,7 +50,7 @@ class Batches(BatchReader):
         """
         with self._store.transaction(durable=True) as db:
             wish = Wish(max_requests, max_bytes, MARK_BYTES if cache else 0, only, without, fits)
-            ranges, requests, size = taken(db, job, wish)
+            ranges, requests, size = select(db, job, wish)
             if not requests:
                 return None
             number = db.execute(
@@ -216,7 +216,7 @@ class Batches(BatchReader):
         answers : sequence of Answer
             What it brought; an answer to none of its requests is left out.
         requests : mapping, optional
-            All requests that it held a moment ago, as `held` gave them, so that they need not be looked for.
+            All requests that it held a moment ago, as `requests_of` returned them, so that they need not be looked for.
         alike : Alike, optional
             More that it brought.
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-__all__ = ["EACH_DIGEST", "given", "insert"]
+__all__ = ["EACH_DIGEST", "digest_values", "insert"]
 
 #: Rows written with one statement; SQLite takes 32,766 values in all.
 TOGETHER = 200
@@ -18,7 +18,7 @@ EACH_DIGEST = """
 """
 
 
-def given(digests: Sequence[bytes]) -> dict[str, object]:
+def digest_values(digests: Sequence[bytes]) -> dict[str, object]:
     """Return the values of ``EACH_DIGEST``; all digests are of 16 bytes."""
     return {"digests": b"".join(digests), "many": len(digests)}
 

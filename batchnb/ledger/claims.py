@@ -11,7 +11,7 @@ from typing import NamedTuple
 from batchnb.ledger.fragments import unsent
 from batchnb.questions.bodies import BODY_END, BODY_START, item_size
 
-__all__ = ["Fits", "Taken", "Wish", "ranges", "taken"]
+__all__ = ["Fits", "Selection", "Wish", "ranges", "select"]
 
 #: Tells whether so many requests, of so many characters and bytes, may be sent.
 Fits = Callable[[int, int, int], bool]
@@ -35,7 +35,7 @@ class Wish(NamedTuple):
     fits: Fits | None = None
 
 
-class Taken(NamedTuple):
+class Selection(NamedTuple):
     """What a batch takes, be it nothing: first and last number of requests that follow each other; how many; bytes."""
 
     ranges: list[tuple[int, int]]
@@ -43,13 +43,13 @@ class Taken(NamedTuple):
     size: int
 
 
-def taken(db: sqlite3.Connection, job: int, wish: Wish) -> Taken:
+def select(db: sqlite3.Connection, job: int, wish: Wish) -> Selection:
     """Take of a job's unsent requests what there is room for: at least one, unless `wish.fits` allows none."""
     found = None if wish.only or wish.fits else _together(db, job, wish)
     return _one_by_one(db, job, wish) if found is None else found
 
 
-def _together(db: sqlite3.Connection, job: int, wish: Wish) -> Taken | None:
+def _together(db: sqlite3.Connection, job: int, wish: Wish) -> Selection | None:
     """Take as many as there may be where those follow each other and have room: then none need be looked at by itself.
 
     As of most jobs. None where it is otherwise, several rows ask the same, or rows share different things.
@@ -64,14 +64,14 @@ def _together(db: sqlite3.Connection, job: int, wish: Wish) -> Taken | None:
     values = {"job": job, "most": wish.max_requests}
     first, last, requests, own, envelope, other = db.execute(query, values).fetchone()
     if not requests:
-        return Taken([], 0, 0)
+        return Selection([], 0, 0)
     size = _EMPTY + item_size(0, _shared(db)[envelope] + wish.mark) * requests + own
     if last - first + 1 > requests or envelope != other or size > wish.max_bytes:
         return None
-    return Taken([(first, last)], requests, size)
+    return Selection([(first, last)], requests, size)
 
 
-def _one_by_one(db: sqlite3.Connection, job: int, wish: Wish) -> Taken:
+def _one_by_one(db: sqlite3.Connection, job: int, wish: Wish) -> Selection:
     size, said, bytes_said = _EMPTY, 0, 0
     requests: list[int] = []
     with contextlib.closing(_waiting(db, job, wish)) as waiting:  # what it reads is about to be written
@@ -84,7 +84,7 @@ def _one_by_one(db: sqlite3.Connection, job: int, wish: Wish) -> Taken:
                 break
             requests.append(request)
             size += added
-    return Taken(list(ranges(requests)), len(requests), size)
+    return Selection(list(ranges(requests)), len(requests), size)
 
 
 def _waiting(db: sqlite3.Connection, job: int, wish: Wish) -> Generator[tuple[int, int, int, int, int], None, None]:
@@ -117,7 +117,7 @@ def _without(wish: Wish) -> str:
 
 
 def ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Put numbers that follow each other together: give the first and the last of each range."""
+    """Put numbers that follow each other together: yield the first and the last of each range."""
     for _, together in itertools.groupby(enumerate(numbers), lambda placed: placed[1] - placed[0]):
         found = [number for _, number in together]
         yield found[0], found[-1]

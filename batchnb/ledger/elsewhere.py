@@ -250,7 +250,7 @@ class Foreign:
             return self._insert(ForeignBatch(server_id, "ended", known, *row[-3:]), RECOVERED, "collected")
 
     def _insert(self, batch: ForeignBatch, owner: str, state: str) -> int:
-        """Write a batch, over what is left of it where its job was deleted; give its number."""
+        """Write a batch, over what is left of it where its job was deleted; return its number."""
         names = ("server_id", "state", "owner", "requests", "created_at", "expires_at", "ended_at", *Place._fields,
                  *COUNTS)  # fmt: skip
         values = (batch.server_id, state, owner, batch.requests, batch.created_at, batch.expires_at, batch.ended_at,

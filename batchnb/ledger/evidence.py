@@ -8,13 +8,13 @@ from batchnb.api.heard import Place
 from batchnb.ledger.fragments import ATTACHED, RECOVERED
 from batchnb.ledger.store import Store
 
-__all__ = ["Evidence", "Taken"]
+__all__ = ["Evidence", "KnownBatch"]
 
 #: Batches that a listing is compared with, at most: the newest.
 MOST = 100
 
 
-class Taken(NamedTuple):
+class KnownBatch(NamedTuple):
     """A batch that the server has taken.
 
     Parameters
@@ -38,7 +38,7 @@ class Evidence:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def taken(self, since: float, *, without: int) -> list[Taken]:
+    def known(self, since: float, *, without: int) -> list[KnownBatch]:
         """Return the newest batches that the server has, unless somebody else has deleted them there.
 
         Parameters
@@ -54,7 +54,7 @@ class Evidence:
         """
         with self._store.read() as db:
             found = db.execute(query, (since, without)).fetchall()
-        return [Taken(server_id, created_at, Place(*place)) for server_id, created_at, *place in found]
+        return [KnownBatch(server_id, created_at, Place(*place)) for server_id, created_at, *place in found]
 
     def last_before(self, number: int) -> float | None:
         """Return when the last batch was made that was sent before one of that number, by the server's clock.

@@ -57,7 +57,7 @@ class Pilots:
         self._carried: set[int] = set()
 
     def start(self, job: NewJob, rows: Iterable[Row], now: float) -> tuple[JobRecord, list[int]]:
-        """Record a pilot and claim what it has to ask, each request for itself; give the claims in the rows' order.
+        """Record a pilot and claim what it has to ask, each request for itself; return the claims in the rows' order.
 
         All in one durable transaction, before any byte is sent: no other process can send these requests, and at no
         time do they wait to be put into a batch. What a dead process had claimed is taken over; what a batch holds, or

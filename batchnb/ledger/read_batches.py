@@ -13,7 +13,7 @@ from batchnb.ledger.store import Store
 from batchnb.questions.replies.base import Reply
 from batchnb.questions.replies.reply import reply_from_spec
 
-__all__ = ["BatchReader", "BatchRecord", "Held"]
+__all__ = ["BatchReader", "BatchRecord", "BatchRequests"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class BatchRecord:
         return Place(self.organization, self.workspace)
 
 
-class Held(NamedTuple):
+class BatchRequests(NamedTuple):
     """The requests of a batch, by their digests: each with its number, and with the reply it was asked for."""
 
     requests: dict[bytes, int]
@@ -160,7 +160,7 @@ class BatchReader:
             ).fetchone()
         return tuple(msgspec.json.decode(found[0])) if found else ()
 
-    def held(self, number: int) -> Held:
+    def requests_of(self, number: int) -> BatchRequests:
         """Return what a batch holds."""
         used = "id IN (SELECT envelope FROM requests WHERE batch = ?)"
         with self._store.read() as db:
@@ -168,9 +168,9 @@ class BatchReader:
             specs = db.execute(f"SELECT id, reply FROM envelopes WHERE {used}", (number,)).fetchall()
             replies = {envelope: reply_from_spec(msgspec.json.decode(spec)) for envelope, spec in specs}
             if len(replies) == 1:  # as mostly
-                return Held(requests, dict.fromkeys(requests, *replies.values()))
+                return BatchRequests(requests, dict.fromkeys(requests, *replies.values()))
             envelopes = db.execute("SELECT digest, envelope FROM requests WHERE batch = ?", (number,))
-            return Held(requests, {digest: replies[envelope] for digest, envelope in envelopes})
+            return BatchRequests(requests, {digest: replies[envelope] for digest, envelope in envelopes})
 
     def unanswered(self, number: int) -> int:
         """Count the requests of a batch that have no answer."""

@@ -9,7 +9,7 @@ import msgspec
 
 from batchnb.costs.delivery import Delivery
 from batchnb.errors import JobNotFoundError
-from batchnb.ledger.bulk import EACH_DIGEST, given
+from batchnb.ledger.bulk import EACH_DIGEST, digest_values
 from batchnb.ledger.counts import Tallies
 from batchnb.ledger.fragments import WAITING
 from batchnb.ledger.retries import RELEASES
@@ -119,7 +119,7 @@ class JobReader:
                 together = range(0) if recovered else following(db, chunk)
                 waiting = db.execute(near, (together.start, together.stop - 1)).fetchall()
                 rest = chunk[len(together) :]
-                asked = {digest for (digest,) in db.execute(searched, given(rest))}
+                asked = {digest for (digest,) in db.execute(searched, digest_values(rest))}
             yield from (digest for (digest,) in waiting)
             yield from (digest for digest in rest if digest not in asked) if asked else rest
 

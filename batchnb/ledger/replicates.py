@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from batchnb.answers.judge import PAID
-from batchnb.ledger.bulk import EACH_DIGEST, given
+from batchnb.ledger.bulk import EACH_DIGEST, digest_values
 from batchnb.ledger.store import Store
 from batchnb.questions.rows import chunks
 
@@ -46,7 +46,7 @@ class Askings:
             with self._store.read() as db:
                 newest = {
                     first: db.execute(_ASKINGS, {"first": first}).fetchone()[0]
-                    for (first,) in db.execute(query, given(firsts)).fetchall()
+                    for (first,) in db.execute(query, digest_values(firsts)).fetchall()
                 }
             yield from (newest.get(digest, digest) for digest in chunk)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from batchnb.ledger.bulk import EACH_DIGEST, given, insert
+from batchnb.ledger.bulk import EACH_DIGEST, digest_values, insert
 from batchnb.ledger.files import Files
 from batchnb.ledger.fragments import LONGEST
 from batchnb.ledger.store import Store
@@ -158,7 +158,7 @@ def _write_requests(store: Store, rows: Rows, places: Sequence[int], envelopes: 
     digests, slots = _at(places, rows.digests), _at(places, rows.slots)
     with store.transaction() as db:
         if len(set(slots)) == 1:
-            values = given(list(filter(None, digests))) | {"first": first, "envelope": envelopes[slots[0]]}
+            values = digest_values(list(filter(None, digests))) | {"first": first, "envelope": envelopes[slots[0]]}
             return db.execute(_WRITE_ALIKE, values).rowcount
         return db.executemany(
             "INSERT INTO requests (id, digest, envelope) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING",
@@ -171,7 +171,7 @@ def _known(store: Store, digests: Sequence[bytes]) -> dict[bytes | None, int]:
     with store.read() as db:
         found = list(following(db, digests))
         query = f"{EACH_DIGEST} SELECT r.id FROM given CROSS JOIN requests AS r ON r.digest = given.digest ORDER BY n"
-        found += [number for (number,) in db.execute(query, given(digests[len(found) :]))]
+        found += [number for (number,) in db.execute(query, digest_values(digests[len(found) :]))]
     if len(found) < len(digests):
         raise ForgottenError
     return dict(zip(digests, found, strict=True))

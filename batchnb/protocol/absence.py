@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from batchnb.api.client import Api
 from batchnb.errors import NotFoundError
-from batchnb.ledger.evidence import Taken
+from batchnb.ledger.evidence import KnownBatch
 from batchnb.ledger.ledger import Ledger
 from batchnb.ledger.read_batches import BatchRecord
 from batchnb.protocol.listing import LISTED, Listing
@@ -47,7 +47,7 @@ class Absence:
         self._clock = clock
         self._grace = grace
 
-    def is_shown(self, batch: BatchRecord, known: Settlement, listing: Listing, controls: Sequence[Taken]) -> bool:
+    def is_shown(self, batch: BatchRecord, known: Settlement, listing: Listing, controls: Sequence[KnownBatch]) -> bool:
         """Tell whether it was shown, twice, after the grace period, that the batch was never made."""
         is_late = self._is_late(batch, known)
         known.unproven = None if known.open else self._unproven(batch, listing, controls)
@@ -72,7 +72,7 @@ class Absence:
         here = self._clock.now() - (batch.intended_at if batch.failed_at is None else batch.failed_at)
         return now - batch.sought_at >= self._grace and not 0 <= here < self._grace
 
-    def _unproven(self, batch: BatchRecord, listing: Listing, controls: Sequence[Taken]) -> str | None:
+    def _unproven(self, batch: BatchRecord, listing: Listing, controls: Sequence[KnownBatch]) -> str | None:
         """Say why a listing without a batch does not show that it was never made; None where it does."""
         if not listing.reaches:
             return "The server's list of batches is too long to be read to its end."

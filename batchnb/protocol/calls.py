@@ -166,7 +166,7 @@ class Calls:
                 return
 
     def _upload(self, number: int) -> ApiError | None:
-        """Upload the files that a call names; give the failure after which it is worth trying again.
+        """Upload the files that a call names; return the failure after which it is worth trying again.
 
         Nothing of this is in doubt: a file whose upload is lost is uploaded again.
         """
@@ -186,7 +186,7 @@ class Calls:
         return None
 
     def _call(self, number: int, call: Call) -> RefusedError | None:
-        """Make a call; give the refusal after which it is worth making again."""
+        """Make a call; return the refusal after which it is worth making again."""
         try:
             ((_, _, head, content, tail),) = self._uploads.resolved(number, [call.item])
             message = self._api.create_message(head + content + tail, call.betas)

@@ -87,7 +87,7 @@ class Settling:
         if known.since is None:
             known.since = self._clock.elapsed()
         # Asked before the listing: what is recorded meanwhile need not be in it.
-        controls = self._ledger.evidence.taken(earliest(batch) or 0.0, without=batch.id)
+        controls = self._ledger.evidence.known(earliest(batch) or 0.0, without=batch.id)
         # Of an address that was hardly asked before, so that no cache on the way has an older answer.
         size = PAGE - random.randrange(PAGE // 10)  # noqa: S311
         listing = read_back(self._api.list_batches(page_size=size), earliest(batch))
@@ -143,7 +143,7 @@ class Settling:
         ApiError
             None was found, and some could not be read.
         """
-        ours = set(self._ledger.batches.held(batch.id).requests)
+        ours = set(self._ledger.batches.requests_of(batch.id).requests)
         failure: ApiError | None = None
         for candidate in candidates:
             # Before its end there is no telling whose it is: its custom_ids are only to be seen in its results.

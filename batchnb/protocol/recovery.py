@@ -64,7 +64,7 @@ def is_batch_id(id: str) -> bool:
 
 
 def attach_batch(api: Api, ledger: Ledger, batch_id: str, now: float, timing: Timing) -> str:
-    """Have the ledger keep a batch made elsewhere, and give the id of the job that stands for it.
+    """Have the ledger keep a batch made elsewhere; return the id of the job that stands for it.
 
     The job that has sent the batch, where this ledger has.
 
@@ -153,29 +153,29 @@ def _recent(api: Api) -> list[BatchInfo]:
 
 def _taken_back(api: Api, ledger: Ledger, info: BatchInfo, timing: Timing) -> Recovered:
     """Take the answers back from one batch; read it again where it broke off or ended early."""
-    batch, found = _described(api, info), _Found()
+    batch, findings = _described(api, info), _Findings()
     for attempt in range(READ_AGAIN + 1):
         if attempt:
             time.sleep(timing.backoff(attempt - 1))
         try:
-            _patiently(lambda: _search(api, ledger, batch, found), timing)
+            _patiently(lambda: _search(api, ledger, batch, findings), timing)
         except ApiError as error:
             if isinstance(error, RefusedError) and not (isinstance(error, NotFoundError) or waiting_helps(error)):
                 raise
-            found.broken = str(error)
+            findings.broken = str(error)
             break
-        if found.broken is None and found.is_all(batch):
+        if findings.broken is None and findings.is_all(batch):
             break
-    if found.broken is None and (found.digests or found.lines >= min(STRANGERS, batch.requests)):
+    if findings.broken is None and (findings.digests or findings.lines >= min(STRANGERS, batch.requests)):
         ledger.foreign.mark_read(batch)
-        return Recovered(info, len(found.digests), found.new)
-    why = found.broken or "its results hold fewer rows than they should"
+        return Recovered(info, len(findings.digests), findings.new)
+    why = findings.broken or "its results hold fewer rows than they should"
     note = f"not all of it could be read, recover() again reads the rest: {why}"
-    return Recovered(info, len(found.digests), found.new, note)
+    return Recovered(info, len(findings.digests), findings.new, note)
 
 
 @dataclass(slots=True)
-class _Found:
+class _Findings:
     """What the readings of one batch have brought together; `lines` and `broken` are of the last one."""
 
     lines: int = 0
@@ -191,32 +191,32 @@ class _Found:
         return len(self.paid) >= batch.counts.get("succeeded", 0)
 
 
-def _search(api: Api, ledger: Ledger, batch: ForeignBatch, found: _Found) -> None:
+def _search(api: Api, ledger: Ledger, batch: ForeignBatch, findings: _Findings) -> None:
     """Keep the paid answers in the results of a batch, also those that came before they broke off."""
     chunk: list[tuple[bytes, bytes]] = []
-    found.lines, found.broken = 0, None
+    findings.lines, findings.broken = 0, None
     with api.results(batch.server_id) as chunks:
         try:
             for line in itertools.chain.from_iterable(judge.lines(chunks)):
-                found.lines += 1
+                findings.lines += 1
                 if (ours := _ours_in(line)) is not None:
-                    found.digests.add(ours[0])
+                    findings.digests.add(ours[0])
                     if judge.is_paid(ours[1]):
                         chunk.append(ours)
-                elif found.lines >= STRANGERS and not found.digests:
+                elif findings.lines >= STRANGERS and not findings.digests:
                     break
                 if len(chunk) >= CHUNK:
-                    _keep(ledger, batch, chunk, found)
+                    _keep(ledger, batch, chunk, findings)
         except AmbiguousError as error:
-            found.broken = str(error)
+            findings.broken = str(error)
         finally:  # also when it is interrupted
-            _keep(ledger, batch, chunk, found)
+            _keep(ledger, batch, chunk, findings)
 
 
-def _keep(ledger: Ledger, batch: ForeignBatch, chunk: list[tuple[bytes, bytes]], found: _Found) -> None:
+def _keep(ledger: Ledger, batch: ForeignBatch, chunk: list[tuple[bytes, bytes]], findings: _Findings) -> None:
     if chunk:
-        found.new += ledger.foreign.keep(batch, chunk)
-        found.paid.update(digest for digest, _ in chunk)
+        findings.new += ledger.foreign.keep(batch, chunk)
+        findings.paid.update(digest for digest, _ in chunk)
         chunk.clear()
 
 

@@ -16,9 +16,9 @@ from batchnb.errors import BatchnbError, JobNotFoundError
 from batchnb.ledger.ledger import Ledger
 from batchnb.ledger.read_batches import BatchRecord
 from batchnb.ledger.read_jobs import JobRecord
-from batchnb.protocol.submission import Sent, Submission
+from batchnb.protocol.submission import SendOutcome, Submission
 from batchnb.protocol.subscribers import Subscribers
-from batchnb.protocol.turns import Turned, Turns, unexpected
+from batchnb.protocol.turns import TurnOutcome, Turns, unexpected
 from batchnb.protocol.watches import Watch
 from batchnb.system.beside import Beside
 from batchnb.system.clock import Clock
@@ -72,7 +72,7 @@ class Steps:
         """Do what is to be done when no watched job is open any more. Called under the lock."""
 
     def step(self) -> float | None:
-        """Do what is due; give the seconds until something is due again, or None when no watched job is open."""
+        """Do what is due; return the seconds until something is due again, or None when no watched job is open."""
         self._beside.finish()
         now = self._clock.elapsed()
         open_jobs = []
@@ -133,15 +133,17 @@ class Steps:
                 ("send", job.number), job.number, lambda: self._sent_of(job), lambda sent: self._sent(job, watch, sent)
             )
 
-    def _sent_of(self, job: JobRecord) -> Sent:
+    def _sent_of(self, job: JobRecord) -> SendOutcome:
         try:
             return self._submission.send(job, patient=self._patient)
         except BatchnbError:
             raise
         except Exception as error:  # noqa: BLE001  # a defect of ours must not stop the other jobs
-            return Sent(anything=True, wait=0.0, reason=f"Sending failed and is tried again: {unexpected(error)}")
+            return SendOutcome(
+                anything=True, wait=0.0, reason=f"Sending failed and is tried again: {unexpected(error)}"
+            )
 
-    def _sent(self, job: JobRecord, watch: Watch, sent: Sent) -> None:
+    def _sent(self, job: JobRecord, watch: Watch, sent: SendOutcome) -> None:
         self._is_well()
         self._changed = True
         limit = job.delivery.max_cost
@@ -164,7 +166,7 @@ class Steps:
         if self._beside.has_room(("turn", batch.id), job):
             self._beside.do(("turn", batch.id), job, lambda: self._turns.take(batch), self._turned)
 
-    def _turned(self, turned: Turned) -> None:
+    def _turned(self, turned: TurnOutcome) -> None:
         self._is_well()
         if turned.changed:
             self._changed = True

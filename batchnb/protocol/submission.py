@@ -40,7 +40,7 @@ from batchnb.questions.bodies import join_items
 from batchnb.questions.cache_marks import marked_items
 from batchnb.system.clock import Clock
 
-__all__ = ["Reading", "Sent", "Submission"]
+__all__ = ["Reading", "SendOutcome", "Submission"]
 
 #: Answers recorded in one transaction, and their bytes, at most.
 CHUNK, CHUNK_BYTES = 2_500, 4_000_000
@@ -53,7 +53,7 @@ NO_RESULT = "What came holds no result of this batch."
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SendOutcome:
     """What came of trying to send.
 
     Parameters
@@ -138,15 +138,15 @@ class Submission:
 
     # Sending
 
-    def upload(self, job: JobRecord) -> Sent | None:
+    def upload(self, job: JobRecord) -> SendOutcome | None:
         """Upload one file that the next batch of a job needs; None where the server has them all."""
         file = self.uploads.next(job.number, min(job.batch_size, self._max_requests))
         return None if file is None else self._upload(file)
 
-    def _upload(self, file: FileRecord) -> Sent:
+    def _upload(self, file: FileRecord) -> SendOutcome:
         if not self.uploads.take(file):
             reason = f"Another process is uploading {file.name!r}; sending goes on when it has."
-            return Sent(anything=True, wait=self.timing.others_poll, reason=reason)
+            return SendOutcome(anything=True, wait=self.timing.others_poll, reason=reason)
         try:
             self.uploads.upload(file)
         except RefusedError as error:
@@ -155,8 +155,8 @@ class Submission:
             self.uploads.refuse(file, error.type or f"http_{error.status}", str(error))
         except AmbiguousError as error:
             reason = f"Uploading {file.name!r} is tried again: {error}"
-            return Sent(anything=True, wait=error.retry_after or 0.0, reason=reason)
-        return Sent(anything=True, reason=f"Files are uploaded before sending; the last one was {file.name!r}.")
+            return SendOutcome(anything=True, wait=error.retry_after or 0.0, reason=reason)
+        return SendOutcome(anything=True, reason=f"Files are uploaded before sending; the last one was {file.name!r}.")
 
     @property
     def is_any_sent(self) -> bool:
@@ -169,7 +169,7 @@ class Submission:
         with self._claiming:
             return batch in self._sending
 
-    def send(self, job: JobRecord, *, patient: bool = True) -> Sent:
+    def send(self, job: JobRecord, *, patient: bool = True) -> SendOutcome:
         """Claim and send one batch of a job's unsent requests; or upload one file that they need, before.
 
         Unless `patient`, without waiting for a cache.
@@ -187,14 +187,16 @@ class Submission:
         if batch is None:
             return self._held_back(job)
         if isinstance(batch, float):
-            return Sent(anything=True, wait=max(0.0, batch - self._clock.now()), reason=FIRST_REASON, filling=True)
+            return SendOutcome(
+                anything=True, wait=max(0.0, batch - self._clock.now()), reason=FIRST_REASON, filling=True
+            )
         try:
             return self._send(job, batch)
         finally:
             with self._claiming:
                 self._sending.discard(batch.id)
 
-    def _send(self, job: JobRecord, batch: BatchRecord) -> Sent:
+    def _send(self, job: JobRecord, batch: BatchRecord) -> SendOutcome:
         missing = self.uploads.missing(batch.id)
         if missing is not None:  # it was forgotten a moment ago, or the claim took others than were looked at
             self._ledger.batches.let_go(batch.id, state="submitting")
@@ -215,15 +217,15 @@ class Submission:
                 batch.id, now=self._clock.now(), note=_uncertain_note(error), place=self.api.heard.place
             )
             if isinstance(error, AmbiguousError):
-                return Sent(anything=True)
+                return SendOutcome(anything=True)
             raise
         self._ledger.batches.accepted(
             batch.id, info.id, times=times_of(info), place=self.api.heard.place, skew=self.api.skew()
         )
-        return Sent(anything=True)
+        return SendOutcome(anything=True)
 
     def _claim(self, job: JobRecord, *, patient: bool) -> BatchRecord | float | None:
-        """Claim a batch; or give the time until which to wait for a cache, in seconds since the epoch."""
+        """Claim a batch; or return the time until which to wait for a cache, in seconds since the epoch."""
         self._ledger.ready_to_claim()
         now = self._clock.now()
         claim = functools.partial(
@@ -247,24 +249,24 @@ class Submission:
 
         return fits
 
-    def _held_back(self, job: JobRecord) -> Sent:
+    def _held_back(self, job: JobRecord) -> SendOutcome:
         """Tell why nothing was claimed: nothing is unsent, or the job may not spend more."""
         unsent = self._ledger.rows.count_unsent(job.number) if job.delivery.max_cost is not None else 0
         if not unsent:
-            return Sent(anything=False)
-        return Sent(anything=False, reason=held_back(allowance_of(self._ledger, job, self._prices()), unsent))
+            return SendOutcome(anything=False)
+        return SendOutcome(anything=False, reason=held_back(allowance_of(self._ledger, job, self._prices()), unsent))
 
-    def _refused(self, job: JobRecord, batch: BatchRecord, error: RefusedError) -> Sent:
+    def _refused(self, job: JobRecord, batch: BatchRecord, error: RefusedError) -> SendOutcome:
         batches = self._ledger.batches
         if error.status == 413 and batch.requests > 1:
             batches.let_go(batch.id, state="submitting")
             self._ledger.jobs.limit_batches(job.number, max_bytes=batch.bytes // 2)
-            return Sent(anything=True)
+            return SendOutcome(anything=True)
         if waiting_helps(error):
             batches.let_go(batch.id, state="submitting")
             return _held_up(error)
         batches.refuse(batch.id, error_type=error.type or f"http_{error.status}", message=str(error))
-        return Sent(anything=True)
+        return SendOutcome(anything=True)
 
     # Reading results
 
@@ -286,7 +288,7 @@ class Submission:
             )
             absent = self._ledger.foreign.absent(batch)
             return Reading(absent, broken or (NO_RESULT if absent >= batch.requests > 0 else None))
-        held = batches.held(batch.id)
+        held = batches.requests_of(batch.id)
         answered = 0
 
         def write(lines: list[bytes]) -> None:
@@ -343,9 +345,9 @@ def waiting_helps(error: ApiError) -> bool:
     return error.status in (409, 429, 529) or error.type in UNREACHED or is_of_account(error)
 
 
-def _held_up(error: RefusedError) -> Sent:
+def _held_up(error: RefusedError) -> SendOutcome:
     reason, unreachable = _waiting_reason(error), error.type in UNREACHED
-    return Sent(anything=True, wait=error.retry_after or 0.0, reason=reason, unreachable=unreachable)
+    return SendOutcome(anything=True, wait=error.retry_after or 0.0, reason=reason, unreachable=unreachable)
 
 
 def _waiting_reason(error: RefusedError) -> str:

@@ -23,7 +23,7 @@ from batchnb.protocol.settlement import Settlement
 from batchnb.protocol.submission import Submission, waiting_helps
 from batchnb.system.clock import Clock
 
-__all__ = ["Turned", "Turns", "passes", "unexpected"]
+__all__ = ["TurnOutcome", "Turns", "passes", "unexpected"]
 
 #: Why a batch is waited for that another process sends.
 BY_ANOTHER = "Another process, such as a second notebook, is sending these rows; they are taken from it when it has."
@@ -40,7 +40,7 @@ PASSING = frozenset({401, 402, 407, 408, 409, 425, 429, 500, 502, 503, 504, 507,
 ENOUGH = {"submitting": 1, "uncertain": 3, "in_progress": 1, "canceling": 1, "ended": 5}
 
 
-class Turned(NamedTuple):
+class TurnOutcome(NamedTuple):
     """What came of a turn.
 
     Parameters
@@ -128,7 +128,7 @@ class Turns:
 
     # Taking one
 
-    def take(self, batch: BatchRecord) -> Turned:
+    def take(self, batch: BatchRecord) -> TurnOutcome:
         """Do what is due for a batch."""
         due = self._due[batch.id]
         if due.state != batch.state:
@@ -138,27 +138,27 @@ class Turns:
             turned = self._take(batch, due)
         except ApiError as error:
             if self.leaving:
-                return Turned()
+                return TurnOutcome()
             refused = isinstance(error, RefusedError) and not waiting_helps(error)
             is_doubted = not passes(error) or (refused and batch.state == "uncertain")
             self._failed(batch, due, error, doubted=is_doubted)
             elsewhere = self._submission.settling.elsewhere(batch) if refused else None
             if elsewhere is not None:
                 self._ledger.batches.lose(batch.id, elsewhere)
-                return Turned(changed=True)
+                return TurnOutcome(changed=True)
             # The server lags behind just after a create, and on results just after the end: a 404 is doubted first, and
             # so is whatever else does not pass by itself. A listing that is refused settles nothing, so that there is
             # nothing to wait for but a decision.
-            return self._doubt(batch, due, str(error)) if is_doubted else Turned()
+            return self._doubt(batch, due, str(error)) if is_doubted else TurnOutcome()
         except BatchnbError:
             raise
         except Exception as error:  # noqa: BLE001  # a defect of ours must not stop the other batches
             self._failed(batch, due, ApiError(unexpected(error)))
-            return Turned()
+            return TurnOutcome()
         due.failures = 0
         return turned
 
-    def _take(self, batch: BatchRecord, due: _Due) -> Turned:
+    def _take(self, batch: BatchRecord, due: _Due) -> TurnOutcome:
         if batch.state == "submitting":
             return self._look_after_other(batch, due)
         if batch.state == "uncertain":
@@ -167,7 +167,7 @@ class Turns:
             return self._collect(batch, due)
         return self._check(batch, due)
 
-    def _look_after_other(self, batch: BatchRecord, due: _Due) -> Turned:
+    def _look_after_other(self, batch: BatchRecord, due: _Due) -> TurnOutcome:
         """Wait for a batch that another process is sending, unless that process has died.
 
         One of our own in this state that is not being sent either: the answer to its create could not be recorded.
@@ -176,24 +176,24 @@ class Turns:
         owner = self._ledger.owner
         if batch.standard:  # no batch: there is nothing on the server to be found
             given_up = self._ledger.pilots.look_after(batch, self._clock.now())
-            return Turned(changed=given_up, again=given_up, let_go=given_up)
+            return TurnOutcome(changed=given_up, again=given_up, let_go=given_up)
         if batch.owner != owner.name and owner.may_act(batch.owner, self._age_of(batch)):
             note = BY_ANOTHER if owner.is_alive(batch.owner) else NO_TRACE
             if batch.note != note:
                 self._ledger.batches.note(batch.id, note)
-            return Turned()
+            return TurnOutcome()
         if self._submission.is_sending(batch.id):
-            return Turned()
+            return TurnOutcome()
         self._ledger.batches.uncertain(batch.id, now=self._clock.now(), note=f"Sending was interrupted. {FINDING_OUT}")
         due.at = 0.0
-        return Turned(again=True)
+        return TurnOutcome(again=True)
 
     def _age_of(self, batch: BatchRecord) -> float:
         """Return how long ago a batch was claimed, in seconds by the server's clock; 0 where that does not tell."""
         now = self._submission.api.now()
         return 0.0 if now is None or batch.server_at is None else now - batch.server_at
 
-    def _settle(self, batch: BatchRecord, due: _Due) -> Turned:
+    def _settle(self, batch: BatchRecord, due: _Due) -> TurnOutcome:
         due.at = self._clock.elapsed() + self._next_interval(due)
         settled = self._submission.settling.settle(batch, due.settlement)
         if not settled and due.settlement.unproven is not None:
@@ -203,12 +203,12 @@ class Turns:
             if due.doubted_since is not None:
                 self._ledger.batches.note(batch.id, FINDING_OUT)
             self._is_well(batch, due)
-            return Turned()
+            return TurnOutcome()
         due.doubted_since = None
         due.at, due.checks = 0.0, 0
-        return Turned(changed=True, again=True, let_go=True)
+        return TurnOutcome(changed=True, again=True, let_go=True)
 
-    def _check(self, batch: BatchRecord, due: _Due) -> Turned:
+    def _check(self, batch: BatchRecord, due: _Due) -> TurnOutcome:
         api = self._submission.api
         assert batch.server_id is not None  # noqa: S101  # every state past `uncertain` has one
         due.at = self._clock.elapsed() + self._next_interval(due)
@@ -234,9 +234,9 @@ class Turns:
         note = uncanceled or unknown_state(info)
         if note is not None:
             self._ledger.batches.note(batch.id, note)
-        return Turned()
+        return TurnOutcome()
 
-    def _collect(self, batch: BatchRecord, due: _Due) -> Turned:
+    def _collect(self, batch: BatchRecord, due: _Due) -> TurnOutcome:
         """Read results; again where they broke off or end early, as long as that brings more, and a few times then."""
         reading = self._submission.collect(batch)
         if due.left is None or reading.left < due.left:
@@ -248,10 +248,10 @@ class Turns:
             self._ledger.batches.collected(batch.id, whole=reading.left == 0)
             self._ledger.files.forget_missed(batch.id)
             del self._due[batch.id]
-            return Turned(changed=True)
+            return TurnOutcome(changed=True)
         due.at = self._clock.elapsed() + min(self._timing.backoff(due.reads - 1), self._timing.max_poll)
         if reading.broken is None or self.leaving:
-            return Turned()
+            return TurnOutcome()
         return self._doubt(batch, due, reading.broken, "Reading the results broke off and is tried again")
 
     def _next_interval(self, due: _Due) -> float:
@@ -262,7 +262,7 @@ class Turns:
 
     def _doubt(
         self, batch: BatchRecord, due: _Due, why: str, what: str = "The last check failed and is tried again"
-    ) -> Turned:
+    ) -> TurnOutcome:
         """Give a batch up that has failed in the same way for long; until then, note that it is doubted."""
         patience, server_now = self._timing.give_up_after, self._submission.api.now()
         now = self._clock.elapsed()
@@ -271,10 +271,10 @@ class Turns:
         if is_given_up(batch, doubted_for=now - due.doubted_since, server_now=server_now, patience=patience):
             due.doubted_since = None
             self._ledger.batches.lose(batch.id, given_up_note(batch, why))
-            return Turned(changed=True)
+            return TurnOutcome(changed=True)
         note = doubt_note(what, why, patience)
         self._ledger.batches.failing(batch.id, note, self._clock.now(), doubted=True, server_now=server_now)
-        return Turned()
+        return TurnOutcome()
 
     def _failed(self, batch: BatchRecord, due: _Due, error: ApiError, *, doubted: bool = False) -> None:
         due.failures += 1

@@ -53,7 +53,7 @@ class Watcher(Steps):
     # For other threads
 
     def watch(self, job: int) -> threading.Event:
-        """See a job through to its end in the background; give the event that is set then. Returns at once."""
+        """See a job through to its end in the background; return the event that is set then. Returns at once."""
         with self._lock:
             watch = self._watches.get(job)
             if watch is None or watch.ended.is_set():

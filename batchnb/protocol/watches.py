@@ -7,7 +7,7 @@ import random
 import threading
 from dataclasses import dataclass, field
 
-from batchnb.protocol.submission import Sent
+from batchnb.protocol.submission import SendOutcome
 from batchnb.protocol.timing import Timing
 
 __all__ = ["Watch"]
@@ -29,12 +29,12 @@ class Watch:
     held_back: str | None = None
     tried: bool = False
 
-    def take(self, sent: Sent, now: float, timing: Timing, *, patient: bool, limit: str | None) -> bool:
+    def take(self, sent: SendOutcome, now: float, timing: Timing, *, patient: bool, limit: str | None) -> bool:
         """Take in what came of trying to send; return whether there may be more to do at once.
 
         Parameters
         ----------
-        sent : Sent
+        sent : SendOutcome
             What came of it.
         now : float
             When.

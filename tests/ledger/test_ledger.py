@@ -460,11 +460,13 @@ def test_a_batch_takes_the_same_be_it_looked_at_as_a_whole_or_row_by_row(ledger,
     for most in (1, 3, len(set(texts)), 100):
         with ledger._store.read() as db:
             wish = Wish(most, BYTES, mark)
-            whole = claims.taken(db, job, wish)
-            assert whole == claims.taken(db, job, wish._replace(fits=lambda *_: True))
-            assert claims.taken(db, job, wish._replace(max_bytes=whole.size)) == whole
-            assert claims.taken(db, job, wish._replace(max_bytes=whole.size - 1)).requests == max(1, whole.requests - 1)
-            assert claims.taken(db, job, wish._replace(without=(1,))).requests == 0
+            whole = claims.select(db, job, wish)
+            assert whole == claims.select(db, job, wish._replace(fits=lambda *_: True))
+            assert claims.select(db, job, wish._replace(max_bytes=whole.size)) == whole
+            assert claims.select(db, job, wish._replace(max_bytes=whole.size - 1)).requests == max(
+                1, whole.requests - 1
+            )
+            assert claims.select(db, job, wish._replace(without=(1,))).requests == 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from batchnb.answers.judge import PAID, Alike, Answer
-from batchnb.ledger.bulk import EACH_DIGEST, given, insert
+from batchnb.ledger.bulk import EACH_DIGEST, digest_values, insert
 
 __all__ = ["asked", "write_answers"]
 
@@ -76,7 +76,7 @@ def asked(db: sqlite3.Connection, batch: int, digests: Sequence[bytes]) -> dict[
         {EACH_DIGEST} SELECT r.digest, r.id FROM given CROSS JOIN requests AS r ON r.digest = given.digest
         WHERE r.batch = {batch:d}
     """
-    return dict(db.execute(query, given(digests)).fetchall())
+    return dict(db.execute(query, digest_values(digests)).fetchall())
 
 
 def _origin(db: sqlite3.Connection, model: str, geo: str | None) -> int | None:

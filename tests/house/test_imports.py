@@ -38,7 +38,7 @@ ORDER = ["units", "stats", "errors", "model_table", "system", "batchnb", "demo",
 
 #: Only a type checker reads these, which run up: what they name is handed down to them.
 HANDED_DOWN = {
-    ("answers.new_columns", "ledger.jobs"),  # whose columns are looked for
+    ("answers.new_columns", "ledger.read_jobs"),  # whose columns are looked for
     ("planning.options", "jobs.workspace"),  # which a user may name
 }
 

@@ -260,7 +260,7 @@ def models(
     from batchnb.planning.model_frame import model_frame
 
     session = _workspace(workspace).session
-    return model_frame(session.api, session.prices, simulated=session.simulated, rows=rows, like=like, reply=reply)
+    return model_frame(session.api, session.prices, provenance=session.provenance, rows=rows, like=like, reply=reply)
 
 
 def prices() -> pd.DataFrame:

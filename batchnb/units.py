@@ -6,10 +6,8 @@ import math
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Protocol
 
 __all__ = [
-    "SIMULATED",
     "ago",
     "clean",
     "clock_time",
@@ -21,18 +19,8 @@ __all__ = [
     "minutes",
     "money",
     "plural",
-    "simulated_mark",
     "span",
 ]
-
-#: Marks what is simulated, wherever it is shown.
-SIMULATED = "SIMULATED"
-
-
-class _Simulable(Protocol):
-    @property
-    def simulated(self) -> bool: ...
-
 
 # C0 and C1 controls (ANSI escapes start with one), line separators, marks that turn the reading direction (they can
 # make a text read as another), and lone surrogates (which no encoder takes).
@@ -68,11 +56,6 @@ def clean(text: object, limit: int = 200, *, lines: bool = False) -> str:
 
     kept = _UNSAFE.sub(harmless, kept)
     return kept if len(whole) <= limit else f"{kept}… ({len(whole):,} characters)"
-
-
-def simulated_mark(shown: _Simulable) -> str:
-    """Return what leads a line about simulated answers, ``"[SIMULATED] "``, else nothing."""
-    return f"[{SIMULATED}] " if shown.simulated else ""
 
 
 def plural(noun: str) -> str:

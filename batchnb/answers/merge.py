@@ -20,6 +20,7 @@ from batchnb.answers.new_columns import (
     names_of,
     without_details,
 )
+from batchnb.answers.provenance import Provenance
 from batchnb.answers.records import TELLING, Results, RowAnswer
 from batchnb.errors import InputError
 from batchnb.questions.bodies import custom_id, label_of
@@ -199,16 +200,15 @@ def _failure(row: RowAnswer, reply: Reply) -> tuple[str, str | None, str | None,
     return outcome, kind, message, retryable, text, category_of(row.result)
 
 
-def result_lines(rows: Iterable[RowAnswer], recipe: RecipeSpec, *, simulated: bool) -> Iterator[bytes]:
+def result_lines(rows: Iterable[RowAnswer], recipe: RecipeSpec, provenance: Provenance) -> Iterator[bytes]:
     """Write one line per answered request, as the API does; simulated ones say so."""
     seen = set()
-    mark = {"simulated": True} if simulated else {}
     for row in rows:
         if row.digest is None or row.result is None or row.digest in seen:
             continue
         seen.add(row.digest)
         line = {"custom_id": custom_id_of(row, recipe), "result": msgspec.Raw(row.result)}
-        yield msgspec.json.encode(line | mark) + b"\n"
+        yield msgspec.json.encode(line | provenance.marks) + b"\n"
 
 
 def custom_id_of(row: RowAnswer, recipe: RecipeSpec) -> str:

@@ -10,6 +10,7 @@ import html
 from collections.abc import Iterable
 
 from batchnb import units
+from batchnb.answers.provenance import Provenance
 from batchnb.display.style import CSS
 
 __all__ = ["Html", "dot", "head", "join", "model", "note_html", "style", "tag", "text", "view"]
@@ -91,7 +92,7 @@ def view(*parts: object, name: str, label: str) -> Html:
     return tag("div", style(), *parts, class_=" ".join(filter(None, classes)), role="group", aria_label=label)
 
 
-def head(title: str, *beside: Html, simulated: bool) -> Html:
+def head(title: str, *beside: Html, provenance: Provenance) -> Html:
     """Draw the head of a view: the mark of what is simulated, a title, and what stands beside it, set apart by dots.
 
     Parameters
@@ -100,13 +101,13 @@ def head(title: str, *beside: Html, simulated: bool) -> Html:
         What the view shows.
     *beside : Html
         What stands beside it.
-    simulated : bool
-        Whether the answers are simulated.
+    provenance : Provenance
+        Where the answers come from.
     """
-    badge = tag("span", units.SIMULATED, class_="batchnb-badge", title="Not answers of the real API")
+    badge = tag("span", provenance.badge, class_="batchnb-badge", title="Not answers of the real API")
     parts = (part for each in beside for part in (dot(), each))
     return tag(
-        "div", Html(f"{badge} ") if simulated else None, tag("b", title, class_="batchnb-name"), *parts,
+        "div", Html(f"{badge} ") if provenance.badge else None, tag("b", title, class_="batchnb-name"), *parts,
         class_="batchnb-head",
     )  # fmt: skip
 

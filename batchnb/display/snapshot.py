@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from batchnb.answers.provenance import Provenance
 from batchnb.answers.request_counts import COUNTS, RequestCounts
 
 __all__ = ["BatchLine", "Caching", "ErrorKind", "Snapshot", "Usual"]
@@ -178,8 +179,8 @@ class Snapshot:
         answers of the recipe cost, or what was estimated in this process. None where nothing tells.
     expected_from : str or None
         What `expected` is learned from, in words, where it is not the job's own answers.
-    simulated : bool
-        Whether the answers come from the simulator.
+    provenance : Provenance
+        Where the answers come from.
     note : str or None
         What a person should know now: the last failed check, or what submitting waits for.
     errors : tuple of ErrorKind
@@ -209,10 +210,15 @@ class Snapshot:
     cost: float | None = None
     expected: float | None = None
     expected_from: str | None = None
-    simulated: bool = False
+    provenance: Provenance = Provenance.API
     note: str | None = None
     errors: tuple[ErrorKind, ...] = ()
     caching: Caching = field(default_factory=Caching)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the answers come from the simulator."""
+        return self.provenance.simulated
 
     @property
     def counts(self) -> RequestCounts:

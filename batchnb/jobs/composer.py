@@ -194,7 +194,7 @@ class _Form:
         kinds = [(f"{draft.column}_{kind.suffix}", kind.max_tokens) for kind in (TextReply(), LabelReply(()))]
         setting = Setting(
             desk.frame_name, desk.is_named, len(frame), list(frame.columns), sorted(session.prices.prices),
-            session.model, (kinds[0], kinds[1]), session.simulated,
+            session.model, (kinds[0], kinds[1]), session.provenance,
         )  # fmt: skip
         try:
             first: Preview | str = desk.glance(draft, range(SHOWN))

@@ -22,6 +22,7 @@ from batchnb.answers.flat_files import (
     unfit_for_parquet,
 )
 from batchnb.answers.merge import custom_id_of, result_lines
+from batchnb.answers.provenance import Provenance
 from batchnb.errors import BatchnbError, InputError
 from batchnb.jobs.status import facts_of
 from batchnb.questions.columns import row_name
@@ -175,7 +176,7 @@ def _write_parquet(path: Path, frame: pd.DataFrame, names: Collection[str]) -> N
             ) from error
 
 
-def write_raw(path: Path, ledger: Ledger, number: int, prices: PriceTable, *, simulated: bool) -> None:
+def write_raw(path: Path, ledger: Ledger, number: int, prices: PriceTable, provenance: Provenance) -> None:
     """Write a job's raw results to `path`, and its requests and recipe beside it.
 
     Parameters
@@ -187,7 +188,7 @@ def write_raw(path: Path, ledger: Ledger, number: int, prices: PriceTable, *, si
         Where the job is.
     prices : PriceTable
         Of which the recipe names those that priced the answers.
-    simulated : bool
+    provenance : Provenance
         Whether the answers come from the simulator: then every line of the results says so.
 
     Raises
@@ -200,7 +201,7 @@ def write_raw(path: Path, ledger: Ledger, number: int, prices: PriceTable, *, si
     # The one that was asked for comes last: where that is new, the others are. Between, what is old in one and new in
     # another still meets by its custom_ids.
     with replacing(beside["requests"], beside["recipe"], path) as (requests, recipe, results):
-        _write_raw(results, requests, recipe, (path.name, beside["requests"].name), ledger, number, prices, simulated)
+        _write_raw(results, requests, recipe, (path.name, beside["requests"].name), ledger, number, prices, provenance)
 
 
 class _Exported(msgspec.Struct):
@@ -227,16 +228,16 @@ def _check_beside(requests: Path, recipe: Path) -> None:
 
 def _write_raw(
     results: BinaryIO, requests: BinaryIO, described: BinaryIO, named: tuple[str, str], ledger: Ledger, number: int,
-    prices: PriceTable, simulated: bool,
+    prices: PriceTable, provenance: Provenance,
 ) -> None:  # fmt: skip
     record = ledger.jobs.by_number(number)
-    results.writelines(result_lines(ledger.rows.answers(number), record.recipe, simulated=simulated))
+    results.writelines(result_lines(ledger.rows.answers(number), record.recipe, provenance))
     names: dict[bytes, str] = {}
     rows = list(_rows(ledger, record, names))
     attached = ledger.files.of_job(number)
     ids = {one.sha256: one.server_id for one in attached if one.server_id is not None}
     requests.writelines(_request_lines(ledger, number, names, ids))
-    recipe = _described(ledger, record, prices, simulated=simulated)
+    recipe = _described(ledger, record, prices, provenance)
     if attached:
         recipe["attachments"] = [one._asdict() for one in attached]
     files = {"results": named[0], "requests": named[1]}
@@ -265,12 +266,12 @@ def _request_lines(ledger: Ledger, number: int, names: Mapping[bytes, str], ids:
             yield b'{"custom_id":' + msgspec.json.encode(names[digest]) + b',"params":' + sent + b"}\n"
 
 
-def _described(ledger: Ledger, record: JobRecord, prices: PriceTable, *, simulated: bool) -> dict[str, Any]:
+def _described(ledger: Ledger, record: JobRecord, prices: PriceTable, provenance: Provenance) -> dict[str, Any]:
     facts = facts_of(ledger, record.number, prices)
     models = {line.model for line in ledger.tallies.of_job(record.number).lines} or {record.recipe.model}
     return {
         "batchnb": {"format": 1},
-        "simulated": simulated,
+        "simulated": provenance.simulated,
         "answered_by": ledger.scope,
         "job": {
             "id": record.id, "name": record.name, "status": record.state, "rows": record.rows,

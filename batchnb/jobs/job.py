@@ -111,8 +111,8 @@ class Job(Answered, Handle):
 
     def __repr__(self) -> str:
         rows = " · ".join(f"{count:,} {outcome}" for outcome, count in self.counts.items())
-        simulated = " [SIMULATED]" if self.simulated else ""
-        return f"<batchnb.Job {self._id} {self.name!r}: {self.status}, {rows}{simulated}>"
+        badge = self._provenance.badge and f" [{self._provenance.badge}]"
+        return f"<batchnb.Job {self._id} {self.name!r}: {self.status}, {rows}{badge}>"
 
     def _instead(self) -> str:
         return (
@@ -347,7 +347,7 @@ class Job(Answered, Handle):
             record = self._record
             facts = self._facts(patient=record.state != "ended")
             snapshot = snapshot_of(
-                record, facts, ledger, now=self._session.now(), simulated=self.simulated, failing=failing,
+                record, facts, ledger, now=self._session.now(), provenance=self._provenance, failing=failing,
                 failure=watcher.failure, forecasts=self._session.forecasts,
             )  # fmt: skip
         if snapshot.note is None and record.state != "ended":

@@ -9,6 +9,7 @@ from batchnb.answers import merge
 from batchnb.answers.details import Details
 from batchnb.answers.layout import with_columns
 from batchnb.answers.new_columns import marked
+from batchnb.answers.provenance import Provenance
 from batchnb.errors import InputError
 from batchnb.jobs.export import form_of, write_raw, write_table
 from batchnb.planning.attachments import Reader
@@ -44,7 +45,11 @@ class Answered:
     @property
     def simulated(self) -> bool:
         """Whether the answers come from the simulator."""
-        return self._session.simulated
+        return self._provenance.simulated
+
+    @property
+    def _provenance(self) -> Provenance:
+        return self._session.provenance
 
     @property
     def _record(self) -> JobRecord:
@@ -198,11 +203,11 @@ class Answered:
         form = form_of(path, safe=safe)
         if form.kind == ".jsonl":
             ledger, prices = self._session.ledger, self._session.prices
-            write_raw(path, ledger, self._number, prices, simulated=self.simulated)
+            write_raw(path, ledger, self._number, prices, self._provenance)
             return path
         frame, names = self.to_frame(), merge.names(self._record.recipe)
-        if self.simulated:
-            frame = with_columns(frame, {"simulated": True})
+        if self._provenance.marks:
+            frame = with_columns(frame, self._provenance.marks)
         write_table(path, form, frame, names, index=self._frame is None, safe=safe)
         return path
 
@@ -260,7 +265,7 @@ class Answered:
         answered = merge.by_row(self._answers(), recipe)
         rows = results(self._frame, answered, recipe.key, key, columns)
         ready = (answered[f"{recipe.into}_status"] != "pending").tolist()
-        return write(rows, table, con, schema=schema, ready=ready, job=self._id, simulated=self.simulated)
+        return write(rows, table, con, schema=schema, ready=ready, job=self._id, provenance=self._provenance)
 
     def _answers(self) -> Iterator[RowAnswer]:
         return self._session.ledger.rows.answers(self._number)

@@ -279,7 +279,7 @@ class Pilot(Handle):
 
     def _view(self) -> PilotView:
         sample, usage, rest = self._sample, self.usage, self.rest
-        mix = self.mix
+        mix, snapshot = self.mix, self.job.snapshot()
         is_flat = all(isinstance(count, int) for count in mix.values())
         flat = mix if is_flat else {f"{c}: {v}": n for c, counts in mix.items() for v, n in counts.items()}
         return PilotView(
@@ -296,8 +296,8 @@ class Pilot(Handle):
             rest=rest.requests,
             projected=None if rest.expected is None else (rest.expected, rest.low, rest.high),
             with_gold=bool(sample.gold),
-            note=sample.note or self.job.snapshot().note,
-            simulated=self.job.simulated,
+            note=sample.note or snapshot.note,
+            provenance=snapshot.provenance,
         )
 
     def _shown(self) -> Iterator[PilotRow]:

@@ -46,7 +46,7 @@ def prune(session: Session, older_than: str | timedelta | float, *, dry_run: boo
                 "again when it can be reached; prune(..., dry_run=True) lists the jobs, and job.delete() removes one."
             )
     chosen = [job for job in old if _is_old(ledger, job, now, age) and "pending" not in counted(ledger, job).outcomes]
-    listed = job_frame(ledger, chosen, session.prices, now=now, simulated=session.simulated)
+    listed = job_frame(ledger, chosen, session.prices, now=now, provenance=session.provenance)
     if chosen and not dry_run:
         ledger.jobs.delete(*(job.number for job in chosen))
     return listed

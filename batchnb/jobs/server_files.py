@@ -67,7 +67,7 @@ class FileTable(Handle):
             uses = (pd.NA, pd.NA) if file is None else (file.requests, file.needed)
             rows.append(
                 [info.id, info.filename, info.mime_type, info.size_bytes, info.created_at, info.expires_at,
-                 file is not None, *uses, self._session.simulated]
+                 file is not None, *uses, self._session.provenance.simulated]
             )  # fmt: skip
         frame = pd.DataFrame(rows, columns=COLUMNS)
         for name in ("created", "expires"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from batchnb.answers.arrays import utc
+from batchnb.answers.provenance import Provenance
 from batchnb.answers.request_counts import COUNTS, RequestCounts
 from batchnb.api.shapes import RESULTS_KEPT
 from batchnb.costs.bills import UsageLine, costs_of, sum_of
@@ -115,7 +116,7 @@ def counted(ledger: Ledger, job: JobRecord) -> Tally:
 
 
 def job_frame(
-    ledger: Ledger, jobs: Iterable[JobRecord], prices: PriceTable, *, now: Moment, simulated: bool
+    ledger: Ledger, jobs: Iterable[JobRecord], prices: PriceTable, *, now: Moment, provenance: Provenance
 ) -> pd.DataFrame:
     """List jobs of a ledger as ``batchnb.jobs().to_frame()`` describes it.
 
@@ -130,7 +131,7 @@ def job_frame(
         rows.append([
             job.id, job.name, utc(job.created_at), job.recipe.model, job.rows,
             tally.outcomes.get("succeeded", 0), status_of(job, ledger), None if cost is None else float(cost),
-            simulated, job.note if is_done else _note(job, ledger.batches.of_job(job.number), now),
+            provenance.simulated, job.note if is_done else _note(job, ledger.batches.of_job(job.number), now),
         ])  # fmt: skip
     columns = ["id", "name", "created", "model", "rows", "succeeded", "status", "cost", "simulated", "note"]
     return pd.DataFrame(rows, columns=columns)
@@ -177,7 +178,7 @@ def _usual(ledger: Ledger, job: JobRecord) -> Usual | None:
 
 
 def snapshot_of(
-    job: JobRecord, facts: Facts, ledger: Ledger, *, now: Moment, simulated: bool, failing: bool,
+    job: JobRecord, facts: Facts, ledger: Ledger, *, now: Moment, provenance: Provenance, failing: bool,
     failure: BaseException | None, forecasts: Mapping[bytes, float] = MappingProxyType({}),
 ) -> Snapshot:  # fmt: skip
     """Freeze how a job stands now, for its views.
@@ -212,7 +213,7 @@ def snapshot_of(
         cost=facts.cost,
         expected=expected,
         expected_from=source,
-        simulated=simulated,
+        provenance=provenance,
         # A view may be saved and published: where the ledger lies is nobody's business there.
         note=note and note.replace(str(ledger.path), ledger.path.name).replace(str(ledger.home), "BATCHNB_HOME"),
         errors=facts.errors,
@@ -308,13 +309,13 @@ def batch_frame(ledger: Ledger, number: int, prices: PriceTable) -> pd.DataFrame
 SERVER_COLUMNS = ["id", "status", "requests", *COUNTS, "created_at", "ended_at", "expires_at", "simulated"]
 
 
-def server_frame(infos: Iterable[BatchInfo], *, simulated: bool) -> pd.DataFrame:
+def server_frame(infos: Iterable[BatchInfo], provenance: Provenance) -> pd.DataFrame:
     """List batches as the server has them: id, status, requests, the five request counts, times (UTC), simulated."""
     rows: list[list[object]] = []
     for info in infos:
         times = [info.created_at, info.ended_at, info.expires_at]
         counts = [info.request_counts.get(name, 0) for name in COUNTS]
-        rows.append([info.id, info.processing_status, info.total, *counts, *times, simulated])
+        rows.append([info.id, info.processing_status, info.total, *counts, *times, provenance.simulated])
     return pd.DataFrame(rows, columns=SERVER_COLUMNS)
 
 

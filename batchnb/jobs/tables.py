@@ -83,7 +83,7 @@ class JobTable(_LiveTable):
         """
         session = self._session
         return job_frame(
-            session.ledger, session.ledger.jobs.all(), session.prices, now=session.now(), simulated=session.simulated
+            session.ledger, session.ledger.jobs.all(), session.prices, now=session.now(), provenance=session.provenance
         )
 
 
@@ -113,7 +113,7 @@ class BatchTable(_LiveTable):
 
         As the server said when it was last asked; touches no network.
         """
-        return server_frame(self._batches.infos, simulated=self._session.simulated)
+        return server_frame(self._batches.infos, self._session.provenance)
 
 
 class _Jobs:
@@ -150,7 +150,7 @@ class _Jobs:
             lines.append(line)
         return Table(
             noun="job", counted="Rows", part_words=ROW_WORDS, lines=tuple(lines), total=len(records),
-            now=time.time(), simulated=self._session.simulated, all_by="batchnb.jobs().to_frame()",
+            now=time.time(), provenance=self._session.provenance, all_by="batchnb.jobs().to_frame()",
             empty="There are no jobs in this ledger yet: df.batch.submit(...) makes one.",
         )  # fmt: skip
 
@@ -188,7 +188,7 @@ class _ServerBatches:
         return Table(
             noun="batch", counted="Requests", part_words=SEGMENTS,
             lines=tuple(map(self._line, self.infos[: self.limit])), total=len(self.infos), now=self._asked_at,
-            simulated=self._session.simulated, all_by="batchnb.batches().to_frame()",
+            provenance=self._session.provenance, all_by="batchnb.batches().to_frame()",
             empty="There are no batches on the server in the workspace of this key.",
         )  # fmt: skip
 

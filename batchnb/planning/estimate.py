@@ -76,7 +76,7 @@ def estimate_of(
         output_source=source,
         price=None if price is None else _price_words(price),
         notes=_notes(plan, counted, delivery),
-        simulated=session.simulated,
+        provenance=session.provenance,
         **_outputs(plan, output, before),
         **priced,
     )

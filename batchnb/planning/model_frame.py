@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from batchnb.answers.provenance import Provenance
 from batchnb.api.client import Api
 from batchnb.api.shapes import ModelInfo
 from batchnb.costs.prices import PriceTable, Usage, cost_of
@@ -26,7 +27,7 @@ BYTES, MORE = 4.0, 1.3
 
 
 def model_frame(
-    api: Api, prices: PriceTable, *, simulated: bool, rows: int, like: str | int, reply: int
+    api: Api, prices: PriceTable, *, provenance: Provenance, rows: int, like: str | int, reply: int
 ) -> pd.DataFrame:
     """List models, the newest first; see ``batchnb.models``. Asks the server, where there is a key.
 
@@ -34,8 +35,8 @@ def model_frame(
     ----------
     api, prices
         The connection, and the prices in use.
-    simulated : bool
-        Whether the simulator is asked.
+    provenance : Provenance
+        Who is asked.
     rows, like, reply
         As ``batchnb.models`` takes them.
 
@@ -52,7 +53,7 @@ def model_frame(
     ):
         if number is None or number < 0:
             raise InputError(f"{name}= takes {wanted}, not {given!r}.")
-    source = "the simulator" if simulated else api.base_url
+    source = "the simulator" if provenance.simulated else api.base_url
     by_name = {undated(model.id): model for model in _listed(api)}
     names = [*by_name, *(name for name in {**known_models(), **prices.prices} if name not in by_name)]
     order = {name: place for place, name in enumerate(known_models())}

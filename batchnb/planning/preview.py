@@ -120,7 +120,7 @@ def _preview(session: Session, frame: pd.DataFrame, recipe: Recipe, filled: tupl
         system=system if isinstance(system, str) or system is None else json.dumps(system, ensure_ascii=False),
         input_tokens=None,
         cost=None,
-        simulated=session.simulated,
+        provenance=session.provenance,
     )
 
 

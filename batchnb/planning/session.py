@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from batchnb.answers.provenance import Provenance
 from batchnb.api.addresses import own_client, scope_of
 from batchnb.api.client import Api
 from batchnb.api.sdk import message_fields
@@ -186,7 +187,12 @@ class Session:
     @property
     def simulated(self) -> bool:
         """Whether answers come from the simulator."""
-        return self._simulator is not None
+        return self.provenance.simulated
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where answers come from."""
+        return Provenance.of(self._simulator)
 
     @property
     def prices(self) -> PriceTable:

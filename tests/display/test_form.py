@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from widget_traits import traits
 
+from batchnb.answers.provenance import Provenance
 from batchnb.display.form import latest
 from batchnb.display.form.draft import Draft
 from batchnb.display.form.latest import Newest
@@ -200,7 +201,7 @@ def test_while_the_preview_is_made_nothing_can_be_sent_and_a_question_is_taken_b
 
 def preview_of(draft: Draft, to_send: int | None) -> Preview:
     row = PreviewRow(0, "0", ((draft.template or "", False),))
-    return Preview((row,), 1, to_send, 0, 0, "m", None, 1, 0.1, simulated=False)
+    return Preview((row,), 1, to_send, 0, 0, "m", None, 1, 0.1, provenance=Provenance.API)
 
 
 class Slow:
@@ -227,7 +228,7 @@ class Slow:
 
 def slow_view() -> tuple[Slow, ComposeView]:
     backend = Slow()
-    setting = Setting("df", True, 1, ["a"], [], "m", (("a_reply", 1024), ("a_label", 256)), simulated=False)
+    setting = Setting("df", True, 1, ["a"], [], "m", (("a_reply", 1024), ("a_label", 256)), provenance=Provenance.API)
     form = ComposeView(backend, setting, Draft("a"), "none yet", lambda job: None)
     drawn(form)
     return backend, form

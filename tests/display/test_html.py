@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page import TAGS, Page
 
+from batchnb.answers.provenance import Provenance
 from batchnb.display.html import Html, tag, text
 from batchnb.display.job.html import BATCHES_SHOWN, summary_html
 from batchnb.display.job.text import line_text, preview_text, summary_text
@@ -43,7 +44,7 @@ PREVIEW = Preview(
         PreviewRow(2, "c", None, "skipped: review is missing"),
     ),
     total_rows=3_000, to_send=2_875, reused=40, skipped=85, model="claude-haiku-4-5", system="Be brief.",
-    input_tokens=120_000, cost=0.0612, simulated=False,
+    input_tokens=120_000, cost=0.0612, provenance=Provenance.API,
 )  # fmt: skip
 
 
@@ -133,11 +134,12 @@ def test_an_ended_job_keeps_still(name):
 @pytest.mark.parametrize("name", SNAPSHOTS)
 @pytest.mark.parametrize("simulated", [True, False])
 def test_the_badge_is_there_if_and_only_if_answers_are_simulated(name, simulated):
-    snapshot = replace(SNAPSHOTS[name], simulated=simulated)
+    provenance = Provenance.of("its id" if simulated else None)
+    snapshot = replace(SNAPSHOTS[name], provenance=provenance)
     for said in (summary_html(snapshot), summary_text(snapshot), line_text(snapshot)):
         assert ("SIMULATED" in said) == simulated
     assert summary_text(snapshot).startswith("[SIMULATED]") == simulated
-    preview = replace(PREVIEW, simulated=simulated)
+    preview = replace(PREVIEW, provenance=provenance)
     assert ("SIMULATED" in preview_html(preview)) == ("SIMULATED" in preview_text(preview)) == simulated
 
 

@@ -15,6 +15,7 @@ from page import TAGS, Page
 from widget_traits import traits
 
 import batchnb
+from batchnb.answers.provenance import Provenance
 from batchnb.display.job.text import table_text
 from batchnb.display.tables.html import lines_html, table_html
 from batchnb.display.tables.lines import ROW_WORDS, Table, batch_line, job_line
@@ -25,8 +26,8 @@ SECONDS = 30.0
 
 
 def table_of(*snapshots: Any, **fields: Any) -> Table:
-    common = {"noun": "job", "counted": "Rows", "part_words": ROW_WORDS, "now": 2_000.0,
-              "simulated": False, "all_by": "batchnb.jobs().to_frame()", "empty": "There are no jobs."}  # fmt: skip
+    common = {"noun": "job", "counted": "Rows", "part_words": ROW_WORDS, "now": 2_000.0, "provenance": Provenance.API,
+              "all_by": "batchnb.jobs().to_frame()", "empty": "There are no jobs."}  # fmt: skip
     lines = tuple(map(job_line, snapshots))
     return Table(**{**common, "lines": lines, "total": len(lines), **fields})  # type: ignore[arg-type]
 
@@ -41,7 +42,7 @@ TABLES = {
     "ended": table_of(ENDED),
     "two": table_of(OPEN, ENDED),
     "more": table_of(OPEN, ENDED, total=1_200),
-    "simulated": table_of(replace(OPEN, simulated=True), simulated=True),
+    "simulated": table_of(replace(OPEN, provenance=Provenance.SIMULATOR), provenance=Provenance.SIMULATOR),
     "hostile": table_of(HOSTILE, OPEN),
 }
 

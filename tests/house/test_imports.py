@@ -250,7 +250,7 @@ def test_one_room_knows_sql_beside_the_simulators_own_store():
     for module in MODULES:
         if module not in known:
             assert not any(map(sql.search, strings(module))), module
-    assert any(map(sql.search, strings("ledger.jobs"))), "the search above finds SQL where it is"
+    assert any(map(sql.search, strings("ledger.read_jobs"))), "the search above finds SQL where it is"
 
 
 def test_dask_is_nowhere():

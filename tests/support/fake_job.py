@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from batchnb.answers.provenance import Provenance
 from batchnb.answers.request_counts import RequestCounts
 from batchnb.display.snapshot import BatchLine, ErrorKind, Snapshot, Usual
 
@@ -22,13 +23,14 @@ def batch(number: int, *, ended: bool, size: int = 300, errored: int = 0, expire
     return BatchLine(f"msgbatch_{number:04}", "ended" if ended else "in_progress", counts, **times, expires_at=87_400.0)
 
 
-def running(ended: int = 0, sent: int = 10, **fields: object) -> Snapshot:
+def running(ended: int = 0, sent: int = 10, *, simulated: bool = False, **fields: object) -> Snapshot:
     """A job of 3,000 rows, `ended` of whose `sent` batches of 300 requests have ended."""
     batches = tuple(batch(number, ended=number < ended, errored=12 * (number == 1)) for number in range(sent))
     common = {"job_id": "job_1", "name": "review → label", "model": "claude-haiku-4-5", "rows": 3_000}
     whole = {"status": "in_progress", "started_at": 1_000.0, "now": 1_245.0, "cost": 0.21 * ended, "batches": batches}
     whole |= {"unsent": 3_000 - 300 * sent, "outcomes": {"pending": 3_000}, "checked_at": 1_221.0 if sent else None}
     whole |= {"usual": Usual(190.0, 1_130.0, 12), "expected": 2.1 if 0 < ended < 10 else None}
+    whole |= {"provenance": Provenance.of("its id" if simulated else None)}
     return Snapshot(**(common | whole | fields))  # type: ignore[arg-type]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from batchnb.answers.provenance import Provenance
 from batchnb.errors import NOT_SENT, BatchnbError, InputError
 from batchnb.questions.columns import check_column, is_blank, missing_places, places_of, the_column
 
@@ -158,7 +159,7 @@ def write(
     schema: str | None,
     ready: Sequence[bool],
     job: str,
-    simulated: bool,
+    provenance: Provenance,
 ) -> int:
     """Write rows into a table, over those of the same key, in one transaction. Touches the database; blocks.
 
@@ -176,7 +177,7 @@ def write(
         Which rows to write; the others are only looked at for the types of a new table.
     job : str
         The job's id.
-    simulated : bool
+    provenance : Provenance
         Whether the simulator answered.
 
     Returns
@@ -191,12 +192,12 @@ def write(
     """
     key = str(rows.columns[0])
     rows = rows.copy()
-    rows[JOB], rows[SIMULATED] = pd.array([job] * len(rows), dtype="string"), simulated
+    rows[JOB], rows[SIMULATED] = pd.array([job] * len(rows), dtype="string"), provenance.simulated
     try:
         with _transaction(con) as connection:
             _check_names(connection, name, list(rows.columns))
             table = _table(connection, _quoted(name), None if schema is None else _quoted(schema), rows)
-            _refuse_mixing(connection, table, simulated=simulated)
+            _refuse_mixing(connection, table, provenance)
             written = _upsert(connection, table, key, rows[list(ready)])
             _refuse_merged_keys(connection, table, key, job, written)
             return written
@@ -329,13 +330,13 @@ def _unique_columns(con: Connection, name: str, schema: str | None) -> Iterator[
             yield list(index["column_names"])
 
 
-def _refuse_mixing(con: Connection, table: Table, *, simulated: bool) -> None:
+def _refuse_mixing(con: Connection, table: Table, ours: Provenance) -> None:
     mark = table.columns[SIMULATED]
-    if con.execute(select(mark).where(mark == (not simulated)).limit(1)).first() is not None:
-        theirs, ours = ("real", "simulated") if simulated else ("simulated", "real")
+    if con.execute(select(mark).where(mark == (not ours.simulated)).limit(1)).first() is not None:
+        theirs = Provenance.API if ours.simulated else Provenance.SIMULATOR
         raise InputError(
-            f"Table {table.name!r} holds {theirs} answers, and this job's are {ours}: they never share a table. Name "
-            f"another one. {NOT_WRITTEN}"
+            f"Table {table.name!r} holds {theirs.word} answers, and this job's are {ours.word}: they never share a "
+            f"table. Name another one. {NOT_WRITTEN}"
         )
 
 

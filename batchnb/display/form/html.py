@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from batchnb import units
+from batchnb.answers.provenance import Provenance
 from batchnb.display.html import Html, head, note_html, tag, text, view
 from batchnb.display.shown.preview_html import preview_html
 
@@ -22,10 +23,10 @@ MADE = "Submitted from a form, the same as this code"
 CODE_LIMIT, INPUT_LIMIT, ANSWER_LIMIT = 20_000, 160, 300
 
 
-def head_html(frame_name: str | None, rows: int, *, simulated: bool) -> Html:
+def head_html(frame_name: str | None, rows: int, *, provenance: Provenance) -> Html:
     """Draw what the form is, and for which frame."""
     frame = Html() if frame_name is None else Html(f" of {tag('code', text(frame_name, 80))}")
-    return head("Compose", tag("span", units.count(rows, "row"), frame, class_="batchnb-muted"), simulated=simulated)
+    return head("Compose", tag("span", units.count(rows, "row"), frame, class_="batchnb-muted"), provenance=provenance)
 
 
 def problem_html(problem: str) -> Html:
@@ -70,7 +71,7 @@ def code_html(code: str | None, problem: str, hint: Sequence[str] = (), *, title
     )  # fmt: skip
 
 
-def answers_html(answers: Sequence[tuple[str, str, str]], column: str, into: str, *, simulated: bool) -> Html:
+def answers_html(answers: Sequence[tuple[str, str, str]], column: str, into: str, *, provenance: Provenance) -> Html:
     """Draw a few rows with their answers as a table.
 
     Parameters
@@ -79,12 +80,11 @@ def answers_html(answers: Sequence[tuple[str, str, str]], column: str, into: str
         Each row's label, its text, and its answer or why it has none.
     column, into : str
         What stands above text and answer.
-    simulated : bool
-        Whether the answers are simulated.
+    provenance : Provenance
+        Where the answers come from.
     """
-    heads = tag(
-        "tr", *(tag("th", text(head, 60), scope="col") for head in ("Row", column, into + " (simulated)" * simulated))
-    )
+    named = f"{into} ({provenance.word})" if provenance.badge else into
+    heads = tag("tr", *(tag("th", text(head, 60), scope="col") for head in ("Row", column, named)))
     rows = (
         tag(
             "tr", tag("td", tag("bdi", text(label, 40))),
@@ -100,7 +100,7 @@ def answers_html(answers: Sequence[tuple[str, str, str]], column: str, into: str
 def static_html(code: str | None, problem: str, said: str, preview: Preview | None) -> Html:
     """Draw a form nothing was submitted from, for pages without widgets: its code and its preview."""
     return _card(
-        head("Compose", text(said), simulated=preview is not None and preview.simulated),
+        head("Compose", text(said), provenance=Provenance.API if preview is None else preview.provenance),
         code_html(code, problem), preview_html(preview) if preview else None,
     )  # fmt: skip
 

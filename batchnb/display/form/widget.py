@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batchnb import units
+from batchnb.answers.provenance import Provenance
 from batchnb.display.button import Action
 from batchnb.display.form import html
 from batchnb.display.form.fields import Fields, field
@@ -56,8 +57,8 @@ class Setting:
         The one that is used where none is chosen.
     defaults : tuple of (str, int)
         For text and for labels: the new column's name, and the longest reply in tokens.
-    simulated : bool
-        Whether the simulator would answer.
+    provenance : Provenance
+        Where the answers come from.
     """
 
     frame_name: str
@@ -67,7 +68,7 @@ class Setting:
     models: Sequence[str]
     model: str
     defaults: tuple[tuple[str, int], tuple[str, int]]
-    simulated: bool
+    provenance: Provenance
 
 
 class Backend(Protocol):
@@ -135,7 +136,7 @@ class ComposeView:
         self._counted: tuple[str, bool, int] | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         name = setting.frame_name if setting.known else None
-        self.head = ipywidgets.HTML(str(html.head_html(name, setting.rows, simulated=setting.simulated)))
+        self.head = ipywidgets.HTML(str(html.head_html(name, setting.rows, provenance=setting.provenance)))
         self.fields = Fields(setting.columns, draft, setting.models, setting.model, setting.defaults, self._edited)
         self.first = field(
             "BoundedIntText", "Rows from", 0, min=0, max=setting.rows - 1,
@@ -306,7 +307,7 @@ class ComposeView:
             if ended:
                 into = self.fields.into_of(draft)
                 rows = self._backend.answers(job, draft.column, into)
-                shown = html.answers_html(rows, str(draft.column), into, simulated=snapshot.simulated)
+                shown = html.answers_html(rows, str(draft.column), into, provenance=snapshot.provenance)
                 answers.value = str(shown)
         except Exception as error:  # noqa: BLE001  # the trial's own view still says what became of it
             answers.value = str(html.notes_html([f"{type(error).__name__}: {error}"]))

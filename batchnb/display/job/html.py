@@ -60,7 +60,7 @@ def head_html(snapshot: Snapshot) -> Html:
     """Draw name, state, badge, model, the bar, and the bar in words: what changes only when the counts do."""
     status = tag("span", words.status_words(snapshot), class_="batchnb-status")
     name = tag("bdi", text(snapshot.name, 80))
-    drawn_head = head(name, status, model(snapshot.model), simulated=snapshot.simulated)
+    drawn_head = head(name, status, model(snapshot.model), provenance=snapshot.provenance)
     done, total = words.finished(snapshot)
     drawn = bar(words.segments(snapshot), done, total, moving=snapshot.status != "ended")
     return Html(drawn_head + drawn + _legend(snapshot))

@@ -91,7 +91,7 @@ def table_text(table: Table) -> str:
     """
     if not table.lines:
         return table.empty
-    lead = units.simulated_mark(table)
+    lead = table.provenance.lead
     lines = []
     for line in table.lines:
         outcome = words.parts_words(line.parts, table.part_words) or "nothing sent"
@@ -115,7 +115,7 @@ def preview_text(preview: Preview) -> str:
     str
         Lines without a trailing newline.
     """
-    lines = [f"{units.simulated_mark(preview)}Preview · {units.clean(preview.model, 80)}", *facts_lines(preview)]
+    lines = [f"{preview.provenance.lead}Preview · {units.clean(preview.model, 80)}", *facts_lines(preview)]
     if preview.system:
         lines += ["", "System", _indent(units.clean(preview.system, 1_000, lines=True))]
     for row in preview.rows:
@@ -201,7 +201,7 @@ class TextProgress:
 def _bar_words(snapshot: Snapshot, columns: int) -> tuple[str, str]:
     """Return what stands before and behind a job's bar in a terminal of that width: what matters least goes first."""
     done, total = words.finished(snapshot)
-    lead = units.simulated_mark(snapshot)
+    lead = snapshot.provenance.lead
     # Between them: ": 100%|", eight columns of bar, "| " and ", ".
     room = columns - len(lead) - 19 - len(f"{done}/{total}")
     if snapshot.note:
@@ -215,7 +215,7 @@ def _bar_words(snapshot: Snapshot, columns: int) -> tuple[str, str]:
 
 
 def _lead(snapshot: Snapshot, limit: int = 80) -> str:
-    return units.simulated_mark(snapshot) + units.clean(snapshot.name, limit)
+    return snapshot.provenance.lead + units.clean(snapshot.name, limit)
 
 
 def _indent(text: str) -> str:

@@ -108,7 +108,7 @@ def cost_words(snapshot: Snapshot) -> str:
     """Say what the answers cost, or would have cost had they been real; an unknown price is said to be unknown."""
     if snapshot.cost is None:
         return "unknown price"
-    said = f"{'would have cost' if snapshot.simulated else 'cost'} {units.money(snapshot.cost)}"
+    said = f"{'would have cost' if snapshot.provenance.is_free else 'cost'} {units.money(snapshot.cost)}"
     if snapshot.status == "ended":
         return said
     return f"{said} so far"
@@ -122,7 +122,7 @@ def cache_words(snapshot: Snapshot) -> list[str]:
         parts = [f"cache: {caching.hit_rate:.0%} hits", f"{_tokens(caching.read)} tokens read"]
         if caching.saved is not None:
             what = "saved" if caching.saved >= 0 else "lost"
-            would = "would have " if snapshot.simulated else ""
+            would = "would have " if snapshot.provenance.is_free else ""
             parts.append(f"{would}{what} {units.money(abs(caching.saved))}")
         said.append(" · ".join(parts))
     if caching.why and (caching.lifetime is not None or caching.shared_tokens is not None):

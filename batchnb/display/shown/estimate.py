@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from batchnb import units
+from batchnb.answers.provenance import Provenance
 from batchnb.display.shown.estimate_html import facts_table
 from batchnb.stats import Interval
 
@@ -57,8 +58,8 @@ class Estimate:
         The model's price in words, with its source and date; None where it is not known.
     notes : tuple of str
         What else is to be known, in sentences.
-    simulated : bool
-        Whether the simulator would answer.
+    provenance : Provenance
+        Where the answers come from.
     """
 
     model: str
@@ -79,18 +80,23 @@ class Estimate:
     saved_reused: float | None
     price: str | None
     notes: tuple[str, ...] = ()
-    simulated: bool = False
+    provenance: Provenance = Provenance.API
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the simulator would answer."""
+        return self.provenance.simulated
 
     def __repr__(self) -> str:
         facts = [(name, [units.clean(line, 400) for line in lines]) for name, lines in _facts(self)]
         wide = max(len(name) for name, _ in facts)
-        lines = [f"{units.simulated_mark(self)}Estimate · {units.clean(self.model, 80)} · nothing was sent"]
+        lines = [f"{self.provenance.lead}Estimate · {units.clean(self.model, 80)} · nothing was sent"]
         lines += [f"  {name:{wide}}  {f'{chr(10)}  {chr(32) * wide}  '.join(said)}" for name, said in facts]
         return "\n".join([*lines, *(f"  Note: {units.clean(note, 400)}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
         title = "Estimate: nothing was sent"
-        return str(facts_table(title, self.model, _facts(self), self.notes, simulated=self.simulated))
+        return str(facts_table(title, self.model, _facts(self), self.notes, self.provenance))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers as a frame of one row. Touches no network.
@@ -156,7 +162,7 @@ def _cost(estimate: Estimate) -> list[str]:
     cost, worst = estimate.cost, estimate.worst
     if cost is None or worst is None:
         return ["unknown"]
-    would = "would be " if estimate.simulated else ""
+    would = "would be " if estimate.provenance.is_free else ""
     low, high = units.money(cost.low), units.money(cost.high)
     between = "" if low == high else f"; {low} to {high} as far as the tokens above are known"
     lines = [

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from batchnb.answers.provenance import Provenance
 from batchnb.display.html import Html, head, model, note_html, tag, text, view
 
 __all__ = ["facts_table"]
 
 
 def facts_table(
-    title: str, model_name: str, facts: Sequence[tuple[str, Sequence[str]]], notes: Iterable[str], *, simulated: bool
-) -> Html:
+    title: str, model_name: str, facts: Sequence[tuple[str, Sequence[str]]], notes: Iterable[str],
+    provenance: Provenance,
+) -> Html:  # fmt: skip
     """Draw named facts one below the other, and below them what else is to be known.
 
     Parameters
@@ -22,10 +24,10 @@ def facts_table(
         Each with its name; the first line of it is what matters, the others explain it.
     notes : iterable of str
         What a person should know.
-    simulated : bool
+    provenance : Provenance
         Whether the simulator would answer.
     """
-    top = head(title, model(model_name), simulated=simulated)
+    top = head(title, model(model_name), provenance=provenance)
     shown = tag("div", *(_fact(*fact) for fact in facts), class_="batchnb-prompts")
     return view(top, shown, *map(note_html, notes), name="estimate", label=title)
 

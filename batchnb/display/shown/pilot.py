@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from batchnb import units
+from batchnb.answers.provenance import Provenance
 
 __all__ = ["FULL_PRICE", "PilotRow", "PilotView", "facts_lines", "pilot_text"]
 
@@ -77,8 +78,8 @@ class PilotView:
         Whether gold answers were given.
     note : str or None
         What a person should know: why rows were not asked.
-    simulated : bool
-        Whether the simulator answered.
+    provenance : Provenance
+        Where the answers come from.
     """
 
     name: str
@@ -95,7 +96,7 @@ class PilotView:
     projected: tuple[float, float | None, float | None] | None
     with_gold: bool
     note: str | None
-    simulated: bool
+    provenance: Provenance
 
 
 def facts_lines(pilot: PilotView) -> list[str]:
@@ -111,7 +112,7 @@ def facts_lines(pilot: PilotView) -> list[str]:
         equal, compared = pilot.agreement
         share = f" ({equal / compared:.0%})" if compared else ""
         lines.append(f"{equal:,} of {compared:,} agree with the gold answers{share}")
-    would = "would cost " if pilot.simulated else ""
+    would = "would cost " if pilot.provenance.is_free else ""
     cost = "cost unknown" if pilot.cost is None else f"{would}{units.money(pilot.cost)}"
     lines.append(f"{pilot.input_tokens:,} input and {pilot.output_tokens:,} output tokens · {cost}")
     lines.append(_rest(pilot))
@@ -145,7 +146,7 @@ def pilot_text(pilot: PilotView) -> str:
     str
         Lines without a trailing newline.
     """
-    head = f"{units.simulated_mark(pilot)}Pilot · {units.clean(pilot.name, 80)} · {units.clean(pilot.model, 80)}"
+    head = f"{pilot.provenance.lead}Pilot · {units.clean(pilot.name, 80)} · {units.clean(pilot.model, 80)}"
     lines = [head, *facts_lines(pilot)]
     if pilot.note:
         lines.append(units.clean(pilot.note, 400))

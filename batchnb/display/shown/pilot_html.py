@@ -27,7 +27,7 @@ def pilot_html(pilot: PilotView) -> Html:
     Html
         One element. Its text makes sense without its style.
     """
-    top = head(tag("bdi", text(pilot.name, 80)), model(pilot.model), simulated=pilot.simulated)
+    top = head(tag("bdi", text(pilot.name, 80)), model(pilot.model), provenance=pilot.provenance)
     note = note_html(pilot.note) if pilot.note else None
     facts = (tag("div", tag("bdi", text(line, 2_000))) for line in facts_lines(pilot))
     heads = ("Row", "About", "Answer", *(("Gold", "Agrees") if pilot.with_gold else ()))

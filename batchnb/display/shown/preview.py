@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from batchnb import units
+from batchnb.answers.provenance import Provenance
 
 __all__ = ["JSON_LIMIT", "PROMPT_LIMIT", "Preview", "PreviewRow", "cut_pieces", "facts_lines"]
 
@@ -57,8 +58,8 @@ class Preview:
         Input tokens of everything that would be sent, as far as counted; None where they were not.
     cost : float or None
         Dollars that everything would cost at most, with every reply as long as it may be; None where that is unknown.
-    simulated : bool
-        Whether the simulator would answer.
+    provenance : Provenance
+        Where the answers come from.
     expected : float or None
         Dollars that everything is expected to cost; None where that is unknown.
     expected_from : str
@@ -74,7 +75,7 @@ class Preview:
     system: str | None
     input_tokens: int | None
     cost: float | None
-    simulated: bool
+    provenance: Provenance
     expected: float | None = None
     expected_from: str = ""
 
@@ -116,7 +117,7 @@ def facts_lines(preview: Preview) -> list[str]:
     if preview.cost is None:
         spend.append("cost unknown")
     else:
-        would = "would cost " if preview.simulated else ""
+        would = "would cost " if preview.provenance.is_free else ""
         about = "" if preview.expected is None else f"about {units.money(preview.expected)} expected, "
         spend.append(f"{would}{about}at most {units.money(preview.cost)}")
     lines = [" · ".join(rows), " · ".join([*spend, "nothing was sent"])]

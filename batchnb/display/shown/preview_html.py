@@ -28,7 +28,7 @@ def preview_html(preview: Preview) -> Html:
     """
     system = _row("System", _prompt(text(preview.system, 1_000, lines=True))) if preview.system else None
     return view(
-        head("Preview", model(preview.model), simulated=preview.simulated),
+        head("Preview", model(preview.model), provenance=preview.provenance),
         *(tag("div", line) for line in facts_lines(preview)),
         tag("div", system, *map(_preview_row, preview.rows), class_="batchnb-prompts"),
         name="preview", label="Preview of a batch job",

@@ -39,7 +39,7 @@ def lines_html(table: Table) -> Html:
     said = units.count(table.total, table.noun)
     if shown < table.total:
         said += f", the newest {shown:,} shown; {table.all_by} lists them all"
-    top = head(table.plural.capitalize(), tag("span", said, class_="batchnb-muted"), simulated=table.simulated)
+    top = head(table.plural.capitalize(), tag("span", said, class_="batchnb-muted"), provenance=table.provenance)
     if not table.lines:
         return Html(top + tag("div", table.empty, class_="batchnb-hint"))
     cost = [tag("th", _cost(table).capitalize(), scope="col", class_="batchnb-number")]
@@ -73,4 +73,4 @@ def _line(number: int, line: TableLine, table: Table) -> Html:
 
 
 def _cost(table: Table) -> str:
-    return "would cost" if table.simulated else "cost"
+    return "would cost" if table.provenance.is_free else "cost"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from batchnb import units
+from batchnb.answers.provenance import Provenance
 from batchnb.display.job import words
 from batchnb.display.snapshot import BatchLine, Snapshot
 
@@ -77,8 +78,8 @@ class Table:
         How many there are, shown or not.
     now : float
         When that was so, in seconds since the epoch.
-    simulated : bool
-        Whether the answers come from the simulator.
+    provenance : Provenance
+        Where the answers come from.
     all_by : str
         The code that lists all of them.
     empty : str
@@ -91,7 +92,7 @@ class Table:
     lines: tuple[TableLine, ...]
     total: int
     now: float
-    simulated: bool
+    provenance: Provenance
     all_by: str
     empty: str
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from batchnb.planning.session import Session
 from batchnb.protocol.recovery import Recovered, recover
 from batchnb.protocol.timing import Timing
 from batchnb.questions.scalars import check_whole
-from batchnb.system.environment import home_folder, seconds, whole_path
+from batchnb.system.environment import home_folder, seconds, setting, whole_path
 from batchnb.system.handles import Handle
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class Workspace(Handle):
         self.session = Session(
             client,
             home_folder() if home is None else whole_path(home, "home"),
-            model or os.environ.get("BATCHNB_MODEL") or DEFAULT_MODEL,
+            model or setting("BATCHNB_MODEL") or DEFAULT_MODEL,
             scope,
             timing=Timing(
                 max_poll=seconds("max_poll", max_poll, "BATCHNB_MAX_POLL", Timing.max_poll, least=0.001),

@@ -13,7 +13,7 @@ from typing import Any
 
 from batchnb.errors import InputError
 
-__all__ = ["home_folder", "seconds", "whole_path"]
+__all__ = ["home_folder", "seconds", "setting", "whole_path"]
 
 #: The longest that a setting of seconds may be: a week.
 MOST_SECONDS = 604_800.0
@@ -76,6 +76,14 @@ def whole_path(named: str | os.PathLike[str], what: str) -> Path:
             f"{what}={text!r} leads from the working folder, which was removed. Go to another one (os.chdir), or give "
             "an absolute path."
         ) from error
+
+
+def setting(variable: str) -> str | None:
+    """Return what a variable of the environment holds, or None where that is nothing.
+
+    Read here: a traceback may show the values of what stands in a line, and the environment holds keys.
+    """
+    return os.environ.get(variable) or None
 
 
 def seconds(name: str, given: float | None, variable: str, default: float, *, least: float = 0.0) -> float:

@@ -154,7 +154,7 @@ def test_a_row_without_key_and_rows_of_one_key_are_named(engine, submit, frame):
 def test_a_job_attached_later_writes_the_same_by_its_own_key(engine, workspace, submit, frame, keys):
     frame["id"] = keys
     job = submit(frame, key="id")
-    attached = Job(job.id, workspace)
+    attached = Job(job.id, workspace.session)
     job.to_sql("first", engine)
     before = contents(engine, "first")
     assert attached.to_sql("first", engine) == 4
@@ -197,7 +197,7 @@ def test_keys_are_read_as_what_the_tables_column_holds(engine, workspace, submit
     kind = columns(engine, "t")["id"]
     frame["id"] = list(map(str, names))
     job = submit(frame, key="id")
-    job = Job(job.id, workspace) if attach else job
+    job = Job(job.id, workspace.session) if attach else job
     assert job.to_sql("t", engine) == 4
     assert job.to_sql("t", engine) == 4
     stored = [row[0] for row in contents(engine, "t")]

@@ -18,6 +18,7 @@ from batchnb.costs.delivery import Delivery
 from batchnb.ledger.ledger import Ledger
 from batchnb.ledger.migrations import STEPS
 from batchnb.ledger.store import Store
+from batchnb.questions.spec import RecipeSpec
 
 pytestmark = pytest.mark.steady
 
@@ -41,7 +42,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def job(state: LedgerMachine, number: int, who: int = 0) -> Job:
     """The job of that number, counted from 0, as a process has it."""
-    return Job(state.checks.job_ids()[number], state.process(who).workspace)
+    return Job(state.checks.job_ids()[number], state.process(who).workspace.session)
 
 
 def outcomes(state: LedgerMachine) -> list[dict[str, int]]:
@@ -263,12 +264,14 @@ def test_jobs_canceled_before_it_was_kept_which_they_were_stay_so(tmp_path: Path
         patch.setattr("batchnb.ledger.store.STEPS", STEPS[:before])
         Store(tmp_path / "ledgers" / "old.sqlite", {"scope": SCOPE}).close()
     (path,) = tmp_path.glob("ledgers/*.sqlite")
+    recipe = RecipeSpec.of_attached().json
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for number, kind, outcome in ((1, "ended", "canceled"), (2, "ended", "succeeded"), (3, "canceling", None)):
             db.execute("INSERT INTO requests (id, digest, envelope) VALUES (?, ?, 1)", (number, bytes([number]) * 16))
             db.execute(
                 "INSERT INTO jobs (number, id, name, state, recipe, rows, reused, batch_size, max_bytes, retries,"
-                " created_at) VALUES (?, 'job_' || ?, 'a job', ?, '{}', 1, 0, 1, 1, 0, 1.0)", (number, number, kind),
+                " created_at) VALUES (?, 'job_' || ?, 'a job', ?, ?, 1, 0, 1, 1, 0, 1.0)",
+                (number, number, kind, recipe),
             )  # fmt: skip
             db.execute("INSERT INTO job_runs VALUES (?, 0, 1, ?, NULL)", (number, number))
             if outcome:

@@ -213,7 +213,7 @@ def test_turning_the_cache_off_meanwhile_sends_the_rest_at_once(bench):
 
 def test_leaving_sends_the_rest_without_waiting(bench, capsys):
     filling(bench)
-    bench.workspace._at_exit()
+    bench.workspace.session._at_exit()
     assert sizes(bench) == [1, 10, 10, 9]
     assert "sending the last 29 requests" in capsys.readouterr().err
     go_on(bench)

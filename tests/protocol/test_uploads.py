@@ -276,7 +276,7 @@ def test_a_file_that_changes_while_the_rows_are_read_sends_nothing(simulator, wo
 
 def test_another_process_that_is_uploading_is_waited_for(simulator, workspace, open_workspace, monkeypatch):
     other = open_workspace(simulator)
-    monkeypatch.setattr(type(workspace), "watch", lambda self, number: None)
+    monkeypatch.setattr(type(workspace.session), "watch", lambda self, number: None)
     ask(workspace, questions(2), documents=pdf())
     monkeypatch.undo()
     file = workspace.session.watcher._submission.uploads.next(1, 10)
@@ -292,7 +292,7 @@ def test_an_upload_that_fails_is_left_to_others_and_done_once_for_all_threads(
     simulator, workspace, open_workspace, monkeypatch
 ):
     other = open_workspace(simulator)
-    monkeypatch.setattr(type(workspace), "watch", lambda self, number: None)
+    monkeypatch.setattr(type(workspace.session), "watch", lambda self, number: None)
     ask(workspace, questions(2), documents=pdf())
     ours, theirs = (one.session.watcher._submission.uploads for one in (workspace, other))
     file = ours.next(1, 10)

@@ -201,12 +201,12 @@ def test_a_defect_in_a_call_is_said_of_its_batch_stops_no_other_and_costs_nothin
         job = bench.submit(texts(3))
         assert reached.wait(30)
         assert_echoed(bench.submit(texts(3, "other")))
-        while job.snapshot().note is None:
+        while (note := job.snapshot().note) is None:
             bench.server.wait_for(lambda: True)
         assert not job.done()
         if call != "create_batch":
-            assert "ZeroDivisionError in " in job.snapshot().note
-        assert "text 0" not in job.snapshot().note
+            assert "ZeroDivisionError in " in note
+        assert "text 0" not in note
     assert_echoed(job)
     assert bench.server.bought_once()
 

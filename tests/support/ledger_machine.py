@@ -113,7 +113,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
 
     def job(self, process: Process, which: int, kind: str = "any") -> Job | None:
         ids = self.checks.job_ids(kind) or self.checks.job_ids()
-        return Job(ids[which % len(ids)], process.workspace) if ids else None
+        return Job(ids[which % len(ids)], process.workspace.session) if ids else None
 
     @initialize(skew=st.sampled_from([0.0, -70_000.0, 70_000.0, 40_000_000.0]), tells=st.booleans())
     def start(self, skew: float, tells: bool) -> None:

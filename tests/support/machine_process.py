@@ -71,7 +71,7 @@ class Process(Caller):
         self.watcher = Stepped(self.submission, self.ledger, clock=clock)
         self.workspace = Workspace(home=home, model="claude-haiku-4-5")
         self.workspace.session.clock = clock
-        self.workspace.__dict__["_found_scope"] = (SCOPE, None)
+        self.workspace.session.__dict__["_found_scope"] = (SCOPE, None)
         self.workspace.session._parts.update(api=self.api, ledger=self.ledger, watcher=self.watcher)
         self.created: str | None = None  # the job that its last cell recorded, or found
         self._create = self.ledger.jobs.create

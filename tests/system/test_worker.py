@@ -93,7 +93,7 @@ def test_a_wait_for_a_thread_that_never_starts_ends_with_the_reason_and_a_way_ou
 def test_no_thread_at_the_end_of_the_process_is_said(ready: Bench, capsys):
     with no_threads():
         ready.submit(texts(3))
-        ready.workspace._at_exit()
+        ready.workspace.session._at_exit()
     assert "3 requests are recorded but not sent yet" in capsys.readouterr().err
     assert_echoed(ready.submit(texts(3)))
     assert ready.server.bought_once()

@@ -197,7 +197,8 @@ def _described(doc: str | None, names: Mapping[str, object]) -> str | None:
     """Put the descriptions of options where a docstring has ``**options``; None without docstrings (``python -OO``)."""
     if doc is None or Options.__doc__ is None:
         return doc
-    entries = re.split(r"^    (?=\w)", Options.__doc__.partition("----------\n")[2], flags=re.MULTILINE)
-    wanted = (entry for entry in entries if set(re.split(r"\W+", entry.partition(" : ")[0])) & set(names))
-    lines = "".join(f"    {entry.rstrip()}\n" for entry in wanted).replace("\n    ", "\n        ")
-    return re.sub(r"^ +\*\*options\n( +\S.*\n)+", lambda _: f"    {lines}", doc, flags=re.MULTILINE)
+    # Python 3.13 takes the indents away by itself.
+    doc, all_options = inspect.cleandoc(doc), inspect.cleandoc(Options.__doc__).partition("----------\n")[2]
+    entries = re.split(r"^(?=\w)", all_options, flags=re.MULTILINE)
+    wanted = [entry.rstrip() for entry in entries if set(re.split(r"\W+", entry.partition(" : ")[0])) & set(names)]
+    return re.sub(r"^\*\*options\n +\S.*$", lambda _: "\n".join(wanted), doc, flags=re.MULTILINE)

@@ -20,6 +20,7 @@ from batchnb import InputError, Job, Workspace
 from batchnb.__main__ import main
 from batchnb.costs.cache import FIRST_REASON, PATIENCE
 from batchnb.display.job.text import summary_text
+from batchnb.planning.session import Session
 from batchnb.protocol.submission import Submission
 from batchnb.protocol.watcher import Watcher
 from batchnb.questions.bodies import join_items
@@ -49,10 +50,10 @@ def filling(bench: Bench, **options: Any) -> Job:
     return job
 
 
-def wait_for_rest(workspace: Workspace) -> None:
+def wait_for_rest(session: Session) -> None:
     """Wait until only time can bring more."""
-    while not workspace.session.watcher.at_rest:
-        workspace.session.watcher.wake()
+    while not session.watcher.at_rest:
+        session.watcher.wake()
 
 
 def go_on(bench: Bench) -> None:

@@ -36,7 +36,7 @@ def opened(place: Workspace, requests: int) -> Workspace:
 def has_sent(place: Workspace) -> bool:
     """Tell whether a copy has tried to send anything."""
     ledger = place.session.ledger
-    return any(batch.owner == ledger.owner.name for batch in ledger.batches._select("WHERE 1"))
+    return any(batch.owner == ledger.owner.name for batch in ledger.batches.select("WHERE 1"))
 
 
 def assert_waiting(bench: Bench, place: Workspace, rows: int, answered: int = 0) -> None:

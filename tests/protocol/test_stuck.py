@@ -182,7 +182,7 @@ def test_a_script_that_looks_once_an_hour_gives_a_batch_up_too(bench: Bench):
     server.wait_for(lambda: server.called("GET", "batches/msgbatch") >= DOUBTS)
     bench.workspace.close()
     hour = bench.open(max_poll=30.0)
-    hour.clock.now = lambda: time.time() + 3600
+    hour.session.clock.now = lambda: time.time() + 3600
     server.manner = replace(server.manner, shift=server.manner.shift + timedelta(hours=1))
     again = hour.attach(job.id)
     assert again.wait(30)

@@ -84,7 +84,7 @@ def test_numpys_numbers_are_taken_in_params_thinking_and_elsewhere(submit, works
     assert row.result(SECONDS)["row_status"].tolist() == ["succeeded"] * 2
     assert len(batchnb.prune(np.float32(1e6), workspace=workspace)) == 0
     assert len(batchnb.prune(np.timedelta64(900, "D").astype(timedelta), workspace=workspace)) == 0
-    other = Workspace(workspace._client, tmp_path / "other", max_poll=np.float32(0.1),
+    other = Workspace(workspace.session._client, tmp_path / "other", max_poll=np.float32(0.1),
                       max_batch_requests=np.int64(1), max_batch_bytes=np.int64(10**6))  # fmt: skip
     assert len(submit(frame, workspace=other).batches) >= 0
     other.close()

@@ -290,7 +290,7 @@ def test_where_warnings_are_errors_nothing_stays_open_and_the_rows_wait_all_the_
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(UserWarning, match="wait for a decision"):
-            place.jobs()
+            place.session.ledger  # noqa: B018
     assert set((place.home / "owners").iterdir()) == claimed
     ledgers = {path.suffix for path in Path(place.home / "ledgers").iterdir()}
     assert ledgers == {".sqlite"}, "the file was not closed"

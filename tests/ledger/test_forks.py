@@ -134,7 +134,7 @@ def locks_are_held():
     is_right(job)
     held, let_go = threading.Event(), threading.Event()
     def hold():
-        with workspace._making, defaults._guard, FOREGROUND._lock, workspace.session.watcher._lock:
+        with workspace.session._making, defaults._guard, FOREGROUND._lock, workspace.session.watcher._lock:
             held.set()
             let_go.wait(60)
     holder = threading.Thread(target=hold, daemon=True)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from prompts import prompts
 
 from batchnb import InputError, RecipeChangedWarning, Workspace
+from batchnb.answers.details import DETAILS
 from batchnb.answers.layout import own_names, with_columns
 from batchnb.api.addresses import simulator_client
 from batchnb.questions.cells import is_missing
@@ -352,7 +353,7 @@ def test_a_fragmented_frame_brings_no_warning(echo: Workspace, some_are_there: b
         result = job.result(SECONDS, details=True)
         joined = frame.batch.join(job)
         assert list(warnings.filters) == before
-    assert result.shape[1] == 201 + 5 + 11
+    assert result.shape[1] == 201 + 5 + len(DETAILS)
     assert joined.shape[1] == 201 + 5
 
 

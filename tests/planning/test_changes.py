@@ -44,10 +44,10 @@ def said(bench: Bench, rows: list[str], *args: Any, **options: Any) -> str:
 
 def test_a_changed_recipe_says_what_differs_for_how_many_rows_and_what_to_do(bench: Bench):
     job = asked(bench, texts(4), max_tokens=256)
-    message = said(bench, texts(4), "Repeat: {review}", model="claude-sonnet-5-5", max_tokens=64)
+    message = said(bench, texts(4), "Repeat: {review}", model="claude-opus-4-8", max_tokens=64)
     assert re.match(
         rf"4 of 4 rows were asked before, by {job.id} \(\d{{4}}-\d\d-\d\d \d\d:\d\d UTC\), and are now asked, and paid "
-        r'for, once more, since the recipe has changed: model "claude-haiku-4-5" → "claude-sonnet-5-5"; '
+        r'for, once more, since the recipe has changed: model "claude-haiku-4-5" → "claude-opus-4-8"; '
         r"max_tokens 256 → 64; the template\. job\.cancel\(\) stops it; ",
         message,
     )

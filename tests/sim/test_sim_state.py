@@ -158,7 +158,7 @@ def call(path, body=None):
     headers = {"x-api-key": "k", "anthropic-version": "2026-10-21", "content-type": "application/json"}
     asked = urllib.request.Request(simulator.url + path, json.dumps(body).encode() if body else None, headers)
     return json.load(urllib.request.urlopen(asked))
-params = {"model": "claude-opus-5", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+params = {"model": "claude-opus-4-8", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
 made = call("/v1/messages/batches", {"requests": [{"custom_id": str(i), "params": params} for i in range(2000)]})
 print(call("/v1/messages/batches/" + made["id"])["processing_status"], simulator.state)
 """

@@ -168,13 +168,13 @@ def test_a_job_attached_later_writes_the_same_by_its_own_key(engine, workspace, 
 
 
 def test_a_job_attached_later_has_no_other_key_nor_columns(engine, workspace, submit, frame):
-    attached = Job(submit(frame, key="id").id, workspace)
+    attached = Job(submit(frame, key="id").id, workspace.session)
     with pytest.raises(InputError, match="no frame, only its own key 'id'"):
         attached.to_sql("labels", engine, key="stars")
     with pytest.raises(InputError, match="no frame to take them from"):
         attached.to_sql("labels", engine, columns=["stars"])
     with pytest.raises(InputError, match="neither its frame nor a key"):
-        Job(submit(frame).id, workspace).to_sql("labels", engine)
+        Job(submit(frame).id, workspace.session).to_sql("labels", engine)
     assert tables(engine) == []
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pandas as pd
 
-from batchnb.answers.judge import category_of, respelled_text
+from batchnb.answers.judge import verdict_of
 from batchnb.costs.prices import PriceTable, cost_of
 
 if TYPE_CHECKING:
@@ -133,8 +133,11 @@ class Details:
             usage = origin.usage
             written = usage.cache_write_5m + usage.cache_write_1h
             tokens = (usage.input_tokens, usage.output_tokens, message.thinking_tokens, usage.cache_read, written)
-        refusal = None if origin.result is None else category_of(origin.result)
-        spelled = None if origin.result is None else respelled_text(origin.result, self._reply)
+        refusal = spelled = None
+        if origin.result is not None:
+            outcome, _, _, _, text, refusal = verdict_of(origin.result, self._reply)
+            if outcome == "succeeded" and text is not None and self._reply.is_respelled(text):
+                spelled = text
         ended_at = None if origin.result is None or origin.ended_at is None else round(origin.ended_at * 1e6)
         request = digest.hex() if self._known else None
         return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -39,15 +39,14 @@ __all__ = [
     "UNPAID",
     "Alike",
     "Answer",
-    "category_of",
-    "error_of",
+    "Verdict",
     "lines",
     "parse_line",
     "read_lines",
     "read_result",
     "read_values",
     "refused_result",
-    "respelled_text",
+    "verdict_of",
 ]
 
 #: Every row has exactly one of these.
@@ -103,6 +102,33 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     cache_write_5m: int
     cache_write_1h: int
     result: bytes
+
+
+class Verdict(NamedTuple):
+    """What a kept result comes to.
+
+    Parameters
+    ----------
+    outcome : str
+        As :class:`Answer` has it.
+    error : str or None
+        Kind of failure, as :class:`Answer` has it; None for a good one.
+    value
+        For the column; None where there is none.
+    message : str or None
+        What went wrong, in words.
+    text : str or None
+        The reply's.
+    category : str or None
+        Why the model refused, in the API's word; None of any other, and where the API says none.
+    """
+
+    outcome: str
+    error: str | None
+    value: Any
+    message: str | None
+    text: str | None
+    category: str | None
 
 
 @dataclass(slots=True)
@@ -234,6 +260,14 @@ def is_paid(raw: bytes) -> bool:
     return said_in(raw).type == "succeeded"
 
 
+def verdict_of(raw: bytes, reply: Reply) -> Verdict:
+    """Judge a kept result by the reply that was asked for."""
+    result = said_in(raw)
+    outcome, error, value, said = _judge(raw, result, reply)
+    text, category = (_text_of(result.message), result.message.category) if result.message else (None, None)
+    return Verdict(outcome, error, value, said if error else None, text, category)
+
+
 def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | None]:
     """Read a kept result for a frame.
 
@@ -242,10 +276,8 @@ def read_result(raw: bytes, reply: Reply) -> tuple[str, Any, str | None, str | N
     tuple
         Outcome; value (None where there is none); what went wrong, in words, or None; the reply's text or None.
     """
-    result = said_in(raw)
-    outcome, error, value, said = _judge(raw, result, reply)
-    text = _text_of(result.message) if result.message else None
-    return outcome, value, said if error else None, text
+    verdict = verdict_of(raw, reply)
+    return verdict.outcome, verdict.value, verdict.message, verdict.text
 
 
 def read_values(results: Iterable[bytes | None], reply: Reply) -> tuple[list[str], list[Any], list[str | None]]:
@@ -260,23 +292,6 @@ def read_values(results: Iterable[bytes | None], reply: Reply) -> tuple[list[str
         values.append(value)
         errors.append(said if error else None)
     return outcomes, values, errors
-
-
-def error_of(raw: bytes, reply: Reply) -> str | None:
-    """Return the kind of failure of a kept result, as :class:`Answer` has it; None for a good one."""
-    return _judge(raw, said_in(raw), reply)[1]
-
-
-def category_of(raw: bytes) -> str | None:
-    """Return why a kept result is a refusal, in the API's word; None of any other, and where the API says none."""
-    message = said_in(raw).message
-    return None if message is None else message.category
-
-
-def respelled_text(raw: bytes, reply: Reply) -> str | None:
-    """Return the reply's text where it was taken for what was asked, though it is spelled otherwise; None of others."""
-    outcome, _, _, text = read_result(raw, reply)
-    return text if outcome == "succeeded" and text is not None and reply.is_respelled(text) else None
 
 
 def _judge(raw: bytes, result: Said, reply: Reply) -> tuple[str, str | None, Any, str | None]:

@@ -10,7 +10,7 @@ import msgspec
 import pandas as pd
 
 from batchnb.answers.details import Details
-from batchnb.answers.judge import category_of, error_of, read_result
+from batchnb.answers.judge import verdict_of
 from batchnb.answers.layout import with_columns
 from batchnb.answers.new_columns import (
     Columns,
@@ -192,12 +192,10 @@ def _failure(row: RowAnswer, reply: Reply) -> tuple[str, str | None, str | None,
         return None
     if row.result is None:
         return ("pending", "lost", row.batch_note, False, None, None) if row.batch_state == "lost" else None
-    outcome, _, message, text = read_result(row.result, reply)
+    outcome, kind, _, message, text, category = verdict_of(row.result, reply)
     if outcome == "succeeded":
         return None
-    kind = error_of(row.result, reply)
-    retryable = outcome != "invalid" and kind != "invalid_request_error"
-    return outcome, kind, message, retryable, text, category_of(row.result)
+    return outcome, kind, message, outcome != "invalid" and kind != "invalid_request_error", text, category
 
 
 def result_lines(rows: Iterable[RowAnswer], recipe: RecipeSpec, provenance: Provenance) -> Iterator[bytes]:

@@ -15,12 +15,12 @@ from batchnb.answers.judge import (
     OUTCOMES,
     PAID,
     Answer,
-    error_of,
     parse_line,
     read_lines,
     read_result,
     read_values,
     refused_result,
+    verdict_of,
 )
 from batchnb.answers.lines import lines
 from batchnb.errors import AmbiguousError
@@ -73,7 +73,7 @@ def read(result: Any, reply: Reply = TEXT) -> tuple[str, Any, str | None, str | 
         assert msgspec.structs.replace(same, result=answer.result) == answer
     outcome, value, message, text = read_result(answer.result, reply)
     assert read_values([answer.result], reply) == ([outcome], [value], [message])
-    assert (answer.outcome, answer.error) == (outcome, error_of(answer.result, reply))
+    assert (answer.outcome, answer.error) == (outcome, verdict_of(answer.result, reply).error)
     assert outcome in OUTCOMES
     assert (message is None) == (answer.error is None) == (outcome == "succeeded")
     return outcome, value, message, text
@@ -292,7 +292,7 @@ def test_a_label_is_not_taken_from_a_reply_that_calls_a_tool(content):
     outcome, value, message, _ = read(result, LABELS)
     assert (outcome, value) == ("invalid", None)
     assert message == "the model called the tool 'look_up' instead of answering"
-    assert error_of(json.dumps(result).encode(), LABELS) == "tool_use"
+    assert verdict_of(json.dumps(result).encode(), LABELS).error == "tool_use"
 
 
 def test_an_empty_reply_is_invalid():
@@ -334,7 +334,7 @@ def test_a_reply_that_is_none_of_the_labels_is_invalid_and_kept(said):
 def test_an_error_is_read_through_both_its_envelopes():
     result = errored("invalid_request_error", "messages.0: too long")
     assert read(result)[:3] == ("errored", None, "invalid_request_error: messages.0: too long")
-    assert error_of(json.dumps(result).encode(), TEXT) == "invalid_request_error"
+    assert verdict_of(json.dumps(result).encode(), TEXT).error == "invalid_request_error"
 
 
 @pytest.mark.parametrize("kind", ["canceled", "expired", "missing"])
@@ -382,5 +382,5 @@ def test_null_usage_counts_nothing():
 def test_a_refusal_of_a_whole_batch_reads_like_one_of_its_rows():
     raw = refused_result("billing_error", 'Your "credit" balance is too low')
     assert read_result(raw, TEXT) == ("errored", None, 'billing_error: Your "credit" balance is too low', None)
-    assert error_of(raw, TEXT) == "billing_error"
+    assert verdict_of(raw, TEXT).error == "billing_error"
     assert json.loads(raw)["error"]["error"]["type"] == "billing_error"

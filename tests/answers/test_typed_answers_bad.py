@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from typed_fixtures import DTYPES, REVIEW_SCHEMA, SCHEMAS, review
 
-from batchnb.answers.judge import error_of, read_result
+from batchnb.answers.judge import read_result, verdict_of
 from batchnb.answers.new_columns import Columns
 from batchnb.questions.replies.reply import reply_from_spec, reply_of
 
@@ -89,7 +89,7 @@ def test_a_bad_reply_says_what_is_wrong_and_is_kept(kind):
     make, error, message = BAD[kind]
     raw = make(3)
     outcome, value, told, _ = read_result(raw, REPLY)
-    assert (outcome, value, error_of(raw, REPLY)) == ("invalid", None, error)
+    assert (outcome, value, verdict_of(raw, REPLY).error) == ("invalid", None, error)
     assert message in told
     assert len(told) < 300
 

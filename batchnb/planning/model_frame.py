@@ -11,7 +11,8 @@ from batchnb.api.client import Api
 from batchnb.api.shapes import ModelInfo
 from batchnb.costs.prices import PriceTable, Usage, cost_of
 from batchnb.errors import CredentialsError, InputError
-from batchnb.model_table import ModelFacts, facts_of, known_models, undated
+from batchnb.model_table import ModelFacts, known_models, undated
+from batchnb.planning.models import known_of, retires
 from batchnb.questions.scalars import whole
 
 __all__ = ["model_frame"]
@@ -59,9 +60,10 @@ def model_frame(
     order = {name: place for place, name in enumerate(known_models())}
     lines = []
     for name in sorted(names, key=lambda name: order.get(name, len(order))):
-        model, facts = by_name.get(name), facts_of(name)
+        model = by_name.get(name, ModelInfo(name))
+        facts = known_of(model, name)
         cost = _cost(prices, name, facts, rows, size or 0, reply)
-        lines.append([name, cost, *_told(prices, name, model, facts), source if model else "the table"])
+        lines.append([name, cost, *_told(prices, name, model, facts), source if name in by_name else "the table"])
     frame = pd.DataFrame(lines, columns=COLUMNS)
     kinds = {"context": "Int64", "max_output": "Int64", "thinks": "boolean", "structured_outputs": "boolean"}
     return frame.astype({**kinds, "cost": "Float64", "batch_input": "Float64", "batch_output": "Float64"})
@@ -76,20 +78,18 @@ def _listed(api: Api) -> tuple[ModelInfo, ...]:
     return api.models()
 
 
-def _cost(prices: PriceTable, name: str, facts: ModelFacts | None, rows: int, size: int, reply: int) -> float | None:
-    more = MORE if facts is not None and facts.new_tokenizer else 1.0
+def _cost(prices: PriceTable, name: str, facts: ModelFacts, rows: int, size: int, reply: int) -> float | None:
+    more = MORE if facts.new_tokenizer else 1.0
     each = Usage(round(size / BYTES * more), round(reply * more))
     cost = cost_of(prices, name, each)
     return None if cost is None else float(cost) * rows
 
 
-def _told(prices: PriceTable, name: str, model: ModelInfo | None, facts: ModelFacts | None) -> list[Any]:
+def _told(prices: PriceTable, name: str, model: ModelInfo, facts: ModelFacts) -> list[Any]:
     """Return what is known of a model: by the server, else by the table."""
-    model, price = model or ModelInfo(name), prices.price(name)
-    facts = facts or ModelFacts("", "")
+    price = prices.price(name)
     dollars = [None, None] if price is None else [float(price.input * price.batch), float(price.output * price.batch)]
-    retires = f"{model.retires_at:%Y-%m-%d}" if model.retires_at else facts.retires
     return [
         *dollars, model.max_input_tokens or facts.window, model.max_tokens or facts.output, facts.thinks,
-        model.tells("structured_outputs"), model.lifecycle or facts.lifecycle, retires, facts.successor,
+        model.tells("structured_outputs"), model.lifecycle or facts.lifecycle, retires(model, facts), facts.successor,
     ]  # fmt: skip

@@ -18,7 +18,7 @@ from batchnb.questions.model_defaults import WITHOUT_THINKING, thinks_anyway
 from batchnb.questions.params import LONG_OUTPUT, LONGEST_OUTPUT
 from batchnb.questions.thinking import THINKING_ROOM
 
-__all__ = ["nearest", "needs_of", "notice", "problem", "without_room"]
+__all__ = ["known_of", "nearest", "needs_of", "notice", "problem", "retires", "without_room"]
 
 
 def problem(
@@ -42,10 +42,10 @@ def problem(
 
 def _problems(model: ModelInfo, params: Mapping[str, Any], betas: Sequence[str], needs: Iterable[str]) -> Iterator[str]:
     name = params.get("model", model.id)
-    facts = facts_of(name) or facts_of(model.id) or UNKNOWN
+    facts = known_of(model, name)
     if (model.lifecycle or facts.lifecycle) == "retired":
         yield (
-            f"The model {name!r} was retired{_on(model.retires_at, facts.retires)}, and answers no more: choose "
+            f"The model {name!r} was retired{_on(retires(model, facts))}, and answers no more: choose "
             f"another, {_successor(facts)}."
         )
     if model.lacks("batch"):
@@ -77,9 +77,6 @@ def _wanted(params: Mapping[str, Any]) -> Iterator[str]:
         yield "structured_outputs"
 
 
-#: Of a model that the table does not have.
-UNKNOWN = ModelFacts(source="", date="")
-
 #: How kinds of thinking are written.
 _KINDS = {
     "adaptive": '"adaptive"', "between_tools": '"between_tools"', "disabled": '"disabled"',
@@ -94,21 +91,16 @@ def _of_thinking(model: ModelInfo, facts: ModelFacts, params: Mapping[str, Any],
         return
     if kind in ("adaptive", "enabled") and model.lacks("thinking"):
         yield f"The model {name!r} does not think: leave thinking= out, or choose another."
-    if not _takes(model, facts, str(kind)):
-        others = [form for other, form in _KINDS.items() if _is_known_to_take(model, facts, other)]
+    if _takes(model, facts, str(kind)) is False:
+        others = [form for other, form in _KINDS.items() if _takes(model, facts, other)]
         hint = f"it takes {' or '.join(others)}" if others else "leave it out"
         yield f"The model {name!r} does not take thinking={_KINDS.get(str(kind), repr(kind))}: {hint}."
 
 
-def _takes(model: ModelInfo, facts: ModelFacts, kind: str) -> bool:
-    """Tell whether a model may take a kind of thinking: as the server tells, else as documented, else it may."""
+def _takes(model: ModelInfo, facts: ModelFacts, kind: str) -> bool | None:
+    """Return whether a model takes a kind of thinking: as the server tells, else as documented; None where neither."""
     told = model.tells("thinking", "types", kind)
-    return (facts.thinking is None or kind in facts.thinking) if told is None else told
-
-
-def _is_known_to_take(model: ModelInfo, facts: ModelFacts, kind: str) -> bool:
-    told = model.tells("thinking", "types", kind)
-    return kind in (facts.thinking or ()) if told is None else told
+    return told if told is not None or facts.thinking is None else kind in facts.thinking
 
 
 def _of_tools(facts: ModelFacts, params: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -189,18 +181,27 @@ def notice(model: ModelInfo, name: str) -> str | None:
     name : str
         As the user calls it.
     """
-    facts = facts_of(name) or facts_of(model.id) or UNKNOWN
-    lifecycle = model.lifecycle or facts.lifecycle
-    retires = f"{model.retires_at:%Y-%m-%d}" if model.retires_at else facts.retires
-    if lifecycle == "retired" or (lifecycle != "deprecated" and retires is None):
+    facts = known_of(model, name)
+    lifecycle, day = model.lifecycle or facts.lifecycle, retires(model, facts)
+    if lifecycle == "retired" or (lifecycle != "deprecated" and day is None):
         return None
     state = f"deprecated{_since(model.deprecated_at)}" if lifecycle == "deprecated" else "in use still"
-    ends = "" if retires is None else f", and to be retired on {retires}"
+    ends = "" if day is None else f", and to be retired{_on(day)}"
     return (
         f"The model {name!r} is {state}{ends}: once it is, requests that name it fail. Choose another, "
         f"{_successor(facts)}, for what is to run for longer; answers that are there already stay, but another model "
         "is asked every row anew."
     )
+
+
+def known_of(model: ModelInfo, name: str) -> ModelFacts:
+    """Return what is documented of a model, as the user calls it or by its id; nothing known where it is not."""
+    return facts_of(name) or facts_of(model.id) or ModelFacts(source="", date="")
+
+
+def retires(model: ModelInfo, facts: ModelFacts) -> str | None:
+    """Return the day on which a model is to be retired, or was: as the server tells, else as documented."""
+    return f"{model.retires_at:%Y-%m-%d}" if model.retires_at else facts.retires
 
 
 def _successor(facts: ModelFacts) -> str:
@@ -231,8 +232,7 @@ def _since(moment: datetime | None) -> str:
     return f" since {moment:%Y-%m-%d}" if moment else ""
 
 
-def _on(moment: datetime | None, day: str | None) -> str:
-    day = f"{moment:%Y-%m-%d}" if moment else day
+def _on(day: str | None) -> str:
     return f" on {day}" if day else ""
 
 
